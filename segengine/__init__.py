@@ -1,0 +1,1 @@
+"""segengine: who gets this campaign, and what does this buyer see, exactly, from one rule."""

@@ -1,0 +1,115 @@
+"""What can go wrong, in words for the operator who reads it.
+
+Every error carries `reason`, a stable upper-case word for programs, and `field`, the place.
+Nothing raised here leaves the engine changed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+class SegengineError(Exception):
+    """The common base: catch this to catch whatever the engine refuses."""
+
+    reason = "INVALID"
+
+    def __init__(self, message: str, *, field: str = "") -> None:
+        super().__init__(message)
+        self.field = field
+
+
+class ConfigError(SegengineError):
+    """`store.toml`, or a definition in it, says something that cannot be."""
+
+    reason = "BAD_CONFIG"
+
+
+class DefinitionError(SegengineError):
+    """A campaign, page, slot, module or segment is defined in a way that cannot be."""
+
+    reason = "BAD_DEFINITION"
+
+
+class NotBuiltYetError(SegengineError):
+    """The name is right, the part behind it is not built yet."""
+
+    reason = "NOT_BUILT_YET"
+
+
+class LoadError(SegengineError):
+    """Data from outside was refused; nothing was loaded."""
+
+    reason = "BAD_DATA"
+
+
+class StoreError(SegengineError):
+    """A store's directory or a file in it cannot be used."""
+
+    reason = "BAD_STORE"
+
+
+class UnknownNameError(SegengineError):
+    """A segment, campaign, page, table or column that is not there."""
+
+    reason = "UNKNOWN_NAME"
+
+
+class UnknownCustomer(SegengineError):  # noqa: N818 - the public name, fixed by the API
+    """A customer_id that no table has ever mentioned."""
+
+    reason = "UNKNOWN_CUSTOMER"
+
+    def __init__(self, customer_id: object) -> None:
+        super().__init__(f"unknown customer `{customer_id}`", field="customer_id")
+        self.customer_id = customer_id
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One mistake in a rule: what, where (line and column from 1), and what to do."""
+
+    message: str
+    line: int = 1
+    column: int = 1
+    length: int = 1
+    help: str = ""
+
+
+class RuleError(SegengineError):
+    """A rule that cannot be; `problems` holds every mistake found, in reading order."""
+
+    reason = "BAD_RULE"
+
+    def __init__(self, problems: Sequence[Problem], text: str = "", place: str = "") -> None:
+        self.problems = tuple(problems)
+        self.text = text
+        self.place = place
+        super().__init__("\n\n".join(_drawn(p, text, place) for p in problems), field="rule")
+
+
+def _drawn(problem: Problem, text: str, place: str) -> str:
+    """One mistake as the operator sees it: message, place, the line, what to do."""
+    where = f"{place}, " if place else ""
+    lines = [problem.message, f"  {where}line {problem.line}, column {problem.column}"]
+    source = text.splitlines()
+    if 0 < problem.line <= len(source):
+        line = source[problem.line - 1]
+        # A long line is shown around the mistake, never whole.
+        start = max(0, problem.column - 41)
+        shown = line[start : start + 80]
+        under = " " * (problem.column - 1 - start)
+        width = max(1, min(problem.length, len(shown) - len(under)))
+        lines += [f"    | {shown}", f"    | {under}{'^' * width}"]
+    if problem.help:
+        lines.append(f"  {problem.help}")
+    return "\n".join(lines)
+
+
+def did_you_mean(name: str, known: Sequence[str]) -> str:
+    """`did you mean `x`?` for the nearest known name, or an empty text."""
+    import difflib  # noqa: PLC0415 - only when something is already wrong
+
+    near = difflib.get_close_matches(name.lower(), list(known), n=1, cutoff=0.6)
+    return f"did you mean `{near[0]}`?" if near else ""

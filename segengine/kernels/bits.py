@@ -1,0 +1,104 @@
+"""The algebra of bitmaps: and, or, not, count, and which rows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segengine.kernels.jit import JIT_OFF, Words, kernel
+from segengine.kernels.scan import _trailing_zeros
+
+if JIT_OFF:
+
+    def _ones(word: Any) -> int:
+        return int(word).bit_count()
+
+else:
+    from numba import types
+    from numba.extending import intrinsic
+
+    @intrinsic
+    def _ones(typingctx, word):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202, ARG001
+        """How many bits of the word are set."""
+        signature = types.int64(types.uint64)
+
+        def generate(context, builder, sig, args):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202, ARG001
+            return builder.ctpop(args[0])
+
+        return signature, generate
+
+
+@kernel
+def and_into(words: Words, begin: int, end: int, out: Words) -> None:
+    """out &= words, for words [begin, end)."""
+    for word in range(begin, end):
+        out[word] &= words[word]
+
+
+@kernel
+def or_into(words: Words, begin: int, end: int, out: Words) -> None:
+    """out |= words, for words [begin, end)."""
+    for word in range(begin, end):
+        out[word] |= words[word]
+
+
+@kernel
+def without_into(words: Words, begin: int, end: int, out: Words) -> None:
+    """out &= ~words, for words [begin, end)."""
+    for word in range(begin, end):
+        out[word] &= ~words[word]
+
+
+@kernel
+def count_bits(words: Words) -> int:
+    """How many rows are in the bitmap."""
+    total = 0
+    for word in range(words.shape[0]):
+        total += _ones(words[word])
+    return total
+
+
+@kernel
+def rows_of(words: Words, out: NDArray[np.int64]) -> None:
+    """The rows in the bitmap, ascending.  out: int64[count_bits(words)]"""
+    place = 0
+    one = np.uint64(1)
+    for word in range(words.shape[0]):
+        rest = words[word]
+        while rest != 0:
+            out[place] = 64 * word + _trailing_zeros(rest)
+            place += 1
+            rest &= rest - one
+
+
+@kernel
+def take_rows(values: Any, words: Words, out: Any) -> None:
+    """The values of the rows in the bitmap, ascending.  values: T[rows]  out: T[count]"""
+    place = 0
+    one = np.uint64(1)
+    for word in range(words.shape[0]):
+        rest = words[word]
+        while rest != 0:
+            out[place] = values[64 * word + _trailing_zeros(rest)]
+            place += 1
+            rest &= rest - one
+
+
+@kernel
+def set_rows(rows: NDArray[np.int64], out: Words) -> None:
+    """Set the bits of these rows.  rows: int64[n]  out: uint64[words]"""
+    one = np.uint64(1)
+    for index in range(rows.shape[0]):
+        row = rows[index]
+        out[row >> 6] |= one << np.uint64(row & 63)
+
+
+@kernel
+def clear_rows(rows: NDArray[np.int64], out: Words) -> None:
+    """Clear the bits of these rows.  rows: int64[n]  out: uint64[words]"""
+    one = np.uint64(1)
+    for index in range(rows.shape[0]):
+        row = rows[index]
+        out[row >> 6] &= ~(one << np.uint64(row & 63))

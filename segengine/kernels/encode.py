@@ -1,0 +1,82 @@
+"""Which interval of a partition does each value fall into?"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segengine.kernels.jit import inlined, kernel
+
+
+@inlined
+def code_of(value: Any, edges: Any) -> int:
+    """1 + the number of edges below the value, by eight halvings of 255 edges."""
+    place = 0
+    step = 128
+    while step > 0:
+        if edges[place + step - 1] < value:
+            place += step
+        step >>= 1
+    return place + 1
+
+
+@kernel
+def encode_values(
+    values: Any,
+    missing: Any,
+    edges: Any,
+    begin: int,
+    end: int,
+    least: Any,
+    greatest: Any,
+    out: NDArray[np.uint8],
+) -> None:
+    """Code rows [begin, end): 0 for missing, else 1 + the number of edges below the value.
+
+    values: T[rows]  edges: T[255], ascending, at least the last one the type's greatest value
+    least, greatest: T[256], widened to what each code has seen  out: uint8[rows]
+    """
+    for row in range(begin, end):
+        value = values[row]
+        if value == missing or value != value:  # noqa: PLR0124 - NaN
+            out[row] = 0
+        else:
+            code = code_of(value, edges)
+            out[row] = code
+            least[code] = min(least[code], value)
+            greatest[code] = max(greatest[code], value)
+
+
+@kernel
+def encode_rows(
+    values: Any,
+    missing: Any,
+    edges: Any,
+    rows: NDArray[np.int64],
+    least: Any,
+    greatest: Any,
+    out: NDArray[np.uint8],
+) -> None:
+    """As `encode_values`, for these rows only.  rows: int64[n]"""
+    for index in range(rows.shape[0]):
+        row = rows[index]
+        value = values[row]
+        if value == missing or value != value:  # noqa: PLR0124 - NaN
+            out[row] = 0
+        else:
+            code = code_of(value, edges)
+            out[row] = code
+            least[code] = min(least[code], value)
+            greatest[code] = max(greatest[code], value)
+
+
+@kernel
+def encode_small(codes: NDArray[np.int32], begin: int, end: int, out: NDArray[np.uint8]) -> None:
+    """Dictionary codes of at most 255 entries as bytes, missing (-1) as 0.
+
+    codes: int32[rows]  out: uint8[rows]
+    """
+    for row in range(begin, end):
+        out[row] = np.uint8(codes[row] + 1)

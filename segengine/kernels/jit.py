@@ -1,0 +1,116 @@
+"""How is a kernel compiled, and where is the result kept?
+
+The one file that owns Numba's flags. `nogil`, so that row ranges run on a thread pool;
+never `parallel=True`, whose default threading layer aborts under a threaded server; no
+`fastmath`, so that NaN stays NaN. Compiled code is cached in a folder whose name carries a hash
+of all kernel sources (this folder, and every `*_loops.py`), the versions and the processor's
+features: Numba itself does not notice
+a changed helper in another file.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sys
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+import llvmlite
+import numba
+import numpy as np
+from llvmlite import binding
+from numba import config as numba_config
+from numpy.typing import NDArray
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+JIT_OFF = bool(numba_config.DISABLE_JIT)
+"""With NUMBA_DISABLE_JIT=1 kernels run as plain Python, slow and visible to coverage."""
+
+_KERNELS: list[Any] = []
+
+
+def cache_folder() -> Path:
+    """Where compiled kernels are kept; SEGENGINE_KERNEL_CACHE chooses another parent."""
+    parent = os.environ.get("SEGENGINE_KERNEL_CACHE")
+    if parent:
+        base = Path(parent)
+    else:
+        base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "segengine"
+    return base / f"kernels-{_fingerprint()}"
+
+
+def _fingerprint() -> str:
+    digest = hashlib.sha256()
+    package = Path(__file__).parent.parent
+    for source in sorted([*package.glob("kernels/*.py"), *package.glob("**/*_loops.py")]):
+        digest.update(source.name.encode())
+        digest.update(source.read_bytes())
+    features = binding.get_host_cpu_features().flatten() if not JIT_OFF else ""
+    for part in (
+        numba.__version__,
+        llvmlite.__version__,
+        np.__version__,
+        sys.version,
+        str(binding.get_host_cpu_name()),
+        features,
+    ):
+        digest.update(part.encode())
+    return digest.hexdigest()[:16]
+
+
+_CACHE = cache_folder()
+
+
+def kernel(function: Function) -> Function:
+    """Compile a loop for the calls it gets, once per type, without the interpreter's lock."""
+    # The setting is global to Numba: it is ours only while this function is declared.
+    before = numba_config.CACHE_DIR
+    numba_config.CACHE_DIR = str(_CACHE)
+    try:
+        compiled = numba.njit(nogil=True, cache=True)(function)
+    finally:
+        numba_config.CACHE_DIR = before
+    _KERNELS.append(compiled)
+    return cast("Function", compiled)
+
+
+def inlined(function: Function) -> Function:
+    """A step that kernels call inside their loop."""
+    return cast("Function", numba.njit(nogil=True, inline="never")(function))
+
+
+def specialisations() -> dict[str, int]:
+    """How many compiled versions each kernel has in this process."""
+    if JIT_OFF:
+        return {}
+    return {k.py_func.__module__.split(".")[-1] + "." + k.__name__: len(k.signatures)
+            for k in _KERNELS}  # fmt: skip
+
+
+THREADS = max(1, int(os.environ.get("SEGENGINE_THREADS") or os.cpu_count() or 1))
+_SMALL = 1 << 18
+_pool = ThreadPoolExecutor(THREADS, thread_name_prefix="segengine-scan") if THREADS > 1 else None
+
+
+def over_ranges(work: Callable[[int, int], None], count: int, *, align: int = 64) -> None:
+    """Run `work(begin, end)` over [0, count) in one aligned range per thread.
+
+    Small counts run in the calling thread: handing over costs about 30 microseconds.
+    """
+    if _pool is None or count < _SMALL:
+        work(0, count)
+        return
+    step = -(-count // THREADS)
+    step = -(-step // align) * align
+    ranges = [(begin, min(begin + step, count)) for begin in range(step, count, step)]
+    rest = [_pool.submit(work, begin, end) for begin, end in ranges]
+    work(0, min(step, count))
+    for future in rest:
+        future.result()
+
+
+Words = NDArray[np.uint64]

@@ -1,0 +1,232 @@
+"""Which rows have a code, or a value, within bounds? One 64-bit word per 64 rows.
+
+The comparison of 64 rows is one vector instruction or a few: `<64 x T>` loaded, compared,
+and its 64 result bits taken as one word (0.4 ms for 10 million uint8 rows while in cache;
+the same loop in plain Numba takes 1.3 to 11 ms).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segengine.kernels.jit import JIT_OFF, Words, kernel
+
+SET, AND, OR = 0, 1, 2
+"""What a scan does with the words already in `out`."""
+
+
+def _word_within_python(codes: Any, word: int, first: Any, span: Any) -> Any:
+    """Bit i: codes[64 * word + i] - first <= span, unsigned. The twin of the intrinsic."""
+    block = codes[64 * word : 64 * word + 64]
+    with np.errstate(over="ignore"):
+        bits = (block - first) <= span
+    return np.packbits(bits, bitorder="little").view(np.uint64)[0]
+
+
+if JIT_OFF:
+    _word_within = _word_within_python
+else:
+    from llvmlite import ir
+    from numba import types
+    from numba.extending import intrinsic
+
+    @intrinsic
+    def _word_within(typingctx, codes, word, first, span):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202, ARG001
+        """Bit i: codes[64 * word + i] - first <= span, unsigned."""
+        signature = types.uint64(codes, types.intp, codes.dtype, codes.dtype)
+        bits = codes.dtype.bitwidth
+        # Groups of 64 bytes or fewer lanes: wider vectors spill registers.
+        lanes = 64 if bits == 8 else 512 // bits
+
+        def generate(context, builder, sig, args):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
+            array, word, first, span = args
+            data = context.make_array(sig.args[0])(context, builder, array).data
+            i64, element = ir.IntType(64), ir.IntType(bits)
+            vector = ir.VectorType(element, lanes)
+            undefined = ir.Constant(vector, ir.Undefined)
+            zeros = ir.Constant(ir.VectorType(ir.IntType(32), lanes), [0] * lanes)
+
+            def spread(scalar):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
+                one = builder.insert_element(undefined, scalar, ir.Constant(ir.IntType(32), 0))
+                return builder.shuffle_vector(one, undefined, zeros)
+
+            lows, spans = spread(first), spread(span)
+            row = builder.mul(word, ir.Constant(i64, 64))
+            result = ir.Constant(i64, 0)
+            for group in range(0, 64, lanes):
+                place = builder.gep(data, [builder.add(row, ir.Constant(i64, group))])
+                loaded = builder.load(
+                    builder.bitcast(place, vector.as_pointer()), align=bits // 8
+                )
+                hits = builder.icmp_unsigned("<=", builder.sub(loaded, lows), spans)
+                packed = builder.bitcast(hits, ir.IntType(lanes))
+                if lanes < 64:
+                    packed = builder.shl(
+                        builder.zext(packed, i64), ir.Constant(i64, group)
+                    )
+                result = builder.or_(result, packed)
+            return result
+
+        return signature, generate
+
+
+@kernel
+def scan_codes(
+    codes: NDArray[np.uint8],
+    first: np.uint8,
+    span: np.uint8,
+    begin: int,
+    end: int,
+    mode: int,
+    out: Words,
+) -> None:
+    """Words [begin, end): rows whose code is in [first, first + span].
+
+    codes: uint8[rows, padded to 64]  out: uint64[words]
+    """
+    if mode == SET:
+        for word in range(begin, end):
+            out[word] = _word_within(codes, word, first, span)
+    elif mode == AND:
+        for word in range(begin, end):
+            out[word] &= _word_within(codes, word, first, span)
+    else:
+        for word in range(begin, end):
+            out[word] |= _word_within(codes, word, first, span)
+
+
+@kernel
+def scan_codes_exact(
+    codes: NDArray[np.uint8],
+    first: np.uint8,
+    span: np.uint8,
+    edge_low: np.uint8,
+    edge_high: np.uint8,
+    values: Any,
+    low: Any,
+    high: Any,
+    begin: int,
+    end: int,
+    mode: int,
+    out: Words,
+) -> None:
+    """As `scan_codes`, and rows whose code is an edge count when low <= value <= high.
+
+    [first, first + span] includes the edges; only rows in an edge look at `values`.
+    codes: uint8[rows]  values: T[rows]  out: uint64[words]
+    """
+    one = np.uint64(1)
+    zero = np.uint8(0)
+    for word in range(begin, end):
+        hits = _word_within(codes, word, first, span)
+        edges = _word_within(codes, word, edge_low, zero) | _word_within(
+            codes, word, edge_high, zero
+        )
+        while edges != 0:
+            low_bit = edges & (~edges + one)
+            row = 64 * word + _trailing_zeros(edges)
+            value = values[row]
+            if not (low <= value <= high):
+                hits &= ~low_bit
+            edges &= ~low_bit
+        if mode == SET:
+            out[word] = hits
+        elif mode == AND:
+            out[word] &= hits
+        else:
+            out[word] |= hits
+
+
+if JIT_OFF:
+
+    def _trailing_zeros(word: Any) -> int:
+        return (int(word) & -int(word)).bit_length() - 1
+
+else:
+
+    @intrinsic
+    def _trailing_zeros(typingctx, word):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202, ARG001
+        """The index of the lowest set bit; the word is not zero."""
+        signature = types.int64(types.uint64)
+
+        def generate(context, builder, sig, args):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202, ARG001
+            return builder.cttz(args[0], ir.Constant(ir.IntType(1), 1))
+
+        return signature, generate
+
+
+@kernel
+def scan_table_u8(
+    codes: NDArray[np.uint8],
+    table: NDArray[np.uint8],
+    begin: int,
+    end: int,
+    mode: int,
+    out: Words,
+) -> None:
+    """Words [begin, end): rows for whose code the table says 1.
+
+    codes: uint8[rows]  table: uint8[256], 0 or 1  out: uint64[words]
+    """
+    for word in range(begin, end):
+        hits = np.uint64(0)
+        for bit in range(64):
+            hits |= np.uint64(table[codes[64 * word + bit]]) << np.uint64(bit)
+        if mode == SET:
+            out[word] = hits
+        elif mode == AND:
+            out[word] &= hits
+        else:
+            out[word] |= hits
+
+
+@kernel
+def scan_table_i32(
+    codes: NDArray[np.int32],
+    table: NDArray[np.uint8],
+    begin: int,
+    end: int,
+    mode: int,
+    out: Words,
+) -> None:
+    """Words [begin, end): rows for whose dictionary code the table says 1.
+
+    codes: int32[rows], -1 is missing  table: uint8[1 + entries], entry 0 is the missing one
+    out: uint64[words]
+    """
+    for word in range(begin, end):
+        hits = np.uint64(0)
+        for bit in range(64):
+            hits |= np.uint64(table[codes[64 * word + bit] + 1]) << np.uint64(bit)
+        if mode == SET:
+            out[word] = hits
+        elif mode == AND:
+            out[word] &= hits
+        else:
+            out[word] |= hits
+
+
+@kernel
+def words_of_truth(
+    truth: NDArray[np.int8], wanted: np.int8, begin: int, mode: int, out: Words
+) -> None:
+    """Set the words from `begin` on to the rows whose truth is the wanted one.
+
+    truth: int8[rows of this block, from row 64 * begin on]  out: uint64[words]
+    """
+    rows = truth.shape[0]
+    for index in range((rows + 63) // 64):
+        hits = np.uint64(0)
+        for bit in range(min(64, rows - 64 * index)):
+            if truth[64 * index + bit] == wanted:
+                hits |= np.uint64(1) << np.uint64(bit)
+        word = begin + index
+        if mode == SET:
+            out[word] = hits
+        elif mode == AND:
+            out[word] &= hits
+        else:
+            out[word] |= hits

@@ -1,0 +1,1 @@
+"""What may be said about a buyer, a product, an event?"""

@@ -1,0 +1,377 @@
+"""What does `store.toml` say, and is it sound?
+
+Every mistake is found at once and named by its place, such as `lifecycle.new_days`.
+"""
+
+from __future__ import annotations
+
+import math
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from segengine import days
+from segengine.errors import ConfigError, NotBuiltYetError, did_you_mean
+from segengine.schema.identifiers import is_column_name, is_definition_name
+from segengine.schema.kinds import Kind, kind_named
+from segengine.schema.tables import PURCHASES, TableSpec, catalogue
+
+FILE_NAME = "store.toml"
+_CHANNEL_HELP = "a lower-case word such as `sms`"
+_NOT_BUILT = {
+    "caps": "frequency caps",
+    "affinity": "affinity traits",
+    "range_mix": "the range mix report",
+    "traits": "traits declared in the rule language",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class LoadSpec:
+    """One `[load.TABLE]`: where the rows come from and what they are called there."""
+
+    source: str | None = None
+    query: str | None = None
+    where: str | None = None
+    columns: Mapping[str, str] = field(default_factory=dict)
+    on_error: str = "refuse"
+
+
+@dataclass(frozen=True, slots=True)
+class RfmSettings:
+    """`quintile`: cuts fitted to the buyers; `fixed`: four given cuts each, lowest first."""
+
+    mode: str = "quintile"
+    recency: tuple[Decimal, ...] = ()
+    orders: tuple[Decimal, ...] = ()
+    amount: tuple[Decimal, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class LifecycleSettings:
+    """Thresholds on `recency_days`, in dates; each stage reaches to its threshold, inclusive."""
+
+    new_days: int = 30
+    active_days: int = 60
+    sleeping_days: int = 180
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentSpec:
+    """One `[segments]` entry: the rule's text, and whether it suppresses."""
+
+    rule: str
+    suppress: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class StoreConfig:
+    """A store's settings; the defaults are those of an absent file."""
+
+    timezone: str = "UTC"
+    currency: str = ""
+    channels: tuple[str, ...] = ()
+    as_of: datetime | None = None
+    money_scale: int = 4
+    load: Mapping[str, LoadSpec] = field(default_factory=dict)
+    further_tables: Mapping[str, Mapping[str, Kind]] = field(default_factory=dict)
+    rfm: RfmSettings = RfmSettings()
+    lifecycle: LifecycleSettings = LifecycleSettings()
+    consent_missing: str = "deny"
+    holdout_share: float = 0.0
+    constants: Mapping[str, int | float] = field(default_factory=dict)
+    segments: Mapping[str, SegmentSpec] = field(default_factory=dict)
+    campaigns: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    pages: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    def tables(self) -> dict[str, TableSpec]:
+        """The tables this store has, by name."""
+        return catalogue(self.channels, {k: dict(v) for k, v in self.further_tables.items()})
+
+
+def read_config(path: Path) -> StoreConfig:
+    """The settings in a `store.toml`; a `ConfigError` names the file and every mistake in it."""
+    try:
+        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"`{path}` is not TOML: {error}", field=str(path)) from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"`{path}` is not UTF-8 text: {error}", field=str(path)) from error
+    except OSError as error:
+        raise ConfigError(f"cannot read `{path}`: {error.strerror}", field=str(path)) from error
+    try:
+        return parse_config(raw)
+    except NotBuiltYetError as error:
+        raise NotBuiltYetError(f"`{path}`: {error}", field=error.field) from None
+    except ConfigError as error:
+        raise ConfigError(f"`{path}`:\n{error}", field=error.field) from None
+
+
+def parse_config(raw: Mapping[str, Any]) -> StoreConfig:
+    """Settings from a mapping shaped like `store.toml`; all mistakes in one `ConfigError`."""
+    reader = _Reader()
+    top = reader.section(raw, "")
+    for name, part in _NOT_BUILT.items():
+        if top.pop(name, None):
+            raise NotBuiltYetError(
+                f"`[{name}]`: {part} are not built yet; take the section out", field=name
+            )
+    store = reader.section(top.pop("store", {}), "store")
+    values: dict[str, Any] = {
+        "timezone": reader.take(store, "store.timezone", _timezone, "UTC"),
+        "currency": reader.take(store, "store.currency", _text, ""),
+        "channels": reader.take(store, "store.channels", _channels, ()),
+        "as_of": reader.take(store, "store.as_of", _moment, None),
+        "money_scale": reader.take(store, "store.money_scale", _between(0, 9), 4),
+    }
+    reader.nothing_left(store, "store", ["timezone", "currency", "channels", "as_of"])
+    values["further_tables"] = _further_tables(reader, top.pop("tables", {}))
+    names = catalogue(values["channels"], values["further_tables"])
+    values["load"] = _loads(reader, top.pop("load", {}), names)
+    values["rfm"] = _rfm(reader, top.pop("rfm", {}))
+    values["lifecycle"] = _lifecycle(reader, top.pop("lifecycle", {}))
+    consent = reader.section(top.pop("consent", {}), "consent")
+    values["consent_missing"] = reader.take(
+        consent, "consent.missing", _one_of("deny", "allow"), "deny"
+    )
+    reader.nothing_left(consent, "consent", ["missing"])
+    holdout = reader.section(top.pop("holdout", {}), "holdout")
+    values["holdout_share"] = reader.take(holdout, "holdout.share", _share, 0.0)
+    reader.nothing_left(holdout, "holdout", ["share"])
+    constants = reader.section(top.pop("constants", {}), "constants")
+    values["constants"] = {
+        name: reader.take({name: value}, f"constants.{name}", _finite_number, 0)
+        for name, value in constants.items()
+    }
+    for name in constants:
+        if not is_column_name(name):
+            reader.wrong(f"constants.{name}", "a constant's name is a lower-case word")
+    values["segments"] = _segments(reader, top.pop("segments", {}))
+    for part in ("campaigns", "pages"):
+        section = reader.section(top.pop(part, {}), part)
+        values[part] = {k: reader.section(v, f"{part}.{k}") for k, v in section.items()}
+    known = ["store", "load", "tables", "rfm", "lifecycle", "consent", "holdout", "constants"]
+    reader.nothing_left(top, "", [*known, "segments", "campaigns", "pages"])
+    reader.finish()
+    return StoreConfig(**values)
+
+
+class _Reader:
+    """Collects every mistake while the sections are read."""
+
+    def __init__(self) -> None:
+        self.mistakes: list[tuple[str, str]] = []
+
+    def wrong(self, place: str, what: str) -> None:
+        self.mistakes.append((place, what))
+
+    def section(self, raw: object, place: str) -> dict[str, Any]:
+        if isinstance(raw, Mapping):
+            return dict(raw)
+        self.wrong(place, f"must be a section, not `{raw}`")
+        return {}
+
+    def take(
+        self, section: dict[str, Any], place: str, read: Callable[[Any], Any], default: Any
+    ) -> Any:
+        key = place.rsplit(".", 1)[-1]
+        if key not in section:
+            return default
+        value = section.pop(key) if place.split(".")[0] != "constants" else section[key]
+        try:
+            return read(value)
+        except (ValueError, TypeError, ConfigError) as error:
+            self.wrong(place, str(error))
+            return default
+
+    def nothing_left(self, section: Mapping[str, Any], place: str, known: list[str]) -> None:
+        for key in section:
+            where = f"{place}.{key}" if place else key
+            hint = did_you_mean(key, known) or "known here: " + ", ".join(known)
+            self.wrong(where, f"is not a setting; {hint}")
+
+    def finish(self) -> None:
+        if self.mistakes:
+            lines = [f"  `{place}`: {what}" for place, what in self.mistakes]
+            raise ConfigError("\n".join(lines), field=self.mistakes[0][0])
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"must be text, not `{value}`")
+    return value
+
+
+def _timezone(value: Any) -> str:
+    return days.zone(_text(value)).name
+
+
+def _channels(value: Any) -> tuple[str, ...]:
+    if not isinstance(value, list) or not all(isinstance(v, str) for v in value):
+        raise TypeError(f"must be a list of channel names, each {_CHANNEL_HELP}")
+    for name in value:
+        if not is_column_name(name):
+            raise ValueError(f"`{name}` is not {_CHANNEL_HELP}")
+    if len(set(value)) < len(value):
+        raise ValueError("names a channel twice")
+    return tuple(value)
+
+
+def _moment(value: Any) -> datetime:
+    if not isinstance(value, datetime):
+        raise TypeError(f"must be a moment such as `2011-12-10T00:00:00Z`, not `{value}`")
+    return value
+
+
+def _between(low: int, high: int) -> Callable[[Any], int]:
+    def read(value: Any) -> int:
+        if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
+            raise ValueError(f"must be a whole number from {low} to {high}, not `{value}`")
+        return value
+
+    return read
+
+
+def _one_of(*options: str) -> Callable[[Any], str]:
+    def read(value: Any) -> str:
+        if value not in options:
+            raise ValueError(f"must be one of {', '.join(options)}, not `{value}`")
+        return str(value)
+
+    return read
+
+
+def _finite_number(value: Any) -> int | float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise TypeError(f"must be a finite number, not `{value}`")
+    if isinstance(value, int) and not -(2**63) < value < 2**63:
+        raise ValueError(f"`{value}` does not fit in 64 bits")
+    return value
+
+
+def _share(value: Any) -> float:
+    number = _finite_number(value)
+    if not 0 <= number <= 1:
+        raise ValueError(f"must be a share from 0 to 1, not `{value}`")
+    return float(number)
+
+
+def _cuts(value: Any) -> tuple[Decimal, ...]:
+    if not isinstance(value, list) or len(value) != 4:
+        raise ValueError("must be four cuts, lowest first")
+    cuts = tuple(Decimal(str(_finite_number(v))) for v in value)
+    if list(cuts) != sorted(cuts):
+        raise ValueError("the four cuts must not fall")
+    return cuts
+
+
+def _rfm(reader: _Reader, raw: object) -> RfmSettings:
+    section = reader.section(raw, "rfm")
+    mode = reader.take(section, "rfm.mode", _one_of("quintile", "fixed"), "quintile")
+    if mode == "quintile":
+        reader.nothing_left(section, "rfm", ["mode"])
+        return RfmSettings()
+    cuts = {}
+    for key in ("recency", "orders", "amount"):
+        if key not in section:
+            reader.wrong(f"rfm.{key}", "is missing: mode `fixed` needs four cuts, lowest first")
+        cuts[key] = reader.take(section, f"rfm.{key}", _cuts, ())
+    reader.nothing_left(section, "rfm", ["mode", "recency", "orders", "amount"])
+    return RfmSettings(mode, **cuts)
+
+
+def _lifecycle(reader: _Reader, raw: object) -> LifecycleSettings:
+    section = reader.section(raw, "lifecycle")
+    if "thresholds" in section:
+        raise NotBuiltYetError(
+            "`lifecycle.thresholds`: fitted thresholds are not built yet; give new_days, "
+            "active_days and sleeping_days",
+            field="lifecycle.thresholds",
+        )
+    defaults = LifecycleSettings()
+    read = {
+        key: reader.take(section, f"lifecycle.{key}", _between(0, 36_500), getattr(defaults, key))
+        for key in ("new_days", "active_days", "sleeping_days")
+    }
+    reader.nothing_left(section, "lifecycle", list(read))
+    settings = LifecycleSettings(**read)
+    if not settings.new_days <= settings.active_days <= settings.sleeping_days:
+        reader.wrong("lifecycle", "needs new_days <= active_days <= sleeping_days")
+    return settings
+
+
+def _further_tables(reader: _Reader, raw: object) -> dict[str, dict[str, Kind]]:
+    tables: dict[str, dict[str, Kind]] = {}
+    builtin = [*catalogue(), PURCHASES]
+    for name, columns in reader.section(raw, "tables").items():
+        if not is_column_name(name):
+            reader.wrong(f"tables.{name}", "a table's name is a lower-case word")
+        if name in builtin:
+            reader.wrong(f"tables.{name}", "is a table every store has already")
+        tables[name] = {}
+        for column, sql in reader.section(columns, f"tables.{name}").items():
+            kind = kind_named(sql) if isinstance(sql, str) else None
+            if kind is None:
+                known = ", ".join(k.value for k in Kind)
+                reader.wrong(f"tables.{name}.{column}", f"`{sql}` is not one of {known}")
+            elif not is_column_name(column):
+                reader.wrong(f"tables.{name}.{column}", "a column's name is a lower-case word")
+            else:
+                tables[name][column] = kind
+    return tables
+
+
+def _loads(
+    reader: _Reader, raw: object, tables: Mapping[str, TableSpec]
+) -> dict[str, LoadSpec]:
+    loads: dict[str, LoadSpec] = {}
+    for name, spec in reader.section(raw, "load").items():
+        place = f"load.{name}"
+        if name not in tables:
+            reader.wrong(place, f"is not a table; {did_you_mean(name, list(tables))}".rstrip("; "))
+        section = reader.section(spec, place)
+        columns = reader.section(section.pop("columns", {}), f"{place}.columns")
+        for column, expression in columns.items():
+            if not isinstance(expression, str):
+                reader.wrong(f"{place}.columns.{column}", "must be a SQL expression in quotes")
+        load = LoadSpec(
+            source=reader.take(section, f"{place}.source", _text, None),
+            query=reader.take(section, f"{place}.query", _text, None),
+            where=reader.take(section, f"{place}.where", _text, None),
+            columns=columns,
+            on_error=reader.take(
+                section, f"{place}.on_error", _one_of("refuse", "skip"), "refuse"
+            ),
+        )
+        if load.source is not None and load.query is not None:
+            reader.wrong(place, "has both `source` and `query`; keep one")
+        reader.nothing_left(
+            section, place, ["source", "query", "where", "columns", "on_error"]
+        )
+        loads[name] = load
+    return loads
+
+
+def _segments(reader: _Reader, raw: object) -> dict[str, SegmentSpec]:
+    segments: dict[str, SegmentSpec] = {}
+    for name, value in reader.section(raw, "segments").items():
+        place = f"segments.{name}"
+        if not is_definition_name(name):
+            reader.wrong(place, "a name is printable text without spaces at its ends")
+        if isinstance(value, str):
+            segments[name] = SegmentSpec(value)
+            continue
+        section = reader.section(value, place)
+        if "rule" not in section:
+            reader.wrong(place, "needs a `rule`")
+        rule = reader.take(section, f"{place}.rule", _text, "")
+        suppress = section.pop("suppress", False)
+        if not isinstance(suppress, bool):
+            reader.wrong(f"{place}.suppress", "must be true or false")
+        reader.nothing_left(section, place, ["rule", "suppress"])
+        segments[name] = SegmentSpec(rule, suppress is True)
+    return segments

@@ -1,0 +1,1 @@
+"""Here is a row: its value."""

@@ -1,0 +1,299 @@
+"""What does a batch do to the tables?
+
+`contradictions` looks and changes nothing; `apply` changes and cannot fail. In between stands
+the caller's decision to refuse or to skip.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segengine.kernels import history
+from segengine.schema.tables import (
+    CUSTOMERS,
+    ORDER_LINES,
+    ORDERS,
+    PRODUCTS,
+    STATUS_TIMES,
+    ColumnSpec,
+)
+from segengine.tables import order_loops
+from segengine.tables.batch import BadRows, Batch, Change
+from segengine.tables.events import EventTable
+from segengine.tables.key_index import first_places
+from segengine.tables.table import Table
+from segengine.tables.tables import Tables
+
+_NOT_WRITTEN = {"customer_id", "is_purchase"}
+
+
+def contradictions(tables: Tables, batch: Batch) -> list[BadRows]:
+    """Rows that cannot be: a repeated id in customers or products, an order of two buyers."""
+    if batch.table in (CUSTOMERS, PRODUCTS):
+        key = tables.specs[batch.table].key[0]
+        ids = batch.values(key)
+        repeated = np.flatnonzero(first_places((ids, ids)) != np.arange(batch.rows))
+        return _bad(tables, batch, key, f"a {key} that the source has already given", repeated)
+    if batch.table not in (ORDERS, ORDER_LINES) or "order_id" not in batch.columns:
+        return []
+    orders, column = tables.events[ORDERS], batch.columns["order_id"]
+    ids, buyers = column.values, batch.values("customer_id")
+    keyed = ids != _missing(tables, batch, "order_id")
+    wrong = buyers[first_places((ids, ids))] != buyers
+    if orders.rows and orders.columns["order_id"].kind is column.kind:
+        existing = orders.index().find((ids, ids), orders.key_arrays())
+        known = existing >= 0
+        owner_rows = orders.extra("owner")[existing[known]]
+        wrong[known] |= tables.customers.find(buyers[known]) != owner_rows
+    rows = np.flatnonzero(keyed & wrong)
+    return _bad(tables, batch, "order_id", "the order belongs to another customer_id", rows)
+
+
+def _bad(
+    tables: Tables, batch: Batch, column: str, reason: str, rows: NDArray[np.int64]
+) -> list[BadRows]:
+    if len(rows) == 0:
+        return []
+    kept = batch.columns[column]
+    examples = kept.values[rows[:3]]
+    if kept.dictionary is not None:
+        texts = kept.dictionary.texts()
+        shown = [str(texts[int(code)]) for code in examples]
+    else:
+        shown = [str(value) for value in examples]
+    del tables
+    return [BadRows(column, reason, rows, tuple(shown))]
+
+
+def _missing(tables: Tables, batch: Batch, column: str) -> int:
+    kind = batch.columns[column].kind
+    del tables
+    return -1 if kind.is_coded else int(np.iinfo(np.int64).min)
+
+
+def apply(tables: Tables, batch: Batch) -> Change:
+    """Take the batch in; called with the gate closed."""
+    spec = tables.specs[batch.table]
+    table = tables.table(batch.table)
+    for name, column in batch.columns.items():
+        known = spec.by_name.get(name)
+        if known is not None and known.identifier:
+            tables.fix_identifier(batch.table, name, column.kind)
+        if name not in table.columns:
+            added = table.add_column(ColumnSpec(name, column.kind))
+            added.dictionary = column.dictionary
+        table.given.add(name)
+    if batch.table == CUSTOMERS:
+        return _apply_customers(tables, batch)
+    if batch.table == PRODUCTS:
+        return _apply_products(tables, batch)
+    return _apply_events(tables, tables.events[batch.table], batch)
+
+
+def _apply_customers(tables: Tables, batch: Batch) -> Change:
+    rows = tables.customers.rows_for(batch.values("customer_id"))
+    for name, column in batch.columns.items():
+        if name == "customer_id":
+            continue
+        values = column.values
+        target = tables.customers.columns[name]
+        if name == "tags":
+            values = np.where(values < 0, np.int32(target.default), values)
+        target.write(rows, values)
+    return Change(rows, batch.rows)
+
+
+def _apply_products(tables: Tables, batch: Batch) -> Change:
+    products, ids = tables.products, batch.values("product_id")
+    rows = tables.product_rows(ids)
+    new = np.flatnonzero(rows < 0)
+    begin, end = products.rows, products.rows + len(new)
+    products.reserve(end)
+    rows[new] = np.arange(begin, end)
+    for name, column in batch.columns.items():
+        products.columns[name].write(rows, column.values)
+    products.rows = end
+    kept = products.columns["product_id"].values
+    tables.product_index().add((kept, kept), begin, end)
+    touched = [_fill_from_products(tables, t, 0, t.rows) for t in tables.events.values()]
+    return Change(np.unique(np.concatenate([*touched, np.empty(0, np.int64)])), batch.rows)
+
+
+def _fill_from_products(
+    tables: Tables, table: EventTable, begin: int, end: int
+) -> NDArray[np.int64]:
+    """Category and brand of rows [begin, end) where absent; the owners of rows that changed."""
+    nobody = np.empty(0, np.int64)
+    columns = table.columns
+    if "product_id" not in columns or "category" not in columns or end == begin:
+        return nobody
+    if tables.products.rows == 0 or not columns["product_id"].is_allocated:
+        return nobody
+    rows = begin + np.flatnonzero(
+        (columns["category"].values[begin:end] < 0) | (columns["brand"].values[begin:end] < 0)
+    )
+    if len(rows) == 0:
+        return nobody
+    products = tables.product_rows(columns["product_id"].values[rows])
+    rows, products = rows[products >= 0], products[products >= 0]
+    changed = np.zeros(len(rows), np.bool_)
+    for name in ("category", "brand"):
+        source = tables.products.columns[name]
+        if not source.is_allocated:
+            continue
+        absent = columns[name].values[rows] < 0
+        columns[name].write(rows[absent], source.values[products[absent]])
+        changed |= absent
+    return np.unique(table.extra("owner")[rows[changed]]).astype(np.int64)
+
+
+def _apply_events(tables: Tables, table: EventTable, batch: Batch) -> Change:
+    repeats = _drop_repeats(table, batch)
+    count = batch.rows
+    owners = tables.customers.rows_for(batch.values("customer_id"))
+    order_rows = None
+    if table.spec.name == ORDER_LINES:
+        order_rows, begin_orders = _orders_of_lines(tables, batch, owners)
+    begin = table.rows
+    rows, fresh = _target_rows(table, batch, order_rows)
+    end = begin + len(fresh)
+    table.reserve(end, exact=len(fresh) > 1_000_000)
+    target: NDArray[np.int64] | slice = rows
+    if len(fresh) == count:
+        target = slice(begin, end)
+    table.columns["customer_id"].write(target, batch.values("customer_id"))
+    table.extra("owner")[target] = owners
+    for name, column in batch.columns.items():
+        if name not in _NOT_WRITTEN:
+            table.columns[name].write(target, column.values)
+    if "is_purchase" in batch.columns:
+        if table.spec.name in (ORDERS, ORDER_LINES):
+            table.extra("flag_given")[target] = batch.values("is_purchase")
+        else:
+            table.columns["is_purchase"].write(target, batch.values("is_purchase"))
+    if order_rows is not None:
+        table.extra("order_row")[target] = order_rows
+    table.rows = end
+    table.link(begin, end)
+    table.enter_keys(begin, end)
+    if count:
+        table.latest = max(table.latest, int(batch.values("time").max()))
+    _fill_from_products(tables, table, begin, end)
+    if order_rows is not None:
+        orders = tables.events[ORDERS]
+        history.link_rows(
+            table.extra("order_row"), begin, end,
+            orders.extra("last_line"), table.extra("previous_in_order"),
+        )  # fmt: skip
+        orders.link(begin_orders, orders.rows)
+        settle(tables, np.unique(order_rows).astype(np.int64))
+        orders.latest = max(orders.latest, table.latest)
+    elif table.spec.name == ORDERS:
+        _note_order_rows(table, batch, rows)
+        settle(tables, np.unique(rows))
+    return Change(np.unique(owners), count, repeats)
+
+
+def _drop_repeats(table: EventTable, batch: Batch) -> int:
+    """Rows whose event_id was seen before are left out: the first wins."""
+    if "event_id" not in batch.columns or batch.rows == 0:
+        return 0
+    ids = batch.values("event_id")
+    values = table.columns["event_id"].values
+    missing = int(table.columns["event_id"].missing)
+    seen = table.event_ids().find((ids, ids), (values, values)) >= 0
+    repeated = seen | (first_places((ids, ids)) != np.arange(batch.rows))
+    repeated &= ids != missing
+    batch.keep(~repeated)
+    return int(repeated.sum())
+
+
+def _target_rows(
+    table: EventTable, batch: Batch, order_rows: NDArray[np.int64] | None
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The row each batch row is written to, and the batch rows that begin a new row."""
+    count, begin = batch.rows, table.rows
+    everything = np.arange(count, dtype=np.int64)
+    if not table.spec.key or table.spec.key[-1] not in batch.columns:
+        return begin + everything, everything
+    second = batch.values(table.spec.key[-1])
+    first = order_rows if order_rows is not None else second
+    missing = table.columns[table.spec.key[-1]].missing
+    keyed = second != missing
+    rows = table.index().find((first, second), table.key_arrays())
+    rows[~keyed] = -1
+    leader = first_places((first, second))
+    leader[~keyed] = everything[~keyed]
+    is_new = rows < 0
+    fresh = np.flatnonzero(is_new & (leader == everything))
+    numbers = np.empty(count, np.int64)
+    numbers[fresh] = begin + np.arange(len(fresh))
+    rows[is_new] = numbers[leader[is_new]]
+    return rows, fresh
+
+
+def _orders_of_lines(
+    tables: Tables, batch: Batch, owners: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], int]:
+    """The order row of each line, new derived orders included, and where those begin."""
+    orders = tables.events[ORDERS]
+    begin, count = orders.rows, batch.rows
+    everything = np.arange(count, dtype=np.int64)
+    if "order_id" in batch.columns:
+        ids = batch.values("order_id")
+        missing = orders.columns["order_id"].missing
+        rows = orders.index().find((ids, ids), orders.key_arrays())
+        keyed = ids != missing
+        leader = first_places((ids, ids))
+        leader[~keyed] = everything[~keyed]
+        rows[~keyed] = -1
+    else:
+        ids, leader = None, everything
+        rows = np.full(count, -1, np.int64)
+    is_new = rows < 0
+    fresh = np.flatnonzero(is_new & (leader == everything))
+    end = begin + len(fresh)
+    orders.reserve(end, exact=len(fresh) > 1_000_000)
+    added = slice(begin, end)
+    orders.columns["customer_id"].write(added, batch.values("customer_id")[fresh])
+    orders.columns["time"].write(added, batch.values("time")[fresh])
+    if ids is not None:
+        orders.columns["order_id"].write(added, ids[fresh])
+    orders.extra("owner")[added] = owners[fresh]
+    orders.rows = end
+    orders.enter_keys(begin, end)
+    numbers = np.empty(count, np.int64)
+    numbers[fresh] = np.arange(begin, end)
+    rows[is_new] = numbers[leader[is_new]]
+    return rows, begin
+
+
+def _note_order_rows(orders: EventTable, batch: Batch, rows: NDArray[np.int64]) -> None:
+    """What an order's own row decides: its amount, and whether it has statuses."""
+    first_time = rows[orders.extra("row_given")[rows] == 0]
+    has_status = any(name in batch.columns for name in STATUS_TIMES)
+    orders.extra("has_status")[first_time] = has_status
+    orders.extra("row_given")[rows] = 1
+    if "amount" in batch.columns:
+        given = batch.values("amount") != orders.columns["amount"].missing
+        orders.extra("amount_given")[rows[given]] = 1
+
+
+def settle(tables: Tables, rows: NDArray[np.int64]) -> None:
+    """Amount and time of derived orders, and `is_purchase` of orders and their lines."""
+    orders, lines = tables.events[ORDERS], tables.events[ORDER_LINES]
+
+    def values(table: Table, name: str) -> NDArray[Any]:
+        return table.columns[name].values
+
+    order_loops.settle_orders(
+        rows, orders.extra("last_line"), lines.extra("previous_in_order"),
+        values(lines, "amount"), values(lines, "time"), lines.extra("flag_given"),
+        orders.extra("row_given"), orders.extra("amount_given"), orders.extra("has_status"),
+        orders.extra("flag_given"), values(orders, "paid_at"), values(orders, "closed_at"),
+        values(orders, "refunded_at"), values(orders, "refund_amount"), values(orders, "time"),
+        values(orders, "amount"), values(orders, "is_purchase"), values(lines, "is_purchase"),
+    )  # fmt: skip

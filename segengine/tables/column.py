@@ -1,0 +1,214 @@
+"""Here is a row: its value, in one flat array a column.
+
+Arrays are 64-byte aligned and padded to 64 rows, so that a kernel may read whole words. A
+column that nothing was ever written to holds its default everywhere and owns no memory.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from segengine.schema.kinds import MONEY_DIGITS, Kind, dtype_of, missing_of
+from segengine.tables.dictionary import Dictionary
+from segengine.tables.scan_codes import ScanCodes
+
+
+def padded(rows: int) -> int:
+    """Rows rounded up to whole words, at least one."""
+    return max(64, -(-rows // 64) * 64)
+
+
+def aligned(rows: int, dtype: np.dtype[Any], fill: Any = None) -> NDArray[Any]:
+    """A 64-byte aligned array of `rows` rows, filled if asked."""
+    raw = np.empty(rows * dtype.itemsize + 64, np.uint8)
+    start = -raw.ctypes.data % 64
+    array = raw[start : start + rows * dtype.itemsize].view(dtype)
+    if fill is not None:
+        array[:] = fill
+    return array
+
+
+class Column:
+    """One column: an array with a reserved value for missing, and codes to scan it by."""
+
+    def __init__(
+        self,
+        name: str,
+        kind: Kind,
+        *,
+        dictionary: Dictionary | None = None,
+        default: int | float | None = None,
+        narrow: bool = False,
+        capacity: int = 64,
+        digits: int = MONEY_DIGITS,
+    ) -> None:
+        self.name, self.kind, self.digits = name, kind, digits
+        self.dtype = dtype_of(kind, narrow=narrow)
+        self.missing = missing_of(self.dtype, kind)
+        self.default = self.missing if default is None else default
+        self.dictionary = dictionary if dictionary is not None or not kind.is_coded else (
+            Dictionary(kind)
+        )
+        self._capacity = padded(capacity)
+        self._array: NDArray[Any] | None = None
+        self._codes: ScanCodes | None = None
+        self._lock = threading.Lock()
+
+    @property
+    def is_allocated(self) -> bool:
+        """Whether anything was ever written."""
+        return self._array is not None
+
+    @property
+    def values(self) -> NDArray[Any]:
+        """The array, capacity long; rows beyond the table's hold the default."""
+        array = self._array
+        if array is None:
+            with self._lock:
+                if self._array is None:
+                    self._array = aligned(self._capacity, self.dtype, self.default)
+                array = self._array
+        return array
+
+    def scan_codes(self, rows: int) -> ScanCodes:
+        """The codes of a numeric column, made at the first scan."""
+        codes = self._codes
+        if codes is None:
+            values = self.values
+            with self._lock:
+                if self._codes is None:
+                    self._codes = ScanCodes(values, self.missing, rows)
+                codes = self._codes
+        return codes
+
+    @property
+    def is_coded_for_scans(self) -> bool:
+        """Whether a scan has made codes already."""
+        return self._codes is not None
+
+    def reserve(self, capacity: int, rows: int) -> None:
+        """Make room for `capacity` rows; the first `rows` keep their values."""
+        capacity = padded(capacity)
+        if capacity <= self._capacity:
+            return
+        self._capacity = capacity
+        if self._array is not None:
+            grown = aligned(capacity, self.dtype)
+            grown[:rows] = self._array[:rows]
+            grown[rows:] = self.default
+            self._array = grown
+            if self._codes is not None:
+                self._codes.follow(grown, rows)
+
+    def write(self, rows: NDArray[np.int64] | slice, values: Any) -> None:
+        """Set the values of these rows; the codes follow."""
+        array = self.values
+        array[rows] = values
+        if self._codes is not None:
+            if isinstance(rows, slice):
+                rows = np.arange(rows.start, rows.stop, dtype=np.int64)
+            self._codes.touch(rows)
+
+    def codes_of(self, array: NDArray[Any], rows: int) -> ScanCodes | None:
+        """Codes for an array that is to replace this one, if scans use codes of this column."""
+        return None if self._codes is None else ScanCodes(array, self.missing, rows)
+
+    def install(self, array: NDArray[Any], codes: ScanCodes | None) -> None:
+        """Take a whole new array, aligned and padded, and its codes."""
+        self._array, self._codes, self._capacity = array, codes, len(array)
+
+    def moved(self, array: NDArray[Any], rows: int) -> None:
+        """The owner of a shared array has moved it to a larger one."""
+        self._array, self._capacity = array, len(array)
+        if self._codes is not None:
+            self._codes.follow(array, rows)
+
+    def touch(self, rows: NDArray[np.int64]) -> None:
+        """The owner of a shared array has changed these rows."""
+        if self._codes is not None:
+            self._codes.touch(rows)
+
+    def nbytes(self) -> tuple[int, int, int]:
+        """Bytes of values, scan codes and dictionary."""
+        return (
+            0 if self._array is None else int(self._array.nbytes),
+            0 if self._codes is None else self._codes.nbytes(),
+            0 if self.dictionary is None else self.dictionary.nbytes(),
+        )
+
+    def to_arrow(self, rows: NDArray[np.int64] | slice, scale: int) -> pa.Array:
+        """A copy of these rows with the plain logical type, missing as null."""
+        if self._array is None:
+            count = rows.stop - rows.start if isinstance(rows, slice) else len(rows)
+            taken = np.full(count, self.default, self.dtype)
+        else:
+            taken = self._array[rows]
+            if isinstance(rows, slice):
+                taken = taken.copy()
+        return arrow_of(taken, self.kind, self.dictionary, scale, self.digits)
+
+    def python_of(self, row: int, scale: int) -> Any:
+        """One value as a Python object."""
+        return self.to_arrow(slice(row, row + 1), scale)[0].as_py()
+
+
+def arrow_type(kind: Kind, scale: int, digits: int = MONEY_DIGITS) -> pa.DataType:
+    """The plain logical Arrow type of a kind."""
+    types = {
+        Kind.BOOLEAN: pa.bool_(),
+        Kind.BIGINT: pa.int64(),
+        Kind.DOUBLE: pa.float64(),
+        Kind.MONEY: pa.decimal128(digits, scale),
+        Kind.VARCHAR: pa.large_string(),
+        Kind.DATE: pa.date32(),
+        Kind.TIMESTAMP: pa.timestamp("us", tz="UTC"),
+        Kind.TAGS: pa.list_(pa.large_string()),
+    }
+    return types[kind]
+
+
+def arrow_of(
+    values: NDArray[Any],
+    kind: Kind,
+    dictionary: Dictionary | None,
+    scale: int,
+    digits: int = MONEY_DIGITS,
+) -> pa.Array:
+    """An array with reserved missing values as the plain logical Arrow array."""
+    logical = arrow_type(kind, scale, digits)
+    if kind.is_coded:
+        assert dictionary is not None
+        codes = pa.array(values, pa.int32(), mask=values < 0)
+        return dictionary.values().take(codes)
+    missing = missing_of(values.dtype, kind)
+    absent = np.isnan(values) if values.dtype.kind == "f" else values == missing
+    mask = absent if absent.any() else None
+    if kind is Kind.MONEY:
+        return decimals_of(values, mask, logical)
+    if kind is Kind.BOOLEAN:
+        return pa.array(values > 0, mask=mask)
+    if kind is Kind.TIMESTAMP:
+        return pa.array(values, pa.int64(), mask=mask).cast(logical)
+    if kind is Kind.DATE:
+        return pa.array(values, pa.int32(), mask=mask).cast(logical)
+    if kind is Kind.BIGINT and values.dtype != np.int64:
+        values = values.astype(np.int64)
+    return pa.array(values, logical, mask=mask)
+
+
+def decimals_of(
+    values: NDArray[np.int64], mask: NDArray[np.bool_] | None, logical: pa.DataType
+) -> pa.Array:
+    """Scaled int64 as decimal128 by writing both 64-bit halves."""
+    halves = np.empty((len(values), 2), np.int64)
+    halves[:, 0] = values
+    halves[:, 1] = values >> 63
+    valid = None
+    if mask is not None:
+        valid = pa.py_buffer(np.packbits(~mask, bitorder="little"))
+    return pa.Array.from_buffers(logical, len(values), [valid, pa.py_buffer(halves)])

@@ -1,0 +1,209 @@
+"""Here is a buyer: their row, and every trait in it.
+
+Row 0 is nobody: the buyer with no history, as whom an unknown visitor is evaluated. It is in
+every array and never in a bitmap of live rows. A row number never leaves the process.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from segengine.kernels import bits
+from segengine.schema.kinds import Kind
+from segengine.schema.tables import TableSpec
+from segengine.tables.column import Column, aligned
+from segengine.tables.key_index import KeyIndex, first_places
+from segengine.tables.scan_codes import ScanCodes
+from segengine.tables.table import MakeDictionary, Table
+
+NOBODY = 0
+
+
+def block(columns: list[Column], capacity: int) -> NDArray[Any]:
+    """A matrix with one row per column, every value at its column's default."""
+    dtype = columns[0].dtype
+    matrix = aligned(len(columns) * capacity, dtype).reshape(len(columns), capacity)
+    for array, column in zip(matrix, columns, strict=True):
+        array[:] = column.default
+    return matrix
+
+
+class CustomerTable(Table):
+    """One row per buyer in the order first seen."""
+
+    def __init__(self, spec: TableSpec, make_dictionary: MakeDictionary) -> None:
+        super().__init__(spec, make_dictionary)
+        self.traits: dict[str, Column] = {}
+        self.live: NDArray[np.uint64] = np.zeros(1, np.uint64)
+        self.id_is_fixed = False
+        self._index = KeyIndex((self.columns["customer_id"].missing,) * 2)  # type: ignore[arg-type]
+        self._heads: dict[str, NDArray[np.int32]] = {}
+        self._blocks: dict[str, tuple[NDArray[Any], list[Column]]] = {}
+        self.rows = 1
+        self.give_tags_no_tags()
+
+    def give_tags_no_tags(self) -> None:
+        """No tags is the empty list, never missing."""
+        tags = self.columns["tags"]
+        assert tags.dictionary is not None
+        tags.default = int(tags.dictionary.encode(pa.array([""]))[0])
+
+    def fix_kind(self, name: str, kind: Kind) -> None:
+        """As `Table.fix_kind`; the index follows the kind of customer_id."""
+        super().fix_kind(name, kind)
+        if name == "customer_id":
+            missing = int(self.columns[name].missing)
+            self._index = KeyIndex((missing, missing))
+            self.id_is_fixed = True
+
+    @property
+    def count(self) -> int:
+        """How many buyers there are."""
+        return int(bits.count_bits(self.live))
+
+    @property
+    def words(self) -> int:
+        """Words of a bitmap over all rows."""
+        return (self.rows + 63) // 64
+
+    def trait_or_column(self, name: str) -> Column | None:
+        """The trait or given column a rule means by this name."""
+        return self.traits.get(name) or self.columns.get(name)
+
+    def add_head(self, table: str) -> None:
+        """Keep, per buyer, the latest row of an event table."""
+        self._heads[table] = aligned(self.capacity, np.dtype(np.int32), -1)
+
+    def heads(self, table: str) -> NDArray[np.int32]:
+        """Per buyer the row of the latest arrival in an event table, -1 for none."""
+        return self._heads[table]
+
+    def set_heads(self, table: str, array: NDArray[np.int32]) -> None:
+        """Take the heads that a snapshot kept."""
+        self._heads[table] = array
+
+    def reserve(self, rows: int, *, exact: bool = False) -> None:
+        """As `Table.reserve`, for traits, heads and live rows too."""
+        before = self.capacity
+        super().reserve(rows, exact=exact)
+        if self.capacity == before:
+            return
+        for name, (matrix, columns) in self._blocks.items():
+            moved = block(columns, self.capacity)
+            moved[:, : self.rows] = matrix[:, : self.rows]
+            self._blocks[name] = (moved, columns)
+            for array, column in zip(moved, columns, strict=True):
+                column.moved(array, self.rows)
+        for name, array in self._heads.items():
+            grown = aligned(self.capacity, array.dtype, -1)
+            grown[: self.rows] = array[: self.rows]
+            self._heads[name] = grown
+
+    def add_block(self, name: str, columns: list[Column]) -> None:
+        """Traits of one array type, kept as the rows of one matrix that a loop can fill."""
+        matrix = block(columns, self.capacity)
+        self._blocks[name] = (matrix, columns)
+        for array, column in zip(matrix, columns, strict=True):
+            column.install(array, None)
+            self.traits[column.name] = column
+
+    def block(self, name: str) -> NDArray[Any]:
+        """The matrix of a block: T[traits, capacity]."""
+        return self._blocks[name][0]
+
+    def empty_blocks(self) -> dict[str, NDArray[Any]]:
+        """New matrices of the same shapes, to be filled beside the old ones."""
+        return {n: block(columns, self.capacity) for n, (_, columns) in self._blocks.items()}
+
+    def codes_for(self, blocks: dict[str, NDArray[Any]]) -> dict[str, list[ScanCodes | None]]:
+        """The scan codes that the columns of these matrices will need."""
+        return {
+            name: [c.codes_of(a, self.rows) for a, c in zip(matrix, self._blocks[name][1],
+                                                            strict=True)]
+            for name, matrix in blocks.items()
+        }  # fmt: skip
+
+    def install_blocks(
+        self, blocks: dict[str, NDArray[Any]], codes: dict[str, list[ScanCodes | None]]
+    ) -> None:
+        """Take new matrices in place of the old ones, all at once."""
+        for name, matrix in blocks.items():
+            columns = self._blocks[name][1]
+            self._blocks[name] = (matrix, columns)
+            for array, column, code in zip(matrix, columns, codes[name], strict=True):
+                column.install(array, code)
+
+    def touch_traits(self, rows: NDArray[np.int64]) -> None:
+        """The traits of these rows have changed in place."""
+        for trait in self.traits.values():
+            trait.touch(rows)
+
+    def find(self, ids: NDArray[Any]) -> NDArray[np.int64]:
+        """The row of each customer_id (int64, or its dictionary code), -1 for none."""
+        kept = self.columns["customer_id"].values
+        return self._index.find((ids, ids), (kept, kept))
+
+    def row_of(self, customer_id: object) -> int | None:
+        """The row of one customer_id as a caller gives it; None for an unknown one."""
+        column = self.columns["customer_id"]
+        if self.rows == 1 or isinstance(customer_id, bool):
+            return None
+        if column.kind is Kind.VARCHAR:
+            if not isinstance(customer_id, str):
+                return None
+            assert column.dictionary is not None
+            code = column.dictionary.find(pa.array([customer_id], pa.large_string()))
+            row = int(self.find(code)[0]) if code[0] >= 0 else -1
+        else:
+            if not isinstance(customer_id, int | np.integer) or abs(int(customer_id)) >= 2**63:
+                return None
+            row = int(self.find(np.array([customer_id], np.int64))[0])
+        return row if row >= 0 else None
+
+    def rows_for(self, ids: NDArray[Any]) -> NDArray[np.int64]:
+        """The row of each customer_id; one not seen before gets the next row."""
+        rows = self.find(ids)
+        new = np.flatnonzero(rows < 0)
+        if len(new):
+            fresh = ids[new]
+            first = first_places((fresh, fresh))
+            leaders = np.flatnonzero(first == np.arange(len(new)))
+            begin = self.rows
+            numbers = np.empty(len(new), np.int64)
+            numbers[leaders] = begin + np.arange(len(leaders))
+            end = begin + len(leaders)
+            self.reserve(end, exact=len(leaders) > 1_000_000)
+            column = self.columns["customer_id"]
+            column.write(slice(begin, end), fresh[leaders])
+            self._index.add((column.values, column.values), begin, end)
+            self._extend(end)
+            rows[new] = numbers[first]
+        return rows
+
+    def _extend(self, end: int) -> None:
+        live = np.zeros((end + 63) // 64, np.uint64)
+        live[: len(self.live)] = self.live
+        added = np.arange(self.rows, end, dtype=np.int64)
+        bits.set_rows(added, live)
+        self.rows, self.live = end, live
+        for column in (*self.columns.values(), *self.traits.values()):
+            if column.is_coded_for_scans:
+                column.touch(added)
+
+    def forget(self, row: int) -> None:
+        """The buyer of this row is gone: from the index, from every answer."""
+        column = self.columns["customer_id"]
+        column.write(np.array([row]), column.missing)
+        live = self.live.copy()
+        bits.clear_rows(np.array([row], np.int64), live)
+        self.live = live
+
+    def restore(self, rows: int, live: NDArray[np.uint64]) -> None:
+        """Take the rows of a snapshot whose columns are in place."""
+        self.rows, self.live = rows, live
+        kept = self.columns["customer_id"].values
+        self._index.add((kept, kept), 0, rows)

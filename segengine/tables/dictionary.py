@@ -1,0 +1,187 @@
+"""Here is a code: its text; here is a text: its code.
+
+Texts are kept once, append-only, as UTF-8 in one arena that Arrow reads without a copy. A list
+of texts (`tags`) is kept as one text too, so that a rule over lists looks at each different
+list once.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from segengine.kernels import hashing
+from segengine.schema.kinds import Kind
+
+_ITEM, _ESCAPE, _MISSING_ITEM = "\x1f", "\x1b", "\x00"
+_FIRST_SLOTS = 64
+
+
+class Dictionary:
+    """The distinct values of a coded column; codes count from 0 in the order first seen."""
+
+    def __init__(self, kind: Kind, *, is_set: bool = False) -> None:
+        self.kind = kind
+        self._is_set = is_set
+        self.size = 0
+        self._offsets: NDArray[np.int64] = np.zeros(1, np.int64)
+        self._data: NDArray[np.uint8] = np.empty(0, np.uint8)
+        self._slots: NDArray[np.int32] = np.full(_FIRST_SLOTS, -1, np.int32)
+        self._lists: pa.Array | None = None
+
+    def encode(self, values: pa.Array | pa.ChunkedArray) -> NDArray[np.int32]:
+        """The codes of these values, new ones added; missing is -1."""
+        return self._coded(values, add=True)
+
+    def find(self, values: pa.Array | pa.ChunkedArray) -> NDArray[np.int32]:
+        """The codes of these values; one that is not kept, or missing, is -1."""
+        return self._coded(values, add=False)
+
+    def _coded(self, values: pa.Array | pa.ChunkedArray, *, add: bool) -> NDArray[np.int32]:
+        if len(values) == 0:
+            return np.empty(0, np.int32)
+        if self.kind is Kind.TAGS and not _is_text(values.type):
+            values = _lists_as_texts(values)
+        if isinstance(values, pa.ChunkedArray):
+            values = values.unify_dictionaries().combine_chunks()
+        if isinstance(values, pa.ChunkedArray):
+            values = pa.concat_arrays(values.chunks)
+        if not pa.types.is_dictionary(values.type):
+            values = values.dictionary_encode()
+        distinct = values.dictionary.cast(pa.large_string())
+        if self._is_set:
+            # A label stands once in a set, at its first place.
+            once = [t and text_of_list(list(dict.fromkeys(list_of_text(t))))
+                    for t in distinct.to_pylist()]  # fmt: skip
+            distinct = pa.array(once, pa.large_string())
+        codes = self._codes_of(distinct, add=add)
+        codes = np.append(codes, np.int32(-1))
+        indices = values.indices.fill_null(len(codes) - 1).to_numpy(zero_copy_only=False)
+        return codes[indices]
+
+    def _codes_of(self, texts: pa.Array, *, add: bool) -> NDArray[np.int32]:
+        if texts.null_count:
+            # A dictionary may hold a null entry: its code is that of missing.
+            codes = np.full(len(texts), -1, np.int32)
+            known = texts.is_valid().to_numpy(zero_copy_only=False)
+            codes[known] = self._codes_of(texts.drop_null(), add=add)
+            return codes
+        count = len(texts)
+        out = np.empty(count, np.int32)
+        offsets, data = _buffers(texts)
+        if not add:
+            hashing.find_texts(offsets, data, self._offsets, self._data, self._slots, out)
+            return out
+        self._make_room(count, int(offsets[-1] - offsets[0]) if count else 0)
+        before = self.size
+        self.size = hashing.encode_texts(
+            offsets, data, self._offsets, self._data, self.size, self._slots, out
+        )
+        if self.size != before:
+            self._lists = None
+        return out
+
+    def _make_room(self, texts: int, size: int) -> None:
+        used = int(self._offsets[self.size])
+        if len(self._offsets) < self.size + texts + 1:
+            grown = np.empty(max(self.size + texts + 1, 3 * len(self._offsets) // 2), np.int64)
+            grown[: self.size + 1] = self._offsets[: self.size + 1]
+            self._offsets = grown
+        if len(self._data) < used + size:
+            arena = np.empty(max(used + size, 3 * len(self._data) // 2), np.uint8)
+            arena[:used] = self._data[:used]
+            self._data = arena
+        if len(self._slots) < 2 * (self.size + texts):
+            slots = np.full(1 << int(2 * (self.size + texts)).bit_length(), -1, np.int32)
+            hashing.place_texts(self._offsets, self._data, self.size, slots)
+            self._slots = slots
+
+    def texts(self) -> pa.Array:
+        """All kept texts by code, as large_string; lists are in their kept form."""
+        offsets = pa.py_buffer(self._offsets[: self.size + 1])
+        data = pa.py_buffer(self._data[: int(self._offsets[self.size])])
+        return pa.Array.from_buffers(pa.large_string(), self.size, [None, offsets, data])
+
+    def values(self) -> pa.Array:
+        """All kept values by code: large_string, or list<large_string>."""
+        if self.kind is not Kind.TAGS:
+            return self.texts()
+        if self._lists is None:
+            lists = [list_of_text(text) for text in self.texts().to_pylist()]
+            self._lists = pa.array(lists, pa.list_(pa.large_string()))
+        return self._lists
+
+    def arrays(self) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
+        """Offsets and bytes of all kept texts, for kernels."""
+        return self._offsets[: self.size + 1], self._data
+
+    def nbytes(self) -> int:
+        """Bytes held, spare room included."""
+        return self._offsets.nbytes + self._data.nbytes + self._slots.nbytes
+
+    def restore(self, texts: pa.Array) -> None:
+        """Become the dictionary of these distinct texts, in this order."""
+        self._codes_of(texts.cast(pa.large_string()), add=True)
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    if pa.types.is_dictionary(kind):
+        kind = kind.value_type
+    return bool(
+        pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
+    )
+
+
+def _buffers(texts: pa.Array) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
+    """Offsets (from `texts.offset` on) and bytes of a large_string array without nulls."""
+    if len(texts) == 0:
+        return np.zeros(1, np.int64), np.empty(0, np.uint8)
+    _, offsets, data = texts.buffers()
+    numbers = np.frombuffer(offsets, np.int64, len(texts) + 1, 8 * texts.offset)
+    empty = data is None or data.size == 0
+    return numbers, np.empty(0, np.uint8) if empty else np.frombuffer(data, np.uint8)
+
+
+def _lists_as_texts(values: pa.Array | pa.ChunkedArray) -> pa.Array:
+    """Each list as one text: every item after a separator; a missing list stays missing."""
+    if isinstance(values, pa.ChunkedArray):
+        values = pa.concat_arrays(values.chunks) if values.num_chunks else values.combine_chunks()
+    if pa.types.is_null(values.type):
+        return pa.nulls(len(values), pa.large_string())
+    values = values.cast(pa.large_list(pa.large_string()))
+    items = values.flatten()
+    if pc.any(pc.match_substring_regex(items, "[\\x00\\x1b\\x1f]")).as_py():
+        for found, name in ((_ESCAPE, "e"), (_ITEM, "i"), (_MISSING_ITEM, "m")):
+            items = pc.replace_substring(items, found, _ESCAPE + name)
+    items = pc.fill_null(items, _MISSING_ITEM)
+    items = pc.binary_join_element_wise("", items, _ITEM)
+    sizes = pc.fill_null(pc.list_value_length(values), 0).to_numpy(zero_copy_only=False)
+    offsets = np.zeros(len(values) + 1, np.int64)
+    np.cumsum(sizes, out=offsets[1:])
+    lists = pa.LargeListArray.from_arrays(pa.array(offsets), items)
+    joined = pc.binary_join(lists, "")
+    return pc.if_else(values.is_valid(), joined, pa.scalar(None, pa.large_string()))
+
+
+def text_of_list(items: list[str | None]) -> str:
+    """The kept form of one list."""
+    return "".join(_ITEM + (_MISSING_ITEM if item is None else _escaped(item)) for item in items)
+
+
+def list_of_text(text: str) -> list[str | None]:
+    """The list behind a kept form."""
+    return [None if item == _MISSING_ITEM else _unescaped(item) for item in text.split(_ITEM)[1:]]
+
+
+def _escaped(item: str) -> str:
+    for found, name in ((_ESCAPE, "e"), (_ITEM, "i"), (_MISSING_ITEM, "m")):
+        item = item.replace(found, _ESCAPE + name)
+    return item
+
+
+def _unescaped(item: str) -> str:
+    for found, name in ((_MISSING_ITEM, "m"), (_ITEM, "i"), (_ESCAPE, "e")):
+        item = item.replace(_ESCAPE + name, found)
+    return item

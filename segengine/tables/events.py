@@ -1,0 +1,91 @@
+"""Here is a buyer: their events, latest arrival first; here is an event: its columns.
+
+Rows stand in arrival order. `owner` is the buyer's row, `previous` the same buyer's event
+before. Two tables keep more: orders know their lines, and lines their order.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from segengine.kernels import history
+from segengine.schema.tables import ORDER_LINES, ORDERS, TableSpec
+from segengine.tables.customers import CustomerTable
+from segengine.tables.key_index import KeyIndex, Keys
+from segengine.tables.table import MakeDictionary, Table
+
+NOT_GIVEN = -128
+
+
+class EventTable(Table):
+    """One event table, its chains per buyer, and the index of its key if it has one."""
+
+    def __init__(
+        self, spec: TableSpec, make_dictionary: MakeDictionary, customers: CustomerTable
+    ) -> None:
+        super().__init__(spec, make_dictionary)
+        self._customers = customers
+        self.latest = np.iinfo(np.int64).min
+        """The greatest time in the table."""
+        customers.add_head(spec.name)
+        self.add_extra("owner", np.int32, -1)
+        self.add_extra("previous", np.int32, -1)
+        if spec.name == ORDERS:
+            self.add_extra("last_line", np.int32, -1)
+            for flag in ("row_given", "amount_given", "has_status"):
+                self.add_extra(flag, np.int8, 0)
+            self.add_extra("flag_given", np.int8, NOT_GIVEN)
+        if spec.name == ORDER_LINES:
+            self.add_extra("order_row", np.int32, -1)
+            self.add_extra("previous_in_order", np.int32, -1)
+            self.add_extra("flag_given", np.int8, NOT_GIVEN)
+        self._index: KeyIndex | None = None
+        self._event_ids: KeyIndex | None = None
+
+    def key_arrays(self) -> Keys:
+        """The two arrays that identify a row; a single key stands twice."""
+        if self.spec.name == ORDER_LINES:
+            return self.extra("order_row"), self.columns["line_id"].values
+        only = self.columns[self.spec.key[0]].values
+        return only, only
+
+    def index(self) -> KeyIndex:
+        """The index of the table's key."""
+        if self._index is None:
+            second = int(self.columns[self.spec.key[-1]].missing)
+            first = -1 if self.spec.name == ORDER_LINES else second
+            self._index = KeyIndex((first, second))
+            if any(self.columns[k].is_allocated for k in self.spec.key):
+                self._index.add(self.key_arrays(), 0, self.rows)
+        return self._index
+
+    def event_ids(self) -> KeyIndex:
+        """The index of event_id."""
+        if self._event_ids is None:
+            column = self.columns["event_id"]
+            missing = int(column.missing)
+            self._event_ids = KeyIndex((missing, missing))
+            if column.is_allocated:
+                self._event_ids.add((column.values, column.values), 0, self.rows)
+        return self._event_ids
+
+    def link(self, begin: int, end: int) -> None:
+        """Chain rows [begin, end), whose owners are written."""
+        history.link_rows(
+            self.extra("owner"), begin, end,
+            self._customers.heads(self.spec.name), self.extra("previous"),
+        )  # fmt: skip
+
+    def enter_keys(self, begin: int, end: int) -> None:
+        """Enter the keys of rows [begin, end) into the indexes in use."""
+        if self.spec.key and self._index is not None:
+            self._index.add(self.key_arrays(), begin, end)
+        if self._event_ids is not None:
+            values = self.columns["event_id"].values
+            self._event_ids.add((values, values), begin, end)
+
+    def restore(self, rows: int) -> None:
+        """Take the rows of a snapshot whose arrays are in place."""
+        self.rows = rows
+        times = self.columns["time"].values[:rows]
+        self.latest = int(times.max()) if rows else np.iinfo(np.int64).min

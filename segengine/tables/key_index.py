@@ -1,0 +1,51 @@
+"""Here is a key: its row."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segengine.kernels import hashing
+
+Keys = tuple[NDArray[Any], NDArray[Any]]
+"""Two parallel arrays; where one column is the key, it stands twice."""
+
+
+class KeyIndex:
+    """Rows by one or two integer keys; the keys themselves stay in the table's arrays.
+
+    A row whose key is missing (the reserved value of its array) is never entered.
+    """
+
+    def __init__(self, missing: tuple[int, int]) -> None:
+        self._missing = missing
+        self._slots: NDArray[np.int32] = np.full(64, -1, np.int32)
+
+    def find(self, keys: Keys, kept: Keys) -> NDArray[np.int64]:
+        """The row of each key, -1 where there is none or the key is missing."""
+        first, second = (np.ascontiguousarray(k, np.int64) for k in keys)
+        out = np.empty(len(first), np.int64)
+        hashing.find_keys(first, second, *kept, self._slots, out)
+        return out
+
+    def add(self, kept: Keys, begin: int, end: int) -> None:
+        """Enter rows [begin, end), whose keys are new."""
+        if 2 * end > len(self._slots):
+            self._slots = np.full(1 << int(2 * end).bit_length(), -1, np.int32)
+            begin = 0
+        hashing.add_places(*kept, *self._missing, begin, end, self._slots)
+
+    def nbytes(self) -> int:
+        """Bytes of the table of places."""
+        return int(self._slots.nbytes)
+
+
+def first_places(keys: Keys) -> NDArray[np.int64]:
+    """For each key of a batch the index at which it first appears: int64[n]."""
+    first, second = (np.ascontiguousarray(k, np.int64) for k in keys)
+    slots = np.full(1 << max(6, int(2 * len(first) + 1).bit_length()), -1, np.int32)
+    out = np.empty(len(first), np.int64)
+    hashing.number_keys(first, second, slots, out)
+    return out

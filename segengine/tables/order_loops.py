@@ -1,0 +1,84 @@
+"""What does an order take from its lines, and is it a purchase? The loop."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segengine.kernels.jit import kernel
+
+_NO_VALUE = np.int64(-(2**63))
+
+
+@kernel
+def settle_orders(
+    rows: NDArray[np.int64],
+    line_heads: NDArray[np.int32],
+    line_previous: NDArray[np.int32],
+    line_amount: NDArray[np.int64],
+    line_time: NDArray[np.int64],
+    line_flag: NDArray[np.int8],
+    row_given: NDArray[np.int8],
+    amount_given: NDArray[np.int8],
+    has_status: NDArray[np.int8],
+    flag_given: NDArray[np.int8],
+    paid_at: NDArray[np.int64],
+    closed_at: NDArray[np.int64],
+    refunded_at: NDArray[np.int64],
+    refund_amount: NDArray[np.int64],
+    time: NDArray[np.int64],
+    amount: NDArray[np.int64],
+    is_purchase: NDArray[np.int8],
+    line_is_purchase: NDArray[np.int8],
+) -> None:
+    """Derive what orders take from their lines, and whether each is a purchase.
+
+    rows: int64[n] orders to settle. An order without a row of its own takes time = its first
+    line's; one without a given amount takes the sum of its lines (missing where the sum leaves
+    the int64). line_flag, flag_given: int8, 0, 1 or -128 for not given.
+    out: time, amount, is_purchase: [orders]  line_is_purchase: int8[lines]
+    """
+    for index in range(rows.shape[0]):
+        order = rows[index]
+        total = np.int64(0)
+        known = 0
+        overflow = False
+        first = np.int64(2**63 - 1)
+        flags = np.int8(-128)
+        line = line_heads[order]
+        while line >= 0:
+            value = line_amount[line]
+            if value != _NO_VALUE:
+                added = total + value
+                if ((total ^ added) & (value ^ added)) < 0:
+                    overflow = True
+                total = added
+                known += 1
+            first = min(first, line_time[line])
+            flags = max(flags, line_flag[line])
+            line = line_previous[line]
+        if line_heads[order] >= 0:
+            if not row_given[order]:
+                time[order] = first
+            if not amount_given[order]:
+                amount[order] = total if known > 0 and not overflow else _NO_VALUE
+        if flag_given[order] >= 0:
+            bought = flag_given[order] > 0
+        elif not row_given[order] and flags >= 0:
+            bought = flags > 0
+        else:
+            bought = closed_at[order] == _NO_VALUE
+            if has_status[order] and paid_at[order] == _NO_VALUE:
+                bought = False
+            refund = refund_amount[order]
+            if refund == _NO_VALUE:
+                if refunded_at[order] != _NO_VALUE:
+                    bought = False
+            elif refund > 0 and amount[order] != _NO_VALUE and refund >= amount[order]:
+                bought = False
+        is_purchase[order] = 1 if bought else 0
+        line = line_heads[order]
+        while line >= 0:
+            flag = line_flag[line]
+            line_is_purchase[line] = flag if flag >= 0 else is_purchase[order]
+            line = line_previous[line]

@@ -1,0 +1,108 @@
+"""Here is a comparison: which rows does one byte a row already decide?
+
+Each row has a code: 0 for missing, else the interval of an equal-depth partition that its
+value falls into ("Column Sketches", SIGMOD 2018). A comparison is decided on codes; only rows in
+an interval that the bounds cut through look at their value.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segengine.kernels import encode, jit
+
+_EDGES = 254
+_SAMPLE = 1 << 16
+
+
+@dataclass(frozen=True, slots=True)
+class CodeRange:
+    """Codes [first, last] hold every hit; the rows of `edges` must be looked at one by one."""
+
+    first: int
+    last: int
+    edges: tuple[int, ...]
+
+
+class ScanCodes:
+    """The codes of one numeric column, kept in step with it by its table.
+
+    `least[c]` and `greatest[c]` bound what code c has ever held: they are only widened, so a
+    code that lies between the bounds of a comparison is sure to hold hits alone.
+    """
+
+    def __init__(self, values: NDArray[Any], missing: int | float, rows: int) -> None:
+        self._values, self._missing = values, values.dtype.type(missing)
+        top = _top_of(values.dtype)
+        self._edges = _edges_of(values[:rows], missing, top)
+        self._least = np.full(256, top, values.dtype)
+        self._greatest = np.full(256, -top if values.dtype.kind == "f" else missing, values.dtype)
+        self.codes = np.zeros(len(values), np.uint8)
+        self._encode(0, rows)
+
+    def _encode(self, begin: int, end: int) -> None:
+        def work(first: int, last: int) -> None:
+            least, greatest = self._least.copy(), self._greatest.copy()
+            encode.encode_values(
+                self._values, self._missing, self._edges, begin + first, begin + last,
+                least, greatest, self.codes,
+            )  # fmt: skip
+            merged.append((least, greatest))
+
+        merged: list[tuple[NDArray[Any], NDArray[Any]]] = []
+        jit.over_ranges(work, end - begin)
+        for least, greatest in merged:
+            np.minimum(self._least, least, out=self._least)
+            np.maximum(self._greatest, greatest, out=self._greatest)
+
+    def follow(self, values: NDArray[Any], rows: int) -> None:
+        """The column has grown and moved: take the new array; new rows are coded by `touch`."""
+        codes = np.zeros(len(values), np.uint8)
+        codes[: min(rows, len(self.codes))] = self.codes[:rows]
+        self._values, self.codes = values, codes
+
+    def touch(self, rows: NDArray[np.int64]) -> None:
+        """The values of these rows have changed."""
+        encode.encode_rows(
+            self._values, self._missing, self._edges, rows,
+            self._least, self._greatest, self.codes,
+        )  # fmt: skip
+
+    def between(self, low: Any, high: Any) -> CodeRange | None:
+        """The codes that low <= value <= high concerns; None when no row can hit."""
+        least, greatest = self._least[1:], self._greatest[1:]
+        seen = least <= greatest
+        maybe = np.flatnonzero(seen & (greatest >= low) & (least <= high))
+        if len(maybe) == 0:
+            return None
+        first, last = int(maybe[0]), int(maybe[-1])
+        cut = sorted({c for c in (first, last) if least[c] < low or greatest[c] > high})
+        return CodeRange(first + 1, last + 1, tuple(c + 1 for c in cut))
+
+    def nbytes(self) -> int:
+        """One byte a row of capacity, and the bounds."""
+        return int(self.codes.nbytes + 3 * self._edges.nbytes)
+
+
+def _top_of(dtype: np.dtype[Any]) -> Any:
+    return dtype.type(np.inf) if dtype.kind == "f" else dtype.type(np.iinfo(dtype).max)
+
+
+def _edges_of(values: NDArray[Any], missing: int | float, top: Any) -> NDArray[Any]:
+    """255 ascending edges: equal-depth quantiles of an even sample, or all values if few."""
+    step = max(1, len(values) // _SAMPLE)
+    sample = values[::step]
+    known = ~np.isnan(sample) if values.dtype.kind == "f" else sample != missing
+    ordered = np.sort(sample[known])
+    edges = np.full(_EDGES + 1, top, values.dtype)
+    distinct = ordered[np.append(True, ordered[1:] != ordered[:-1])] if len(ordered) else ordered
+    if len(distinct) > _EDGES:
+        places = (np.arange(1, _EDGES + 1) * len(ordered)) // (_EDGES + 1)
+        picked = ordered[places]
+        distinct = picked[np.append(True, picked[1:] != picked[:-1])]
+    edges[: len(distinct)] = distinct
+    return edges

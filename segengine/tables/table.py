@@ -1,0 +1,104 @@
+"""Here is a table: its columns, all of one length."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from segengine.errors import UnknownNameError, did_you_mean
+from segengine.schema.kinds import Kind
+from segengine.schema.tables import ColumnSpec, TableSpec
+from segengine.tables.column import Column, aligned, padded
+from segengine.tables.dictionary import Dictionary
+
+MakeDictionary = Callable[[str, Kind], Dictionary]
+
+
+class Table:
+    """Named columns of one length; an event table adds to it, customers and products too.
+
+    Columns exist from the start and own memory from their first write.
+    """
+
+    def __init__(self, spec: TableSpec, make_dictionary: MakeDictionary) -> None:
+        self.spec = spec
+        self.rows = 0
+        self.capacity = 64
+        self.columns: dict[str, Column] = {}
+        self.given: set[str] = set()
+        self._make_dictionary = make_dictionary
+        self._extra: dict[str, NDArray[Any]] = {}
+        self._fills: dict[str, Any] = {}
+        for column in spec.columns:
+            self.add_column(column)
+
+    def add_column(self, spec: ColumnSpec, *, default: int | float | None = None) -> Column:
+        """A new column, every row of it at its default."""
+        dictionary = self._make_dictionary(spec.name, spec.kind) if spec.kind.is_coded else None
+        column = Column(
+            spec.name, spec.kind, dictionary=dictionary, default=default, capacity=self.capacity
+        )
+        self.columns[spec.name] = column
+        return column
+
+    def fix_kind(self, name: str, kind: Kind) -> None:
+        """Give an identifier column its kind, before anything was written to it."""
+        if self.columns[name].kind is not kind:
+            assert not self.columns[name].is_allocated
+            self.add_column(ColumnSpec(name, kind, identifier=True))
+
+    def column(self, name: str) -> Column:
+        """The column with this name, or an error that names the nearest."""
+        found = self.columns.get(name)
+        if found is None:
+            hint = did_you_mean(name, list(self.columns))
+            raise UnknownNameError(
+                f"table `{self.spec.name}` has no column `{name}`" + (f"; {hint}" if hint else ""),
+                field=name,
+            )
+        return found
+
+    def add_extra(self, name: str, dtype: type[np.generic], fill: Any) -> None:
+        """An internal array that grows with the table and is never shown."""
+        self._fills[name] = fill
+        self._extra[name] = aligned(self.capacity, np.dtype(dtype), fill)
+
+    def extra(self, name: str) -> NDArray[Any]:
+        """The internal array with this name, capacity long."""
+        return self._extra[name]
+
+    def set_extra(self, name: str, array: NDArray[Any]) -> None:
+        """Take a whole internal array, as a snapshot kept it."""
+        self._extra[name] = array
+
+    def reserve(self, rows: int, *, exact: bool = False) -> None:
+        """Make room for this many rows in all; growth is by half unless exact."""
+        if rows <= self.capacity:
+            return
+        capacity = padded(rows if exact else max(rows, 3 * self.capacity // 2))
+        for column in self.columns.values():
+            column.reserve(capacity, self.rows)
+        for name, array in self._extra.items():
+            grown = aligned(capacity, array.dtype)
+            grown[: self.rows] = array[: self.rows]
+            grown[self.rows :] = self._fills[name]
+            self._extra[name] = grown
+        self.capacity = capacity
+
+    def nbytes(self) -> dict[str, tuple[int, int, int]]:
+        """Bytes of values, scan codes and dictionary by column; internal arrays under `(...)`."""
+        sizes = {name: column.nbytes() for name, column in self.columns.items()}
+        internal = sum(int(a.nbytes) for a in self._extra.values())
+        sizes["(internal)"] = (internal, 0, 0)
+        return sizes
+
+    def to_arrow(
+        self, names: Iterable[str], rows: NDArray[np.int64] | slice, scale: int
+    ) -> pa.Table:
+        """A copy of these columns and rows with plain logical types."""
+        arrays = {name: self.column(name).to_arrow(rows, scale) for name in names}
+        return pa.table(arrays)

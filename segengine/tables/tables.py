@@ -1,0 +1,110 @@
+"""Here is a store: all its tables, and the dictionaries they share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segengine.errors import UnknownNameError, did_you_mean
+from segengine.schema.kinds import Kind
+from segengine.schema.tables import CUSTOMERS, PRODUCTS, TableSpec
+from segengine.tables.column import Column
+from segengine.tables.customers import CustomerTable
+from segengine.tables.dictionary import Dictionary
+from segengine.tables.events import EventTable
+from segengine.tables.gate import Gate
+from segengine.tables.key_index import KeyIndex
+from segengine.tables.table import Table
+
+_SHARED = frozenset(
+    {"customer_id", "order_id", "line_id", "product_id", "review_id", "category", "brand"}
+)
+"""Columns of these names mean the same thing in every table: one kind, one dictionary."""
+
+
+class Tables:
+    """Every table of one store; `gate` decides who may look while one writer changes them."""
+
+    def __init__(self, specs: Mapping[str, TableSpec], *, money_scale: int) -> None:
+        self.gate = Gate()
+        self.money_scale = money_scale
+        self.specs = dict(specs)
+        self.shared: dict[tuple[str, Kind], Dictionary] = {}
+        self.identifier_kinds: dict[str, Kind] = {}
+        self.customers = CustomerTable(specs[CUSTOMERS], self._make_dictionary)
+        self.products = Table(specs[PRODUCTS], self._make_dictionary)
+        self.events: dict[str, EventTable] = {
+            name: EventTable(spec, self._make_dictionary, self.customers)
+            for name, spec in specs.items()
+            if spec.is_event
+        }
+        self._product_index: KeyIndex | None = None
+
+    def _make_dictionary(self, name: str, kind: Kind) -> Dictionary:
+        if name not in _SHARED:
+            return Dictionary(kind, is_set=name == "tags")
+        return self.shared.setdefault((name, kind), Dictionary(kind))
+
+    def dictionary_for(self, table: str, name: str, kind: Kind) -> Dictionary | None:
+        """The dictionary a batch's column is to be coded by; None for a kind without codes."""
+        if not kind.is_coded:
+            return None
+        existing = self.table(table).columns.get(name)
+        if existing is not None and existing.kind is kind:
+            return existing.dictionary
+        return self._make_dictionary(name, kind)
+
+    def table(self, name: str) -> Table:
+        """The table with this name, or an error that names the nearest."""
+        if name == CUSTOMERS:
+            return self.customers
+        if name == PRODUCTS:
+            return self.products
+        found = self.events.get(name)
+        if found is None:
+            hint = did_you_mean(name, list(self.specs)) or "known: " + ", ".join(self.specs)
+            raise UnknownNameError(f"unknown table `{name}`; {hint}", field="table")
+        return found
+
+    def identifier_kind(self, table: str, name: str) -> Kind | None:
+        """int64 or text, as the first load of an identifier fixed it; None: not fixed yet."""
+        return self.identifier_kinds.get(self._identifier(table, name))
+
+    @staticmethod
+    def _identifier(table: str, name: str) -> str:
+        return name if name in _SHARED else f"{table}.{name}"
+
+    def fix_identifier(self, table: str, name: str, kind: Kind) -> None:
+        """The first load of an identifier fixes its kind in every table that shares it."""
+        key = self._identifier(table, name)
+        if key in self.identifier_kinds:
+            return
+        self.identifier_kinds[key] = kind
+        everywhere = [self.customers, self.products, *self.events.values()]
+        for each in everywhere if name in _SHARED else [self.table(table)]:
+            spec = each.spec.by_name.get(name)
+            if spec is not None and spec.identifier:
+                each.fix_kind(name, kind)
+
+    def product_rows(self, ids: NDArray[np.int64] | NDArray[np.int32]) -> NDArray[np.int64]:
+        """The row of each product_id (int64, or its dictionary code), -1 for none."""
+        kept = self.products.columns["product_id"].values
+        return self.product_index().find((ids, ids), (kept, kept))
+
+    def product_index(self) -> KeyIndex:
+        """The index of product_id."""
+        if self._product_index is None:
+            column = self.products.columns["product_id"]
+            missing = int(column.missing)
+            self._product_index = KeyIndex((missing, missing))
+            if column.is_allocated:
+                self._product_index.add((column.values, column.values), 0, self.products.rows)
+        return self._product_index
+
+    def column(self, table: str, name: str) -> Column:
+        """The column of a table, a customer's trait included."""
+        if table == CUSTOMERS and name in self.customers.traits:
+            return self.customers.traits[name]
+        return self.table(table).column(name)

@@ -1,0 +1,1 @@
+"""Here is history: derive a fact."""
