@@ -74,6 +74,8 @@ def lock(connection: duckdb.DuckDBPyConnection, timezone: str, paths: list[str])
         "SET autoload_known_extensions = false",
         "SET python_enable_replacements = false",
         "SET enable_progress_bar = false",
+        "SET error_on_division_by_zero = false",
+        "SET temp_directory = ''",
         f"SET allowed_paths = [{quoted}]",
         "SET enable_external_access = false",
         "SET lock_configuration = true",
@@ -87,7 +89,12 @@ def literal(text: str) -> str:
 
 
 def only_select(connection: duckdb.DuckDBPyConnection, sql: str, shown: str) -> None:
-    """Refuse what is not exactly one SELECT."""
+    """Refuse what is not exactly one SELECT.
+
+    The caller puts it into FROM ( ... ), where DuckDB admits nothing that writes.
+    """
+    if "json_execute_serialized_sql" in sql.lower():
+        raise LoadError(f"{shown}: serialized SQL is not run", field="query")
     try:
         statements = connection.extract_statements(sql)
     except duckdb.Error as error:

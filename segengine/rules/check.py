@@ -1,0 +1,554 @@
+"""Expr -> CheckedRule: names are known, kinds agree, and nothing can fail later.
+
+All mistakes of a rule are reported at once.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+
+from segengine import days
+from segengine.errors import Problem, RuleError, did_you_mean
+from segengine.rules import expr as e
+from segengine.rules.format import format_expr
+from segengine.rules.functions import AGREEING, ALIASES, KNOWN, NOT_BUILT, SIGNATURES
+from segengine.rules.term import CheckedRule, Term
+from segengine.schema.kinds import Kind
+
+_INT_MAX = 2**63 - 1
+_ORDERED_PAIR = {"<": ">", "<=": ">=", ">": "<", ">=": "<=", "=": "=", "<>": "<>"}
+
+
+@dataclass(frozen=True, slots=True)
+class Vocabulary:
+    """What a rule may speak of: traits by kind, constants, segments, and the request or not."""
+
+    traits: Mapping[str, Kind]
+    zone: days.Zone
+    money_scale: int
+    constants: Mapping[str, int | float] = field(default_factory=dict)
+    segment: Callable[[str], Term] | None = None
+    segment_names: Sequence[str] = ()
+    context: bool = False
+
+
+def check(expr: e.Expr, vocabulary: Vocabulary, text: str = "", place: str = "") -> CheckedRule:
+    """The rule with all kinds known; a `RuleError` lists every mistake."""
+    text = text or format_expr(expr)
+    checker = _Checker(vocabulary, text)
+    term = checker.term(expr)
+    if not checker.problems:
+        term = checker.condition(term, expr)
+    if checker.problems:
+        raise RuleError(checker.problems, text, place)
+    return CheckedRule(expr, term, text, e.leaf_count(expr))
+
+
+def check_value(expr: e.Expr, vocabulary: Vocabulary, text: str, place: str) -> Term:
+    """An expression of any kind, such as what an audience is ordered by."""
+    checker = _Checker(vocabulary, text)
+    term = checker.term(expr)
+    if checker.problems:
+        raise RuleError(checker.problems, text, place)
+    return term
+
+
+_BROKEN = Term("broken", None)
+
+
+class _Checker:
+    """One walk over an expression; a broken part is reported once and then passes as anything."""
+
+    def __init__(self, vocabulary: Vocabulary, text: str) -> None:
+        self._words = vocabulary
+        self._text = text
+        self.problems: list[Problem] = []
+
+    def wrong(self, expr: e.Expr, message: str, help_: str = "") -> Term:
+        line, column, length = 1, 1, 1
+        if expr.at is not None and expr.at[0] < len(self._text):
+            before = self._text[: expr.at[0]]
+            line = before.count("\n") + 1
+            column = expr.at[0] - (before.rfind("\n") + 1) + 1
+            length = expr.at[1] - expr.at[0] + 1
+        self.problems.append(Problem(message, line, column, length, help_))
+        return _BROKEN
+
+    def condition(self, term: Term, expr: e.Expr) -> Term:
+        if term.op == "broken" or term.kind is Kind.BOOLEAN:
+            return term
+        if term.kind is None:
+            return Term("const", Kind.BOOLEAN, source=expr)
+        return self.wrong(
+            expr,
+            f"a condition is needed here, and `{format_expr(expr)}` is a {term.kind}",
+            "compare it with something",
+        )
+
+    def term(self, expr: e.Expr) -> Term:
+        match expr:
+            case e.Literal():
+                return self._literal(expr)
+            case e.Name():
+                return self._name(expr)
+            case e.And() | e.Or():
+                parts = tuple(self.condition(self.term(p), p) for p in expr.parts)
+                return Term("and" if isinstance(expr, e.And) else "or", Kind.BOOLEAN, parts,
+                            source=expr)  # fmt: skip
+            case e.Not(operand=operand):
+                inner = self.condition(self.term(operand), operand)
+                return Term("not", Kind.BOOLEAN, (inner,), source=expr)
+            case e.Compare():
+                return self._compare(expr.op, expr.left, expr.right, expr)
+            case e.DistinctFrom():
+                return self._distinct(expr)
+            case e.Between(operand=operand, low=low, high=high):
+                parts = (self._compare(">=", operand, low, expr),
+                         self._compare("<=", operand, high, expr))  # fmt: skip
+                self.problems = list(dict.fromkeys(self.problems))
+                return Term("and", Kind.BOOLEAN, parts, source=expr)
+            case e.OneOf():
+                return self._one_of(expr)
+            case e.IsNull(operand=operand):
+                inner = self.term(operand)
+                return Term("is_null", Kind.BOOLEAN, (inner,), source=expr)
+            case e.Like():
+                return self._like(expr)
+            case e.Arithmetic():
+                return self._arithmetic(expr)
+            case e.Minus(operand=operand):
+                return self._minus(expr, operand)
+            case e.Call():
+                return self._call(expr)
+            case e.Case():
+                return self._case(expr)
+            case e.Cast():
+                return self._cast(expr)
+            case e.ListOf():
+                return self._list(expr)
+            case e.Interval():
+                return self._lone_interval(expr)
+        raise AssertionError(f"a node without a check: {expr!r}")
+
+    def _literal(self, expr: e.Literal) -> Term:
+        value = expr.value
+        if value is None:
+            return Term("const", None, source=expr)
+        if isinstance(value, bool):
+            return Term("const", Kind.BOOLEAN, value=int(value), source=expr)
+        if isinstance(value, int):
+            if not -_INT_MAX <= value <= _INT_MAX:
+                return self.wrong(expr, f"`{str(value)[:40]}` does not fit in 64 bits")
+            return Term("const", Kind.BIGINT, value=value, source=expr)
+        if isinstance(value, float | Decimal):
+            number = float(value)
+            if not math.isfinite(number):
+                return self.wrong(expr, "the number is too large")
+            return Term("const", Kind.DOUBLE, value=number, source=expr)
+        if isinstance(value, str):
+            return Term("const", Kind.VARCHAR, value=value, source=expr)
+        if isinstance(value, datetime):
+            micros = days.micros(value, self._words.zone)
+            return Term("const", Kind.TIMESTAMP, value=micros, source=expr)
+        day = (value - days.EPOCH_DATE).days
+        return Term("const", Kind.DATE, value=day, source=expr)
+
+    def _name(self, expr: e.Name) -> Term:
+        words, name = self._words, expr.name
+        if expr.scope == "context":
+            if not words.context:
+                return self.wrong(
+                    expr, f"`context.{name}` is known in page rules only",
+                    "a segment or campaign has no request to look at",
+                )  # fmt: skip
+            return Term("context", Kind.VARCHAR, value=name, source=expr)
+        if expr.scope == "store":
+            if name not in words.constants:
+                hint = did_you_mean(name, list(words.constants))
+                return self.wrong(expr, f"unknown store constant `store.{name}`",
+                                  hint or "constants stand under `[constants]` of store.toml")  # fmt: skip
+            number = words.constants[name]
+            kind = Kind.BIGINT if isinstance(number, int) else Kind.DOUBLE
+            return Term("const", kind, value=number, source=expr)
+        if expr.scope not in ("", "customers"):
+            return self.wrong(expr, f"unknown table `{expr.scope}`",
+                              "history leaves over event tables are not built yet")  # fmt: skip
+        kind_ = words.traits.get(name)
+        if kind_ is None:
+            return self.wrong(
+                expr, f"unknown trait `{name}`", did_you_mean(name, list(words.traits))
+            )
+        return Term("column", kind_, value=name, source=expr)
+
+    def _compare(self, op: str, left: e.Expr, right: e.Expr, expr: e.Expr) -> Term:
+        first, second = self.term(left), self.term(right)
+        if "broken" in (first.op, second.op):
+            return _BROKEN
+        return self._compared(op, first, second, expr)
+
+    def _compared(self, op: str, first: Term, second: Term, expr: e.Expr) -> Term:
+        between = _inexact(op, first, second, self._words.money_scale, expr)
+        if between is not None:
+            return between
+        pair = self._agreed((first, second), expr)
+        if pair is None:
+            return _BROKEN
+        if pair[0].kind is Kind.TAGS:
+            return self.wrong(expr, "lists are not compared",
+                              "ask list_contains, list_has_any, list_has_all or len")  # fmt: skip
+        return Term(op, Kind.BOOLEAN, pair, source=expr)
+
+    def _distinct(self, expr: e.DistinctFrom) -> Term:
+        first, second = self.term(expr.left), self.term(expr.right)
+        if "broken" in (first.op, second.op):
+            return _BROKEN
+        pair = self._agreed((first, second), expr)
+        if pair is None:
+            return _BROKEN
+        if _inexact("=", first, second, self._words.money_scale, expr) is not None:
+            # An amount the money scale cannot hold is distinct from every amount.
+            found = Term("const", Kind.BOOLEAN, value=1, source=expr)
+        elif pair[0].kind is Kind.TAGS:
+            return self.wrong(expr, "lists are not compared")
+        else:
+            found = Term("distinct", Kind.BOOLEAN, pair, source=expr)
+        return Term("not", Kind.BOOLEAN, (found,), source=expr) if expr.negated else found
+
+    def _one_of(self, expr: e.OneOf) -> Term:
+        operand = self.term(expr.operand)
+        options = [self.term(option) for option in expr.options]
+        if operand.op == "broken" or any(o.op == "broken" for o in options):
+            return _BROKEN
+        constant = all(o.op == "const" for o in options)
+        if constant and operand.kind in (Kind.VARCHAR, Kind.BIGINT) and all(
+            o.kind in (operand.kind, None) for o in options
+        ):
+            values = frozenset(o.value for o in options if o.kind is not None)
+            has_null = any(o.kind is None for o in options)
+            return Term("in", Kind.BOOLEAN, (operand,), (values, has_null), source=expr)
+        tests = tuple(self._compared("=", operand, option, expr) for option in options)
+        self.problems = list(dict.fromkeys(self.problems))
+        return Term("or", Kind.BOOLEAN, tests, source=expr)
+
+    def _like(self, expr: e.Like) -> Term:
+        operand, pattern = self.term(expr.operand), self.term(expr.pattern)
+        if "broken" in (operand.op, pattern.op):
+            return _BROKEN
+        word = "ILIKE" if expr.ignore_case else "LIKE"
+        if operand.kind not in (Kind.VARCHAR, None):
+            return self.wrong(expr, f"{word} compares text, and this is a {operand.kind}")
+        if pattern.kind is None:
+            return Term("const", Kind.BOOLEAN, source=expr)
+        if pattern.op != "const" or pattern.kind is not Kind.VARCHAR:
+            return self.wrong(expr.pattern, f"the pattern of {word} is a text in quotes")
+        if len(expr.escape.encode()) > 1:
+            return self.wrong(expr, "ESCAPE takes one plain character")
+        text = str(pattern.value)
+        if expr.escape:
+            plain = text.replace(expr.escape * 2, "")
+            if any(c not in "%_" for c in _after(plain, expr.escape)):
+                return self.wrong(expr.pattern, f"`{expr.escape}` stands before `%`, `_` or itself")
+        if operand.kind is None:
+            return Term("const", Kind.BOOLEAN, source=expr)
+        return Term("like", Kind.BOOLEAN, (operand,), (text, expr.escape, expr.ignore_case),
+                    source=expr)  # fmt: skip
+
+    def _arithmetic(self, expr: e.Arithmetic) -> Term:
+        if isinstance(expr.right, e.Interval) or (
+            isinstance(expr.right, e.Minus) and isinstance(expr.right.operand, e.Interval)
+        ):
+            return self._shifted(expr)
+        if isinstance(expr.left, e.Interval):
+            if expr.op != "+":
+                return self.wrong(expr, "an INTERVAL stands after the moment: now() - INTERVAL ...")
+            return self._shifted(e.Arithmetic("+", expr.right, expr.left, at=expr.at))
+        first, second = self.term(expr.left), self.term(expr.right)
+        if "broken" in (first.op, second.op):
+            return _BROKEN
+        op, scale = expr.op, self._words.money_scale
+        for part, side in ((first, expr.left), (second, expr.right)):
+            if part.kind is not None and not part.kind.is_number:
+                help_ = ""
+                if part.kind in (Kind.DATE, Kind.TIMESTAMP):
+                    help_ = "ask days_since(...) or days_until(...), or shift by an INTERVAL"
+                return self.wrong(side, f"`{op}` takes numbers, and this is a {part.kind}", help_)
+        if op in ("+", "-"):
+            first, second = _as_money_if(first, second, scale), _as_money_if(second, first, scale)
+        kinds = {first.kind, second.kind} - {None}
+        if op in ("//", "%"):
+            if kinds - {Kind.BIGINT}:
+                return self.wrong(expr, f"`{op}` takes whole numbers",
+                                  "use `/`, which gives a DOUBLE")  # fmt: skip
+            return Term(op, Kind.BIGINT, (first, second), source=expr)
+        if op != "/" and kinds <= {Kind.BIGINT}:
+            return Term(op, Kind.BIGINT, (first, second), source=expr)
+        if op in ("+", "-") and kinds == {Kind.MONEY}:
+            return Term(op, Kind.MONEY, (first, second), source=expr)
+        if op == "*" and kinds == {Kind.MONEY, Kind.BIGINT}:
+            return Term(op, Kind.MONEY, (first, second), source=expr)
+        pair = (_double(first, scale), _double(second, scale))
+        return Term(op, Kind.DOUBLE, pair, source=expr)
+
+    def _minus(self, expr: e.Minus, operand: e.Expr) -> Term:
+        if isinstance(operand, e.Interval):
+            return self._lone_interval(operand)
+        inner = self.term(operand)
+        if inner.op == "broken":
+            return inner
+        if inner.kind is not None and not inner.kind.is_number:
+            return self.wrong(expr, f"`-` takes a number, and this is a {inner.kind}")
+        return Term("neg", inner.kind or Kind.BIGINT, (inner,), source=expr)
+
+    def _shifted(self, expr: e.Arithmetic) -> Term:
+        """now(), today() or a literal, an INTERVAL later or earlier."""
+        base = expr.left
+        span, sign = expr.right, 1 if expr.op == "+" else -1
+        if isinstance(span, e.Minus):
+            span, sign = span.operand, -sign
+        assert isinstance(span, e.Interval)
+        if expr.op not in "+-":
+            return self.wrong(expr, f"`{expr.op}` is not defined for an INTERVAL")
+        inner = self.term(base)
+        if inner.op == "broken":
+            return inner
+        if inner.op not in ("now", "today", "shift", "const") or inner.kind not in (
+            Kind.DATE, Kind.TIMESTAMP,
+        ):  # fmt: skip
+            return self._interval_elsewhere(expr, base, span, sign)
+        amount = (sign * span.months, sign * span.days, sign * span.micros)
+        if inner.kind is Kind.DATE:
+            inner = Term("to_instant", Kind.TIMESTAMP, (inner,), source=base)
+        return Term("shift", Kind.TIMESTAMP, (inner,), amount, source=expr)
+
+    def _interval_elsewhere(
+        self, expr: e.Arithmetic, base: e.Expr, span: e.Interval, sign: int
+    ) -> Term:
+        shown = format_expr(base)
+        turned = "-" if sign > 0 else "+"
+        return self.wrong(
+            expr,
+            "an INTERVAL stands only beside now(), today() or a literal",
+            f"compare `{shown}` with `now() {turned} {format_expr(span)}` instead",
+        )
+
+    def _lone_interval(self, expr: e.Interval) -> Term:
+        return self.wrong(expr, "an INTERVAL stands only beside now(), today() or a literal",
+                          "for example `joined_at >= now() - INTERVAL 30 DAY`")  # fmt: skip
+
+    def _call(self, expr: e.Call) -> Term:
+        name = ALIASES.get(expr.name, expr.name)
+        if name in NOT_BUILT:
+            return self.wrong(expr, f"{NOT_BUILT[name]} (`{name}`) are not built yet")
+        if name == "segment":
+            return self._segment(expr)
+        if name in AGREEING:
+            return self._agreeing(expr, name)
+        signature = SIGNATURES.get(name)
+        if signature is None:
+            hint = did_you_mean(expr.name, KNOWN)
+            return self.wrong(expr, f"unknown function `{expr.name}`", hint)
+        args = [self.term(arg) for arg in expr.args]
+        if any(arg.op == "broken" for arg in args):
+            return _BROKEN
+        if len(args) != len(signature.args):
+            count = len(signature.args)
+            return self.wrong(expr, f"`{name}` takes {count} argument{'s' * (count != 1)}, "
+                              f"not {len(args)}", f"for example `{signature.example}`")  # fmt: skip
+        for arg, allowed, written in zip(args, signature.args, expr.args, strict=True):
+            if arg.kind is not None and arg.kind not in allowed:
+                wanted = " or ".join(sorted(k.value for k in allowed))
+                return self.wrong(written, f"`{name}` takes a {wanted} here, and this is a "
+                                  f"{arg.kind}", f"for example `{signature.example}`")  # fmt: skip
+        if name == "bucket" and args[0].op != "const":
+            return self.wrong(expr, "the salt of `bucket` is a text in quotes")
+        if any(arg.kind is None for arg in args) and signature.args:
+            kind = signature.result or Kind.BIGINT
+            return Term("const", kind, source=expr)
+        result = signature.result or args[0].kind
+        return Term(name, result, tuple(args), source=expr)
+
+    def _segment(self, expr: e.Call) -> Term:
+        name = expr.args[0].value if len(expr.args) == 1 and isinstance(
+            expr.args[0], e.Literal) else None  # fmt: skip
+        if not isinstance(name, str):
+            return self.wrong(expr, "`segment` takes a name in quotes",
+                              "for example `segment('vip')`")  # fmt: skip
+        if self._words.segment is None or name not in self._words.segment_names:
+            hint = did_you_mean(name, list(self._words.segment_names))
+            return self.wrong(expr, f"unknown segment `{name}`", hint)
+        try:
+            inner = self._words.segment(name)
+        except RuleError as error:
+            return self.wrong(expr, str(error.problems[0].message), error.problems[0].help)
+        return Term("segment", Kind.BOOLEAN, (inner,), name, source=expr)
+
+    def _agreeing(self, expr: e.Call, name: str) -> Term:
+        args = [self.term(arg) for arg in expr.args]
+        if any(arg.op == "broken" for arg in args):
+            return _BROKEN
+        if name == "nullif" and len(args) != 2:
+            return self.wrong(expr, f"`nullif` takes 2 arguments, not {len(args)}")
+        if not args:
+            return self.wrong(expr, f"`{name}` takes at least 1 argument")
+        agreed = self._agreed(tuple(args), expr)
+        if agreed is None:
+            return _BROKEN
+        if agreed[0].kind is Kind.TAGS and name != "coalesce":
+            return self.wrong(expr, f"`{name}` does not take lists")
+        return Term(name, agreed[0].kind, agreed, source=expr)
+
+    def _case(self, expr: e.Case) -> Term:
+        conditions = [self.condition(self.term(c), c) for c, _ in expr.branches]
+        values = [self.term(v) for _, v in expr.branches]
+        values.append(self.term(expr.otherwise) if expr.otherwise is not None
+                      else Term("const", None))  # fmt: skip
+        if any(t.op == "broken" for t in (*conditions, *values)):
+            return _BROKEN
+        agreed = self._agreed(tuple(values), expr)
+        if agreed is None:
+            return _BROKEN
+        flat = [part for pair in zip(conditions, agreed[:-1], strict=True) for part in pair]
+        return Term("case", agreed[0].kind, (*flat, agreed[-1]), source=expr)
+
+    def _cast(self, expr: e.Cast) -> Term:
+        inner = self.term(expr.operand)
+        if inner.op == "broken":
+            return inner
+        if inner.kind is None:
+            return Term("const", expr.kind, source=expr)
+        if inner.op != "context":
+            return self.wrong(expr, "CAST is for values of `context.`, which are text",
+                              "numbers are converted where they meet")  # fmt: skip
+        name = "to_bigint" if expr.kind is Kind.BIGINT else "to_double"
+        return Term(name, expr.kind, (inner,), source=expr)
+
+    def _list(self, expr: e.ListOf) -> Term:
+        items = []
+        for item in expr.items:
+            if not isinstance(item, e.Literal) or not isinstance(item.value, str | None):
+                return self.wrong(item, "a list holds texts in quotes")
+            items.append(item.value)
+        return Term("const", Kind.TAGS, value=tuple(items), source=expr)
+
+    def _agreed(self, terms: tuple[Term, ...], expr: e.Expr) -> tuple[Term, ...] | None:
+        """All terms as one kind, or a mistake."""
+        scale = self._words.money_scale
+        kinds = {t.kind for t in terms} - {None}
+        if Kind.MONEY in kinds:
+            terms = tuple(_exact_money(t, scale) for t in terms)
+            kinds = {t.kind for t in terms} - {None}
+            if kinds == {Kind.MONEY, Kind.BIGINT}:
+                terms = tuple(_whole_money(t) for t in terms)
+                kinds = {Kind.MONEY}
+        if len(kinds) > 1 and all(k is not None and k.is_number for k in kinds):
+            return tuple(_double(t, scale) for t in terms)
+        if kinds == {Kind.DATE, Kind.TIMESTAMP}:
+            return tuple(
+                t if t.kind is not Kind.DATE
+                else Term("to_instant", Kind.TIMESTAMP, (t,), source=t.source)
+                for t in terms
+            )  # fmt: skip
+        if len(kinds) > 1:
+            names = sorted(k.value for k in kinds if k is not None)
+            help_ = ""
+            if "VARCHAR" in names and len(names) == 2:
+                other = next(n for n in names if n != "VARCHAR")
+                help_ = {
+                    "DATE": "write a date as DATE '2024-02-29'",
+                    "TIMESTAMP": "write a time as TIMESTAMP '2024-02-29 18:30:00'",
+                }.get(other, "text is written in quotes, numbers without")
+            self.wrong(expr, f"{' and '.join(f'a {n}' for n in names)} are not compared", help_)
+            return None
+        if not kinds:
+            return tuple(Term("const", Kind.BOOLEAN, source=t.source) for t in terms)
+        kind = kinds.pop()
+        return tuple(
+            t if t.kind is not None else Term("const", kind, source=t.source) for t in terms
+        )
+
+
+def _after(text: str, mark: str) -> list[str]:
+    """What follows each mark; an empty text at the end counts as a letter."""
+    parts = text.split(mark)[1:]
+    return [part[:1] or "x" for part in parts]
+
+
+def _written(term: Term) -> Decimal | int | None:
+    """The exact number a constant was written as."""
+    source = term.source
+    if term.op == "const" and isinstance(source, e.Literal):
+        value = source.value
+        if isinstance(value, Decimal | int) and not isinstance(value, bool):
+            return value
+    if term.op == "const" and term.kind is Kind.BIGINT:
+        return int(term.value) if term.value is not None else None
+    return None
+
+
+def _exact_money(term: Term, scale: int) -> Term:
+    """A written number as money where the scale can hold it."""
+    written = _written(term)
+    if written is None or term.kind is Kind.MONEY:
+        return term
+    scaled = Decimal(written).scaleb(scale)
+    if scaled == scaled.to_integral_value() and abs(scaled) <= _INT_MAX:
+        return Term("const", Kind.MONEY, value=int(scaled), source=term.source)
+    return term
+
+
+def _as_money_if(term: Term, other: Term, scale: int) -> Term:
+    """Beside money, a number with a point is money; a whole one is not less exact."""
+    return _exact_money(term, scale) if other.kind is Kind.MONEY else term
+
+
+def _whole_money(term: Term) -> Term:
+    """An integer expression as money, for comparing."""
+    if term.kind is not Kind.BIGINT:
+        return term
+    return Term("to_money", Kind.MONEY, (term,), source=term.source)
+
+
+def _double(term: Term, scale: int) -> Term:
+    if term.kind is None:
+        return Term("const", Kind.DOUBLE, source=term.source)
+    if term.kind is Kind.DOUBLE:
+        return term
+    if term.op == "const":
+        if term.value is None:
+            return Term("const", Kind.DOUBLE, source=term.source)
+        unit = 10**scale if term.kind is Kind.MONEY else 1
+        return Term("const", Kind.DOUBLE, value=term.value / unit, source=term.source)
+    return Term("to_double", Kind.DOUBLE, (term,), source=term.source)
+
+
+def _inexact(op: str, first: Term, second: Term, scale: int, expr: e.Expr) -> Term | None:
+    """Money against a number that its scale cannot hold, decided between two amounts."""
+    if second.kind is Kind.MONEY and first.op == "const":
+        first, second, op = second, first, _ORDERED_PAIR[op]
+    if first.kind is not Kind.MONEY or second.op != "const" or second.kind not in (
+        Kind.DOUBLE, Kind.BIGINT,
+    ):  # fmt: skip
+        return None
+    written = _written(second)
+    if written is None:
+        return None
+    scaled = Decimal(written).scaleb(scale)
+    if scaled == scaled.to_integral_value() and abs(scaled) <= _INT_MAX:
+        return None
+    floor = int(scaled.to_integral_value(rounding="ROUND_FLOOR"))
+    floor = max(-_INT_MAX, min(_INT_MAX, floor))
+    amount = Term("const", Kind.MONEY, value=floor, source=second.source)
+    above = Term(">", Kind.BOOLEAN, (first, amount), source=expr)
+    below = Term("<=", Kind.BOOLEAN, (first, amount), source=expr)
+    if op in (">", ">="):
+        return above
+    if op in ("<", "<="):
+        return below
+    join = "and" if op == "=" else "or"
+    return Term(join, Kind.BOOLEAN, (above, below), source=expr)
+
+

@@ -1,0 +1,221 @@
+"""What a rule says: its nodes, as written.
+
+Nodes compare by what they say; where they stood in a text (`at`) is not part of that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, fields
+from datetime import date, datetime
+from decimal import Decimal
+
+from segengine.schema.kinds import Kind
+
+Position = tuple[int, int]
+"""First and last character of a node in its text, counted from 0."""
+
+LiteralValue = bool | int | float | Decimal | str | date | datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Expr:
+    """Any node."""
+
+    at: Position | None = field(default=None, compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Literal(Expr):
+    """A value. Decimal is a number with a point, float one with an exponent.
+
+    A datetime without a zone, like a date, is in the store's timezone.
+    """
+
+    value: LiteralValue
+
+    def __eq__(self, other: object) -> bool:
+        """True, 1 and 1.0 are three different literals."""
+        return (
+            isinstance(other, Literal)
+            and type(self.value) is type(other.value)
+            and (self.value == other.value or (self.value != self.value))  # noqa: PLR0124
+            and str(self.value) == str(other.value)
+        )
+
+    def __hash__(self) -> int:
+        return hash((type(self.value), str(self.value)))
+
+
+@dataclass(frozen=True, slots=True)
+class ListOf(Expr):
+    """A list literal."""
+
+    items: tuple[Expr, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Interval(Expr):
+    """A span: calendar months and days, exact microseconds."""
+
+    months: int = 0
+    days: int = 0
+    micros: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Name(Expr):
+    """A trait, or with a scope: `context.device`, `store.magic_number`, `customers.city`."""
+
+    name: str
+    scope: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Minus(Expr):
+    """The negative of a number or an interval."""
+
+    operand: Expr
+
+
+@dataclass(frozen=True, slots=True)
+class Arithmetic(Expr):
+    """`+ - * / // %` of two operands."""
+
+    op: str
+    left: Expr
+    right: Expr
+
+
+@dataclass(frozen=True, slots=True)
+class Compare(Expr):
+    """`= <> < <= > >=` of two operands."""
+
+    op: str
+    left: Expr
+    right: Expr
+
+
+@dataclass(frozen=True, slots=True)
+class DistinctFrom(Expr):
+    """Equality that knows missing values: never unknown."""
+
+    left: Expr
+    right: Expr
+    negated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Between(Expr):
+    """low <= operand <= high."""
+
+    operand: Expr
+    low: Expr
+    high: Expr
+
+
+@dataclass(frozen=True, slots=True)
+class OneOf(Expr):
+    """The operand equals one of the options."""
+
+    operand: Expr
+    options: tuple[Expr, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class IsNull(Expr):
+    """The operand is missing: never unknown."""
+
+    operand: Expr
+
+
+@dataclass(frozen=True, slots=True)
+class Like(Expr):
+    """The text matches a pattern of `%` and `_`."""
+
+    operand: Expr
+    pattern: Expr
+    escape: str = ""
+    ignore_case: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Call(Expr):
+    """A function of the language, by its lower-case name."""
+
+    name: str
+    args: tuple[Expr, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Case(Expr):
+    """CASE WHEN condition THEN value ... ELSE value END."""
+
+    branches: tuple[tuple[Expr, Expr], ...]
+    otherwise: Expr | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Cast(Expr):
+    """The operand read as another kind."""
+
+    operand: Expr
+    kind: Kind
+
+
+@dataclass(frozen=True, slots=True)
+class And(Expr):
+    """All of them, flattened."""
+
+    parts: tuple[Expr, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Or(Expr):
+    """Any of them, flattened."""
+
+    parts: tuple[Expr, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Not(Expr):
+    """The opposite; of unknown: unknown."""
+
+    operand: Expr
+
+
+def children(expr: Expr) -> Iterator[Expr]:
+    """The nodes directly under a node, in reading order."""
+    for each in fields(expr):
+        value = getattr(expr, each.name)
+        if isinstance(value, Expr):
+            yield value
+        elif isinstance(value, tuple) and each.name != "at":
+            for item in value:
+                if isinstance(item, Expr):
+                    yield item
+                elif isinstance(item, tuple):
+                    yield from item
+
+
+def leaf_count(expr: Expr) -> int:
+    """How many leaves a rule has as written: what AND, OR and NOT join."""
+    if isinstance(expr, And | Or):
+        return sum(leaf_count(part) for part in expr.parts)
+    return leaf_count(expr.operand) if isinstance(expr, Not) else 1
+
+
+def conjunction(parts: tuple[Expr, ...]) -> Expr:
+    """AND of these, nested ANDs flattened; of one: itself."""
+    flat: list[Expr] = []
+    for part in parts:
+        flat += part.parts if isinstance(part, And) else [part]
+    return flat[0] if len(flat) == 1 else And(tuple(flat))
+
+
+def disjunction(parts: tuple[Expr, ...]) -> Expr:
+    """OR of these, nested ORs flattened; of one: itself."""
+    flat: list[Expr] = []
+    for part in parts:
+        flat += part.parts if isinstance(part, Or) else [part]
+    return flat[0] if len(flat) == 1 else Or(tuple(flat))

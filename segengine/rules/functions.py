@@ -1,0 +1,62 @@
+"""Which functions does the language have, what do they take, and what do they give?"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from segengine.schema.kinds import Kind
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """`args`: the kinds each argument may have; the last repeats when `repeats`."""
+
+    args: tuple[frozenset[Kind], ...]
+    result: Kind | None
+    repeats: bool = False
+    example: str = ""
+
+
+_TEXT = frozenset({Kind.VARCHAR})
+_LIST = frozenset({Kind.TAGS})
+_NUMBER = frozenset({Kind.BIGINT, Kind.DOUBLE, Kind.MONEY})
+_WHOLE = frozenset({Kind.BIGINT})
+_DATE = frozenset({Kind.DATE})
+_INSTANT = frozenset({Kind.TIMESTAMP})
+_DAY = frozenset({Kind.DATE, Kind.TIMESTAMP})
+_BOOL, _INT, _STR = Kind.BOOLEAN, Kind.BIGINT, Kind.VARCHAR
+
+SIGNATURES: dict[str, Signature] = {
+    # `result` None: that of the arguments, which must agree.
+    "abs": Signature((_NUMBER,), None, example="abs(gap_ratio)"),
+    "lower": Signature((_TEXT,), _STR, example="lower(city)"),
+    "upper": Signature((_TEXT,), _STR, example="upper(city)"),
+    "length": Signature((_TEXT | _LIST,), _INT, example="length(city)"),
+    "starts_with": Signature((_TEXT, _TEXT), _BOOL, example="starts_with(city, 'San')"),
+    "ends_with": Signature((_TEXT, _TEXT), _BOOL, example="ends_with(nickname, '88')"),
+    "contains": Signature((_TEXT, _TEXT), _BOOL, example="contains(nickname, 'cat')"),
+    "year": Signature((_DAY,), _INT, example="year(joined_at)"),
+    "month": Signature((_DAY,), _INT, example="month(birthday)"),
+    "day": Signature((_DAY,), _INT, example="day(birthday)"),
+    "hour": Signature((_DAY,), _INT, example="hour(last_order_at)"),
+    "dayofweek": Signature((_DAY,), _INT, example="dayofweek(last_order_at)"),
+    "list_contains": Signature((_LIST, _TEXT), _BOOL, example="list_contains(tags, 'vip')"),
+    "list_has_any": Signature((_LIST, _LIST), _BOOL, example="list_has_any(tags, ['a', 'b'])"),
+    "list_has_all": Signature((_LIST, _LIST), _BOOL, example="list_has_all(tags, ['a', 'b'])"),
+    "now": Signature((), Kind.TIMESTAMP, example="now()"),
+    "today": Signature((), Kind.DATE, example="today()"),
+    "days_since": Signature((_DAY,), _INT, example="days_since(joined_at)"),
+    "days_until": Signature((_DAY,), _INT, example="days_until(birthday)"),
+    "days_until_birthday": Signature((_DAY,), _INT, example="days_until_birthday(birthday)"),
+    "in_last_days": Signature((_DAY, _WHOLE), _BOOL, example="in_last_days(last_order_at, 30)"),
+    "bucket": Signature((_TEXT,), Kind.DOUBLE, example="bucket('spring') < 0.1"),
+}
+AGREEING = frozenset({"coalesce", "nullif", "least", "greatest"})
+"""Functions whose arguments must have one kind, which is the result's."""
+ALIASES = {"len": "length", "list_has": "list_contains"}
+NOT_BUILT = {
+    "affinity": "affinity leaves",
+    "percent_rank": "population leaves",
+    "quantile": "population leaves",
+}
+KNOWN = sorted({*SIGNATURES, *AGREEING, *ALIASES, "segment"})

@@ -1,0 +1,75 @@
+"""What does a client get? Frozen data, moments in UTC, tables as Arrow."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import pyarrow as pa
+
+LEDGER_SCHEMA = pa.schema(
+    [
+        ("step", pa.string()),
+        ("entered", pa.int64()),
+        ("dropped", pa.int64()),
+        ("remaining", pa.int64()),
+        ("reasons", pa.string()),
+    ]
+)
+NO_LEDGER = LEDGER_SCHEMA.empty_table()
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """How many buyers at `as_of`; `ledger` has all steps of a campaign, no row for a rule."""
+
+    count: int
+    as_of: datetime
+    data_version: int
+    ledger: pa.Table = field(default=NO_LEDGER)
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """Whether a buyer is in, and `text`, why; `step` of a campaign dropped them, else None."""
+
+    holds: bool
+    step: str | None
+    text: str
+
+    def __str__(self) -> str:
+        return self.text
+
+
+@dataclass(frozen=True, slots=True)
+class Product:
+    """One product of a placement, and why it is there."""
+
+    product_id: str
+    score: float
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """What fills one slot and why; `module` is None when `reason` is EMPTY."""
+
+    slot: str
+    module: str | None
+    variant: str | None
+    reason: str
+    products: list[Product]
+    payload: Mapping[str, Any] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """What one buyer sees at `as_of`, slot by slot; may be kept until `valid_until`, if set."""
+
+    placements: list[Placement]
+    as_of: datetime
+    data_version: int
+    valid_until: datetime | None
+    traits: list[str]

@@ -1,0 +1,244 @@
+"""How is each thing written on the wire, and read from it?
+
+Every pair of `to_proto_*` and `from_proto_*` is here and nowhere else: the server writes what the
+client reads. An empty text on the wire stands for None where a thing may be missing.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import UTC, date, datetime, time
+from typing import Any, NamedTuple
+
+import pyarrow as pa
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from segengine_server import engine_api
+from segengine_server.answers import (
+    LEDGER_SCHEMA,
+    Count,
+    Explanation,
+    Page,
+    Placement,
+    Product,
+)
+from segengine_server.engine_api import CustomerId
+from segengine_server.errors import RequestError, Violation
+from segengine_server.wire import segengine_pb2 as pb
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_WHO = "set `campaign` or `rule`"
+_ID = "set `number` or `text`"
+
+
+class Asked(NamedTuple):
+    """Whom a request asks about: one of the two is not None."""
+
+    campaign: str | None
+    rule: str | None
+
+
+def to_proto_moment(moment: datetime) -> Timestamp:
+    """An aware moment, to the microsecond."""
+    # Timestamp.FromDatetime takes 6.2 us, this 1.8 us, and every page has one.
+    since = moment - _EPOCH
+    return Timestamp(
+        seconds=since.days * 86_400 + since.seconds, nanos=since.microseconds * 1_000
+    )
+
+
+def from_proto_moment(moment: Timestamp) -> datetime:
+    """An aware moment in UTC."""
+    return moment.ToDatetime(tzinfo=UTC)
+
+
+def to_proto_customer(customer_id: CustomerId | None) -> pb.CustomerId:
+    """A number for an int, a text for a str; without an id for None."""
+    if customer_id is None:
+        return pb.CustomerId()
+    if isinstance(customer_id, str):
+        return pb.CustomerId(text=customer_id)
+    return pb.CustomerId(number=customer_id)
+
+
+def from_proto_customer(customer: pb.CustomerId) -> CustomerId | None:
+    """The id as int or str; None when there is none."""
+    kind = customer.WhichOneof("id")
+    if kind is None:
+        return None
+    return customer.number if kind == "number" else customer.text
+
+
+def from_proto_asked(
+    request: pb.CountAudienceRequest | pb.StreamAudienceRequest,
+) -> Asked:
+    """Whom the request asks about; refused when it does not say."""
+    asked, wrong = _asked(request)
+    if wrong:
+        raise RequestError(*wrong)
+    return asked
+
+
+def to_proto_asked(campaign: str | None, rule: str | None) -> dict[str, str]:
+    """The field of a request that says whom it asks about."""
+    given = {"campaign": campaign, "rule": rule}
+    fields = {name: text for name, text in given.items() if text is not None}
+    if len(fields) != 1:
+        raise TypeError("give `campaign` or `rule`, one of the two")
+    return fields
+
+
+def from_proto_explain(request: pb.ExplainCustomerRequest) -> tuple[Asked, CustomerId]:
+    """Whom the request asks about, and which buyer; refused when one is missing."""
+    asked, wrong = _asked(request)
+    customer_id = from_proto_customer(request.customer)
+    if customer_id is None:
+        wrong.insert(0, Violation("customer", _ID))
+    if customer_id is None or wrong:
+        raise RequestError(*wrong)
+    return asked, customer_id
+
+
+def from_proto_match(request: pb.MatchCustomerRequest) -> CustomerId:
+    """Which buyer the request asks about; refused when it does not say."""
+    customer_id = from_proto_customer(request.customer)
+    if customer_id is None:
+        raise RequestError(Violation("customer", _ID))
+    return customer_id
+
+
+def to_proto_ledger(ledger: pa.Table) -> list[pb.LedgerStep]:
+    """One step per row."""
+    return [
+        pb.LedgerStep(**{name: value for name, value in row.items() if value is not None})
+        for row in ledger.select(LEDGER_SCHEMA.names).to_pylist()
+    ]
+
+
+def from_proto_ledger(steps: Sequence[pb.LedgerStep]) -> pa.Table:
+    """One row per step."""
+    rows = [{name: getattr(step, name) for name in LEDGER_SCHEMA.names} for step in steps]
+    return pa.Table.from_pylist(rows, schema=LEDGER_SCHEMA)
+
+
+def to_proto_count(count: Count) -> pb.CountAudienceReply:
+    """A count with its ledger."""
+    return pb.CountAudienceReply(
+        count=count.count,
+        as_of=to_proto_moment(count.as_of),
+        data_version=count.data_version,
+        ledger=to_proto_ledger(count.ledger),
+    )
+
+
+def from_proto_count(reply: pb.CountAudienceReply) -> Count:
+    """A count with its ledger."""
+    return Count(
+        count=reply.count,
+        as_of=from_proto_moment(reply.as_of),
+        data_version=reply.data_version,
+        ledger=from_proto_ledger(reply.ledger),
+    )
+
+
+def to_proto_explanation(explanation: Explanation) -> pb.ExplainCustomerReply:
+    """Whether, where and why."""
+    return pb.ExplainCustomerReply(
+        holds=explanation.holds, step=explanation.step or "", text=explanation.text
+    )
+
+
+def from_proto_explanation(reply: pb.ExplainCustomerReply) -> Explanation:
+    """Whether, where and why."""
+    return Explanation(holds=reply.holds, step=reply.step or None, text=reply.text)
+
+
+def to_proto_product(product: engine_api.Product) -> pb.Product:
+    """A product; its id as text."""
+    return pb.Product(
+        product_id=str(product.product_id), score=product.score, reason=product.reason
+    )
+
+
+def from_proto_product(product: pb.Product) -> Product:
+    """A product; its id as text."""
+    return Product(product_id=product.product_id, score=product.score, reason=product.reason)
+
+
+def to_proto_payload(payload: Mapping[str, Any] | None) -> str:
+    """A payload as JSON, its dates and times in ISO 8601; empty for none."""
+    if payload is None:
+        return ""
+    return json.dumps(payload, ensure_ascii=False, separators=(",", ":"), default=_plain)
+
+
+def from_proto_payload(text: str) -> dict[str, Any] | None:
+    """A payload from JSON; None for an empty text."""
+    if not text:
+        return None
+    payload: dict[str, Any] = json.loads(text)
+    return payload
+
+
+def to_proto_page(page: engine_api.Page) -> pb.GetPageReply:
+    """A page, placement by placement; the losers stay behind."""
+    reply = pb.GetPageReply(
+        as_of=to_proto_moment(page.as_of), data_version=page.data_version, traits=page.traits
+    )
+    if page.valid_until is not None:
+        reply.valid_until.CopyFrom(to_proto_moment(page.valid_until))
+    # Added in place: a list of messages is copied once more, a fifth of the whole cost.
+    add = reply.placements.add
+    for placement in page.placements:
+        added = add(
+            slot=placement.slot,
+            module=placement.module,
+            variant=placement.variant,
+            reason=placement.reason,
+            payload_json=to_proto_payload(placement.payload),
+        )
+        if placement.products:
+            added.products.extend(map(to_proto_product, placement.products))
+    return reply
+
+
+def from_proto_page(reply: pb.GetPageReply) -> Page:
+    """A page, placement by placement."""
+    return Page(
+        placements=[
+            Placement(
+                slot=p.slot,
+                module=p.module or None,
+                variant=p.variant or None,
+                reason=p.reason,
+                products=[from_proto_product(product) for product in p.products],
+                payload=from_proto_payload(p.payload_json),
+            )
+            for p in reply.placements
+        ],
+        as_of=from_proto_moment(reply.as_of),
+        data_version=reply.data_version,
+        valid_until=from_proto_moment(reply.valid_until) if reply.HasField("valid_until") else None,
+        traits=list(reply.traits),
+    )
+
+
+def _asked(
+    request: pb.CountAudienceRequest | pb.StreamAudienceRequest | pb.ExplainCustomerRequest,
+) -> tuple[Asked, list[Violation]]:
+    # Of a oneof that a caller has written twice the last is what arrives, so neither is the only
+    # mistake that can be seen.
+    kind = request.WhichOneof("audience")
+    if kind == "campaign":
+        return Asked(request.campaign, None), []
+    if kind == "rule":
+        return Asked(None, request.rule), []
+    return Asked(None, None), [Violation("audience", _WHO)]
+
+
+def _plain(value: object) -> str:
+    """A date or time of `store.toml` in JSON, which has none."""
+    if isinstance(value, date | time):
+        return value.isoformat()
+    raise TypeError(f"a payload cannot hold `{value!r}`")

@@ -1,0 +1,1 @@
+"""What `make protos` generates from `proto/segengine.proto`; no line of it is written by hand."""
