@@ -48,7 +48,7 @@ class Population:
     customers: CustomerTable
     money_scale: int
     buckets: Callable[[str], NDArray[np.float64]]
-    entries: dict[tuple[int, Term, int], NDArray[np.int8]] = field(default_factory=dict)
+    entries: dict[Any, NDArray[np.int8]] = field(default_factory=dict)
 
     def column(self, name: str) -> Column:
         """The trait that a checked rule names."""
@@ -89,7 +89,7 @@ class Population:
         dictionary = column.dictionary
         assert dictionary is not None
         size = dictionary.size
-        key = (id(dictionary), term, size)
+        key = (id(dictionary), term, size, clock.as_of if term.reads_clock else 0)
         found = self.entries.get(key)
         if found is None:
             values = dictionary.values()

@@ -46,9 +46,9 @@ class Table:
         return column
 
     def fix_kind(self, name: str, kind: Kind) -> None:
-        """Give an identifier column its kind, before anything was written to it."""
+        """Give an identifier column its kind, before a source has brought it."""
         if self.columns[name].kind is not kind:
-            assert not self.columns[name].is_allocated
+            assert name not in self.given
             self.add_column(ColumnSpec(name, kind, identifier=True))
 
     def column(self, name: str) -> Column:
@@ -71,6 +71,10 @@ class Table:
         """The internal array with this name, capacity long."""
         return self._extra[name]
 
+    def extras(self) -> tuple[str, ...]:
+        """The names of the internal arrays."""
+        return tuple(self._extra)
+
     def set_extra(self, name: str, array: NDArray[Any]) -> None:
         """Take a whole internal array, as a snapshot kept it."""
         self._extra[name] = array
@@ -88,13 +92,6 @@ class Table:
             grown[self.rows :] = self._fills[name]
             self._extra[name] = grown
         self.capacity = capacity
-
-    def nbytes(self) -> dict[str, tuple[int, int, int]]:
-        """Bytes of values, scan codes and dictionary by column; internal arrays under `(...)`."""
-        sizes = {name: column.nbytes() for name, column in self.columns.items()}
-        internal = sum(int(a.nbytes) for a in self._extra.values())
-        sizes["(internal)"] = (internal, 0, 0)
-        return sizes
 
     def to_arrow(
         self, names: Iterable[str], rows: NDArray[np.int64] | slice, scale: int

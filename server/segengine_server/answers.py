@@ -18,7 +18,6 @@ LEDGER_SCHEMA = pa.schema(
         ("reasons", pa.string()),
     ]
 )
-NO_LEDGER = LEDGER_SCHEMA.empty_table()
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +27,7 @@ class Count:
     count: int
     as_of: datetime
     data_version: int
-    ledger: pa.Table = field(default=NO_LEDGER)
+    ledger: pa.Table = field(default_factory=LEDGER_SCHEMA.empty_table)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,3 +1,4 @@
+# ruff: noqa: D102 - a class says what its attributes are
 """What does the server ask of an engine?
 
 All of it, as shapes: `segengine.Engine` fits, and so does a fake in a test. Every method may be

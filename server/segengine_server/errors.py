@@ -16,7 +16,7 @@ from urllib.parse import quote
 
 import grpc
 from google.protobuf.message import DecodeError
-from google.rpc import error_details_pb2, status_pb2
+from google.rpc import error_details_pb2, status_pb2  # type: ignore[import-untyped]
 
 from segengine.errors import (
     ConfigError,
@@ -58,7 +58,9 @@ class RequestError(SegengineError):
     def __init__(self, *violations: Violation) -> None:
         self.violations = violations
         field = violations[0].field if violations else ""
-        super().__init__("\n".join(f"`{v.field}`: {v.description}" for v in violations), field=field)
+        super().__init__(
+            "\n".join(f"`{v.field}`: {v.description}" for v in violations), field=field
+        )
 
 
 class BusyError(SegengineError):
@@ -112,7 +114,10 @@ def status_of(error: BaseException) -> status_pb2.Status:
     if code is None or not isinstance(error, SegengineError):
         # A bad file or a bug of ours: paths and values in its text are not the caller's.
         return _status(
-            grpc.StatusCode.INTERNAL, "the server failed to answer; its log says why", "INTERNAL", {}
+            grpc.StatusCode.INTERNAL,
+            "the server failed to answer; its log says why",
+            "INTERNAL",
+            {},
         )
     metadata = {"field": error.field} if error.field else {}
     violations: Sequence[Violation] = ()
@@ -140,10 +145,11 @@ async def refuse(context: grpc.aio.ServicerContext[Any, Any], error: Exception) 
 
 def server_error_of(error: grpc.RpcError, target: str, timeout: float) -> ServerError:
     """What a client raises for a call to `target` that failed or outlasted `timeout` seconds."""
-    code: str = error.code().name if isinstance(error, grpc.Call) else "UNKNOWN"
-    message: str = (error.details() or "") if isinstance(error, grpc.Call) else str(error)
+    # A failed call is its own error; the stubs do not know.
+    call: Any = error
+    code, message = call.code().name, call.details() or ""
     reason, violations = "", []
-    for detail in _details_of(error):
+    for detail in _details_of(call):
         if isinstance(detail, error_details_pb2.ErrorInfo):
             reason = detail.reason
         else:
@@ -151,8 +157,13 @@ def server_error_of(error: grpc.RpcError, target: str, timeout: float) -> Server
     if not reason and code == "UNAVAILABLE":
         message = f"cannot reach a server at `{target}`: {message}"
     elif not reason and code == "DEADLINE_EXCEEDED":
-        message = f"no answer from `{target}` within {timeout:g} s"
+        return late_error(target, timeout)
     return ServerError(code, reason, message, violations)
+
+
+def late_error(target: str, timeout: float) -> ServerError:
+    """What a client raises when `target` took longer than `timeout` seconds."""
+    return ServerError("DEADLINE_EXCEEDED", "", f"no answer from `{target}` within {timeout:g} s")
 
 
 def _status(
@@ -203,14 +214,12 @@ def _cut(text: str, size: int) -> str:
     return data[:size].decode("utf-8", "ignore") + " ..."
 
 
-def _details_of(
-    error: grpc.RpcError,
-) -> list[error_details_pb2.ErrorInfo | error_details_pb2.BadRequest]:
-    """The details that came with `error`; none when they are not of our making."""
-    found: list[error_details_pb2.ErrorInfo | error_details_pb2.BadRequest] = []
-    sent = error.trailing_metadata() if isinstance(error, grpc.Call) else None
+def _details_of(call: grpc.Call) -> list[Any]:
+    """Each ErrorInfo and BadRequest that came with a failed call; none when they are not ours."""
+    sent = dict(call.trailing_metadata() or ()).get(DETAILS_KEY, b"")
+    found = []
     try:
-        for detail in status_pb2.Status.FromString(dict(sent or ()).get(DETAILS_KEY, b"")).details:
+        for detail in status_pb2.Status.FromString(sent).details:
             for kind in (error_details_pb2.ErrorInfo, error_details_pb2.BadRequest):
                 message = kind()
                 if detail.Unpack(message):

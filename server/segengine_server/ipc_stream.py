@@ -8,9 +8,13 @@ for, nothing read before it is needed.
 from __future__ import annotations
 
 import io
-from collections.abc import Buffer, Callable, Iterator
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
 
 BATCH_ROWS = 65_536
 # A gRPC client takes messages up to 4 MB by default, and a batch with many columns is larger.
@@ -43,7 +47,7 @@ class _Written(io.RawIOBase):
     def writable(self) -> bool:
         return True
 
-    def write(self, data: Buffer, /) -> int:
+    def write(self, data: ReadableBuffer, /) -> int:
         self._parts.append(bytes(data))
         return len(self._parts[-1])
 
@@ -55,7 +59,7 @@ class _Written(io.RawIOBase):
 
 
 class Joined(io.RawIOBase):
-    """A file made of pieces, each fetched when a reader comes to it; `fetch` gives None at the end."""
+    """A file made of pieces, each got from `fetch` when a reader comes to it, until it is None."""
 
     def __init__(self, fetch: Callable[[], bytes | None]) -> None:
         super().__init__()
@@ -64,6 +68,7 @@ class Joined(io.RawIOBase):
         self._at = 0
 
     def readable(self) -> bool:
+        """True: that is all it can do."""
         return True
 
     def read(self, size: int = -1, /) -> bytes:

@@ -1,0 +1,140 @@
+"""Into which bucket does this buyer fall, and which variant is that?
+
+The hashing and the choice of variants that the GrowthBook SDKs publish (FNV-1a, 32 bits), so
+that a storefront's own SDK puts a buyer where we do. Ids are hashed as their decimal text, or
+their text.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segengine.kernels import hashing, jit
+from segengine.schema.kinds import Kind
+from segengine.tables.customers import CustomerTable
+
+BUCKETS = 10_000
+_KEPT_SALTS = 64
+
+
+def fnv1a(text: str) -> int:
+    """The 32-bit FNV-1a hash of a text's UTF-8 bytes."""
+    found = 0x811C9DC5
+    for byte in text.encode():
+        found = ((found ^ byte) * 0x01000193) & 0xFFFFFFFF
+    return found
+
+
+def hash_share(seed: str, value: str, version: int) -> float | None:
+    """A share in [0, 1) for a value under a seed; None: there is no such hash version."""
+    if version == 2:
+        return fnv1a(str(fnv1a(seed + value))) % BUCKETS / BUCKETS
+    if version == 1:
+        return fnv1a(value + seed) % 1000 / 1000
+    return None
+
+
+def bucket_of(salt: str, customer_id: int | str) -> int:
+    """The bucket, 0 to 9,999, of one id."""
+    return fnv1a(str(fnv1a(salt + str(customer_id)))) % BUCKETS
+
+
+def equal_weights(count: int) -> list[float]:
+    """The same weight for each of `count` variants."""
+    return [1 / count] * count if count > 0 else []
+
+
+def bucket_ranges(
+    count: int, coverage: float, weights: Sequence[float] | None
+) -> list[tuple[float, float]]:
+    """The share range of each variant; weights that do not add up to 1 give equal ones."""
+    coverage = min(1.0, max(0.0, coverage))
+    found = list(weights) if weights is not None else equal_weights(count)
+    if len(found) != count or not 0.99 <= sum(found) <= 1.01:
+        found = equal_weights(count)
+    ranges, start = [], 0.0
+    for weight in found:
+        ranges.append((start, start + coverage * weight))
+        start += weight
+    return ranges
+
+
+def choose_variation(share: float, ranges: Sequence[tuple[float, float]]) -> int:
+    """The first range that holds a share, -1 for none."""
+    return next((i for i, (low, high) in enumerate(ranges) if low <= share < high), -1)
+
+
+def in_namespace(user: str, namespace: tuple[str, float, float]) -> bool:
+    """Whether a user falls into the part of a namespace."""
+    name, low, high = namespace
+    share = hash_share("__" + name, user, 1)
+    return share is not None and low <= share < high
+
+
+def variant_table(weights: Sequence[float]) -> NDArray[np.int16]:
+    """The variant of each bucket: int16[10,000]; the last takes what rounding leaves over."""
+    ranges = bucket_ranges(len(weights), 1.0, weights)
+    chosen = [choose_variation(bucket / BUCKETS, ranges) for bucket in range(BUCKETS)]
+    return np.array([c if c >= 0 else len(weights) - 1 for c in chosen], np.int16)
+
+
+def share_limit(share: float) -> int:
+    """How many buckets are below a share: bucket / 10,000 < share."""
+    return sum(1 for bucket in range(BUCKETS) if bucket / BUCKETS < share)
+
+
+class Buckets:
+    """The buckets of all buyers under the salts in use, each computed once and kept."""
+
+    def __init__(self, customers: CustomerTable) -> None:
+        self._customers = customers
+        self._kept: OrderedDict[str, NDArray[np.int16]] = OrderedDict()
+
+    def of(self, salt: str) -> NDArray[np.int16]:
+        """The bucket of each row under a salt: int16[rows]."""
+        rows = self._customers.rows
+        found = self._kept.get(salt)
+        done = 0 if found is None else len(found)
+        if found is None or done < rows:
+            more = np.empty(rows - done, np.int16)
+            self._fill(salt, done, more)
+            found = more if found is None else np.concatenate([found, more])
+            self._kept[salt] = found
+            if len(self._kept) > _KEPT_SALTS:
+                self._kept.popitem(last=False)
+        return found[:rows]
+
+    def _fill(self, salt: str, begin: int, out: NDArray[np.int16]) -> None:
+        seed = np.frombuffer(salt.encode(), np.uint8)
+        column = self._customers.columns["customer_id"]
+        ids = column.values[begin : begin + len(out)]
+        if column.kind is Kind.BIGINT:
+
+            def work(first: int, last: int) -> None:
+                hashing.bucket_numbers(seed, ids[first:last], out[first:last])
+
+        else:
+            assert column.dictionary is not None
+            offsets, data = column.dictionary.arrays()
+            # Nobody has no id: any text does, since nobody is never addressed.
+            codes = np.maximum(ids, 0)
+            if len(offsets) == 1:
+                out[:] = 0
+                return
+
+            def work(first: int, last: int) -> None:
+                hashing.bucket_texts(seed, offsets, data, codes[first:last], out[first:last])
+
+        jit.over_ranges(work, len(out))
+
+    def shares(self, salt: str) -> NDArray[np.float64]:
+        """The share in [0, 1) of each row under a salt, as `bucket('salt')` in a rule."""
+        return self.of(salt) / BUCKETS
+
+    def nbytes(self) -> int:
+        """Bytes of all kept buckets."""
+        return sum(int(a.nbytes) for a in self._kept.values())

@@ -1,0 +1,550 @@
+"""The one door: opens a store, takes batches in, answers questions.
+
+Everything below is told the moment it works for; only here is a clock asked. One writer at a
+time changes the tables, behind a gate that readers pass; a batch is in or out, never half.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from os import PathLike
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from segengine import days, hand_out
+from segengine.audiences.audience import Audience, CheckedCampaign, Policy, read_order
+from segengine.audiences.bucketing import Buckets
+from segengine.audiences.campaign import Campaign, campaign_of
+from segengine.errors import (
+    ConfigError,
+    LoadError,
+    NotBuiltYetError,
+    SegengineError,
+    StoreError,
+    UnknownCustomer,
+    UnknownNameError,
+    did_you_mean,
+)
+from segengine.ingest.report import LoadReport
+from segengine.ingest.stage import LoadRequest, Progress, stage
+from segengine.pages.decide import CheckedModule, CheckedPage, PageAnswer, decide, ready_module
+from segengine.pages.page import Page, page_of
+from segengine.rules.builder import Rule
+from segengine.rules.catalogue import Finding, SegmentCatalogue, read_rule
+from segengine.rules.check import Vocabulary, check, check_value
+from segengine.rules.compute import Clock
+from segengine.rules.evaluate import Population, holds
+from segengine.rules.parse import parse
+from segengine.rules.segment import Segment, View
+from segengine.rules.term import CheckedRule
+from segengine.schema.kinds import Kind
+from segengine.schema.store_config import FILE_NAME, StoreConfig, parse_config, read_config
+from segengine.storage.snapshot import read_snapshot, write_snapshot
+from segengine.tables.apply import apply
+from segengine.tables.tables import Tables
+from segengine.traits.build import TraitSettings, build_all, declare, refresh
+from segengine.traits.fit import Fits
+
+_LATE = 5 * days.MINUTE
+_FEED_TRAITS = frozenset({"customers", "products", "orders", "order_lines", "behaviors"})
+
+
+class Engine:
+    """A store in memory: buyers, events, traits, and every question about them.
+
+    timezone: an IANA name; as_of: the moment answers are true for, by default the clock when
+    opened; config: a mapping shaped like `store.toml`.
+    """
+
+    def __init__(
+        self,
+        timezone: str | None = None,
+        as_of: datetime | None = None,
+        config: Mapping[str, Any] | StoreConfig | None = None,
+    ) -> None:
+        settings = config if isinstance(config, StoreConfig) else parse_config(config or {})
+        self.config = settings
+        self.folder: Path | None = None
+        self._zone = days.zone(timezone or settings.timezone)
+        fixed = as_of if as_of is not None else settings.as_of
+        self.as_of_is_fixed = fixed is not None
+        self._as_of = days.micros(fixed or datetime.now(UTC), self._zone)
+        self._tables = Tables(settings.tables(), money_scale=settings.money_scale)
+        self._settings = TraitSettings(self._zone, settings.rfm, settings.lifecycle)
+        declare(self._tables)
+        self._buckets = Buckets(self._tables.customers)
+        self._population = Population(
+            self._tables.customers, settings.money_scale, self._buckets.shares
+        )
+        self._writer = threading.RLock()
+        self._version = 0
+        self._view: View | None = None
+        self._checked: dict[tuple[str, str], tuple[object, Any]] = {}
+        self.segments = SegmentCatalogue(self._words)
+        self.campaigns: dict[str, Campaign] = {}
+        self.pages: dict[str, Page] = {}
+        self._fits = self._rebuilt()
+        self._define_configured()
+
+    @classmethod
+    def open(cls, path: str | PathLike[str]) -> Self:
+        """The store in a directory with a `store.toml`; its snapshot, if any, is mapped."""
+        folder = Path(path)
+        if not folder.is_dir():
+            raise StoreError(
+                f"there is no store at `{folder}`; `segengine init --store {folder}` makes one",
+                field="store",
+            )
+        if not (folder / FILE_NAME).is_file():
+            raise StoreError(
+                f"`{folder}` has no {FILE_NAME}; `segengine init --store {folder}` writes one",
+                field="store",
+            )
+        engine = cls(config=read_config(folder / FILE_NAME))
+        engine.folder = folder
+        if read_snapshot(engine._tables, folder):
+            engine._fits = engine._rebuilt()
+            engine._version += 1
+        return engine
+
+    def close(self) -> None:
+        """Let go of the store. Appends are in memory alone until the event log is built."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    # --- the moment -------------------------------------------------------------------------
+
+    @property
+    def timezone(self) -> str:
+        """The store's timezone."""
+        return self._zone.name
+
+    @property
+    def as_of(self) -> datetime:
+        """The moment answers are true for, in UTC."""
+        return days.moment(self._as_of)
+
+    @property
+    def data_version(self) -> int:
+        """Grows with every change of data, definitions or moment."""
+        return self._version
+
+    def advance(self, moment: datetime) -> None:
+        """Answer for another moment, later or earlier; naive is in the store's timezone."""
+        if not isinstance(moment, datetime):
+            raise ConfigError(f"advance takes a moment, not `{moment}`", field="as_of")
+        self._advance(days.micros(moment, self._zone))
+
+    def tick(self) -> None:
+        """Follow the clock, unless as_of is fixed."""
+        if not self.as_of_is_fixed:
+            self._advance(days.micros(datetime.now(UTC), self._zone))
+
+    def _advance(self, target: int) -> None:
+        with self._writer:
+            before = self._as_of
+            if target == before:
+                return
+            if self._zone.day_of(before) != self._zone.day_of(target):
+                blocks, fits = build_all(self._tables, self._settings, target)
+                codes = self._tables.customers.codes_for(blocks)
+                with self._tables.gate.writing():
+                    self._tables.customers.install_blocks(blocks, codes)
+                    self._fits = fits
+                    self._moved(target)
+                return
+            touched = self._touched_between(min(before, target), max(before, target))
+            with self._tables.gate.writing():
+                refresh(self._tables, self._settings, target, self._fits, touched)
+                self._moved(target)
+
+    def _moved(self, target: int) -> None:
+        self._as_of = target
+        self._version += 1
+
+    def _touched_between(self, after: int, until: int) -> NDArray[np.int64]:
+        """The buyers of events that come into sight, or go, between two moments."""
+        found = [np.empty(0, np.int64)]
+        for table in self._tables.events.values():
+            if table.latest > after:
+                times = table.columns["time"].values[: table.rows]
+                owners = table.extra("owner")[: table.rows][(times > after) & (times <= until)]
+                found.append(owners[owners >= 0].astype(np.int64))
+        return np.unique(np.concatenate(found))
+
+    # --- data in ----------------------------------------------------------------------------
+
+    def load(
+        self,
+        table: str,
+        source: Any = None,
+        *,
+        query: str | None = None,
+        columns: Mapping[str, str] | None = None,
+        where: str | None = None,
+        on_error: str = "refuse",
+        progress: Progress | None = None,
+    ) -> LoadReport:
+        """Add rows to a table, refit population values, and keep them in the store's directory.
+
+        source: a path, a glob (CSV, Parquet, JSON), or any Arrow-speaking object; `query`, one
+        SELECT, in its place. columns: our column -> a DuckDB expression over the source's.
+        where: rows to take, on the source's columns. on_error: "refuse" changes nothing when a
+        row is bad, "skip" leaves bad rows out. Raises `LoadError` with every reason.
+        """
+        request = LoadRequest(
+            table, source, query, columns or {}, where, on_error, self.folder or Path()
+        )
+        with self._writer:
+            report = self._load(request, progress)
+            if self.folder is not None:
+                write_snapshot(self._tables, self.folder)
+        return report
+
+    def load_configured(
+        self, tables: Sequence[str] = (), *, progress: Progress | None = None
+    ) -> list[LoadReport]:
+        """Load the `[load.TABLE]` sections of `store.toml`, and write one snapshot."""
+        chosen = list(tables) or list(self.config.load)
+        for name in chosen:
+            if name not in self.config.load:
+                raise LoadError(f"store.toml has no `[load.{name}]`", field=f"load.{name}")
+        if not chosen:
+            raise LoadError("store.toml has no `[load.TABLE]` section; name a table and a source",
+                            field="load")  # fmt: skip
+        with self._writer:
+            reports = []
+            for name in chosen:
+                spec = self.config.load[name]
+                request = LoadRequest(
+                    name, spec.source, spec.query, spec.columns, spec.where, spec.on_error,
+                    self.folder or Path(),
+                )  # fmt: skip
+                reports.append(self._load(request, progress))
+            if self.folder is not None:
+                write_snapshot(self._tables, self.folder)
+        return reports
+
+    def _load(self, request: LoadRequest, progress: Progress | None) -> LoadReport:
+        batch, report = stage(self._tables, request, self.timezone, progress=progress)
+        with self._tables.gate.writing():
+            change = apply(self._tables, batch)
+            if request.table in _FEED_TRAITS:
+                self._fits = self._rebuilt()
+            else:
+                refresh(self._tables, self._settings, self._as_of, self._fits, change.touched)
+            self._version += 1
+        return _counted(report, change.rows, change.repeats)
+
+    def append(self, table: str, data: Any, *, on_error: str = "refuse") -> LoadReport:
+        """Add rows that have just happened; every trait but fitted ones is current at once.
+
+        Events up to 5 minutes after as_of are stored at as_of; later ones are bad. Until the
+        event log is built, appended rows live in memory alone.
+        """
+        request = LoadRequest(table, data, on_error=on_error, folder=self.folder or Path())
+        with self._writer:
+            batch, report = stage(
+                self._tables, request, self.timezone, latest=self._as_of + _LATE, as_of=self._as_of
+            )
+            with self._tables.gate.writing():
+                change = apply(self._tables, batch)
+                refresh(self._tables, self._settings, self._as_of, self._fits, change.touched)
+                self._version += 1
+        return _counted(report, change.rows, change.repeats)
+
+    def delete_customer(self, customer_id: int | str) -> None:
+        """Take a buyer out of every answer at once; `UnknownCustomer` for an unknown one."""
+        with self._writer:
+            row = self._tables.customers.row_of(customer_id)
+            if row is None:
+                raise UnknownCustomer(customer_id)
+            with self._tables.gate.writing():
+                for table in self._tables.events.values():
+                    heads = self._tables.customers.heads(table.spec.name)
+                    event = int(heads[row])
+                    while event >= 0:
+                        table.extra("owner")[event] = -1
+                        event = int(table.extra("previous")[event])
+                    heads[row] = -1
+                self._tables.customers.forget(row)
+                rows = np.array([row], np.int64)
+                refresh(self._tables, self._settings, self._as_of, self._fits, rows)
+                self._version += 1
+
+    def _rebuilt(self) -> Fits:
+        blocks, fits = build_all(self._tables, self._settings, self._as_of)
+        customers = self._tables.customers
+        customers.install_blocks(blocks, customers.codes_for(blocks))
+        return fits
+
+    # --- definitions ------------------------------------------------------------------------
+
+    def define_segment(self, name: str, rule: str | Rule, *, suppress: bool = False) -> None:
+        """Name a rule; `segment('name')` means it elsewhere, suppress=True keeps it unaddressed."""
+        with self._writer:
+            self.segments.define(name, rule, suppress=suppress)
+            self._version += 1
+
+    def define_campaign(self, campaign: Campaign) -> None:
+        """Add or replace a campaign; a mistake in one of its rules leaves all as it was."""
+        with self._writer:
+            self._check_campaign(campaign)
+            self.campaigns = {**self.campaigns, campaign.name: campaign}
+            self._version += 1
+
+    def define_page(self, page: Page) -> None:
+        """Add or replace a page; a mistake in one of its rules leaves all as it was."""
+        with self._writer:
+            self._check_page(page)
+            self.pages = {**self.pages, page.name: page}
+            self._version += 1
+
+    def define_trait(self, name: str, expression: str | Rule) -> None:
+        """Traits declared in the rule language are not built yet."""
+        del expression
+        raise NotBuiltYetError(
+            f"trait `{name}`: traits declared in the rule language are not built yet",
+            field="traits",
+        )
+
+    def _define_configured(self) -> None:
+        for name, spec in self.config.segments.items():
+            self.segments.put(name, spec.rule, suppress=spec.suppress)
+        for name, section in self.config.campaigns.items():
+            self.campaigns[name] = campaign_of(name, section)
+            self._check_channel(self.campaigns[name])
+        for name, section in self.config.pages.items():
+            self.pages[name] = page_of(name, section)
+
+    def _words(self) -> Vocabulary:
+        return Vocabulary(
+            self._population.kinds(), self._zone, self._tables.money_scale, self.config.constants
+        )
+
+    def _check_channel(self, campaign: Campaign) -> None:
+        channels = self.config.channels
+        if campaign.channel is not None and campaign.channel not in channels:
+            hint = did_you_mean(campaign.channel, channels)
+            hint = hint or "declare it under store.channels"
+            raise ConfigError(
+                f"campaign `{campaign.name}`: unknown channel `{campaign.channel}`; {hint}",
+                field="channel",
+            )
+
+    def _rule(self, rule: str | Rule, place: str, *, context: bool = False) -> CheckedRule:
+        expr, text = read_rule(rule, place)
+        return check(expr, self.segments.vocabulary(context=context), text, place)
+
+    def _check_campaign(self, campaign: Campaign) -> CheckedCampaign:
+        self._check_channel(campaign)
+        place = f'campaign "{campaign.name}"'
+        rule = self._rule(campaign.segment, f"{place}, segment")
+        exclusions = tuple(self._rule(x, f"{place}, exclusions") for x in campaign.exclusions)
+        order, descending = None, False
+        if campaign.order_by is not None:
+            text, descending = read_order(campaign.order_by)
+            where = f"{place}, order_by"
+            order = check_value(parse(text, where), self.segments.vocabulary(), text, where)
+            if order.kind is Kind.TAGS:
+                raise ConfigError(f"{where}: lists have no order", field="order_by")
+        return CheckedCampaign(campaign, rule, exclusions, order, descending)
+
+    def _check_page(self, page: Page) -> CheckedPage:
+        place = f'page "{page.name}"'
+        rule = None if page.rule is None else self._rule(page.rule, place, context=True)
+        traits = set(rule.traits if rule is not None else ())
+        slots = []
+        for slot in page.slots:
+            candidates: list[CheckedModule] = []
+            for module in slot.modules:
+                found = None
+                if module.rule is not None:
+                    where = f'{place}, slot "{slot.name}", module "{module.name}"'
+                    found = self._rule(module.rule, where, context=True)
+                    traits.update(found.traits)
+                candidates.append(ready_module(module, found, self._zone))
+            slots.append((slot.name, tuple(sorted(candidates, key=lambda c: c.rank))))
+        return CheckedPage(page, rule, tuple(slots), tuple(sorted(traits)))
+
+    def _once(self, kind: str, name: str, make: Any) -> Any:
+        """A checked definition, checked anew when words or definitions have changed."""
+        state = (self.segments.version, len(self._tables.customers.columns), self._version_of(kind))
+        found = self._checked.get((kind, name))
+        if found is None or found[0] != state:
+            found = (state, make())
+            self._checked[kind, name] = found
+        return found[1]
+
+    def _version_of(self, kind: str) -> int:
+        return id(self.campaigns if kind == "campaign" else self.pages)
+
+    def check(self) -> list[Finding]:
+        """Everything wrong with the store's definitions; none is a good answer."""
+        findings = []
+        tasks: list[tuple[str, Any]] = [
+            *((f'segment "{n}"', lambda n=n: self.segments.rule_of(n))
+              for n in self.segments.definitions),
+            *((f'campaign "{n}"', lambda c=c: self._check_campaign(c))
+              for n, c in self.campaigns.items()),
+            *((f'page "{n}"', lambda p=p: self._check_page(p)) for n, p in self.pages.items()),
+        ]  # fmt: skip
+        for place, task in tasks:
+            try:
+                task()
+            except SegengineError as error:
+                findings.append(Finding(place, "error", str(error)))
+        return findings
+
+    # --- questions --------------------------------------------------------------------------
+
+    @contextmanager
+    def _looking(self, *, urgent: bool = False) -> Iterator[View]:
+        with self._tables.gate.reading(urgent=urgent):
+            view = self._view
+            if view is None or view.data_version != self._version:
+                clock = Clock(self._as_of, self._zone)
+                view = View(self._population, clock, self._version, {})
+                self._view = view
+            yield view
+
+    def segment(self, rule: str | Rule) -> Segment:
+        """The buyers a rule holds for, as a live question; `RuleError` lists its mistakes."""
+        expr, text = read_rule(rule, "")
+        memory: dict[object, CheckedRule] = {}
+
+        def checked() -> CheckedRule:
+            state = (self.segments.version, len(self._tables.customers.columns))
+            found = memory.get(state)
+            if found is None:
+                memory.clear()
+                found = memory[state] = check(expr, self.segments.vocabulary(), text)
+            return found
+
+        checked()
+        return Segment(checked, self._looking)
+
+    def match(self, customer_id: int | str) -> list[str]:
+        """The names of every defined segment that holds for a buyer, sorted."""
+        with self._looking(urgent=True) as view:
+            row = view.row_of(customer_id)
+            found = []
+            for name in sorted(self.segments.definitions):
+                plan = view.plan(self.segments.rule_of(name))
+                if holds(plan, view.population, row):
+                    found.append(name)
+            return found
+
+    def audience(self, name: str) -> Audience:
+        """Who gets a campaign, at this moment, as a frozen answer with its ledger."""
+        campaign = _named(self.campaigns, name, "campaign")
+        with self._looking() as view:
+            checked = self._once("campaign", name, lambda: self._check_campaign(campaign))
+            return Audience(checked, view, self._policy(), self._buckets, self._looking)
+
+    def _policy(self) -> Policy:
+        suppressions = tuple(
+            (name, self.segments.rule_of(name))
+            for name, definition in self.segments.definitions.items()
+            if definition.suppress
+        )
+        return Policy(
+            self.config.channels, self.config.consent_missing, self.config.holdout_share,
+            suppressions, self._tables.events["messages"],
+        )  # fmt: skip
+
+    def page(
+        self,
+        name: str,
+        customer_id: int | str | None = None,
+        context: Mapping[str, str] | None = None,
+    ) -> PageAnswer:
+        """What a visitor sees on a page, as a frozen answer with its reasons."""
+        page = _named(self.pages, name, "page")
+        given = {str(k).lower(): str(v) for k, v in (context or {}).items() if v is not None}
+        with self._looking(urgent=True) as view:
+            checked = self._once("page", name, lambda: self._check_page(page))
+            return decide(checked, view, customer_id, given)
+
+    def plan_campaigns(self, names: Sequence[str], by: str = "priority") -> None:
+        """Arbitration among campaigns is not built yet."""
+        del names, by
+        raise NotBuiltYetError("plan_campaigns: arbitration is not built yet")
+
+    def run_campaign(self, name: str) -> None:
+        """Runs are not built yet."""
+        raise NotBuiltYetError(f"run_campaign `{name}`: runs are not built yet")
+
+    def record_messages(self, data: Any) -> None:
+        """Recording messages against runs is not built yet."""
+        del data
+        raise NotBuiltYetError("record_messages: runs are not built yet; append to `messages`")
+
+    def page_census(self, name: str) -> None:
+        """The census of a page is not built yet."""
+        raise NotBuiltYetError(f"page_census `{name}`: the census is not built yet")
+
+    def overlap(self, names: Sequence[str]) -> None:
+        """Pairwise overlap of segments is not built yet."""
+        del names
+        raise NotBuiltYetError("overlap: pairwise counts are not built yet")
+
+    # --- data out ---------------------------------------------------------------------------
+
+    @property
+    def fits(self) -> Fits:
+        """The fitted cut points and the moment of their fit."""
+        return self._fits
+
+    def table(self, name: str, columns: Sequence[str] | None = None) -> pa.Table:
+        """A copy of a table up to as_of: given columns, and for customers every trait."""
+        with self._tables.gate.reading():
+            return hand_out.arrow_table(self._tables, name, columns, self._as_of)
+
+    def connect(self, tables: Sequence[str] | None = None) -> duckdb.DuckDBPyConnection:
+        """A DuckDB connection over copies of the tables (all, or those named) up to as_of."""
+        with self._tables.gate.reading():
+            return hand_out.connection(self._tables, tables, self._as_of, self.timezone)
+
+    def memory(self) -> pa.Table:
+        """Bytes held, by table and column, the largest first."""
+        with self._tables.gate.reading():
+            return hand_out.memory_table(self._tables, self._buckets.nbytes())
+
+
+def _named(known: Mapping[str, Any], name: str, what: str) -> Any:
+    found = known.get(name)
+    if found is None:
+        hint = did_you_mean(str(name), list(known))
+        listed = hint or ("known: " + ", ".join(known) if known else "none is defined")
+        raise UnknownNameError(f"unknown {what} `{name}`; {listed}", field=what)
+    return found
+
+
+def _counted(report: LoadReport, rows: int, repeats: int) -> LoadReport:
+    if not repeats:
+        return report
+    return LoadReport(
+        report.table, report.rows_read, rows, report.rows_skipped, repeats, report.problems,
+        report.ignored_columns, report.seconds,
+    )  # fmt: skip
+
+

@@ -1,0 +1,153 @@
+"""What do the tables look like to analysts: plain logical types that never change?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from segengine.errors import UnknownNameError, did_you_mean
+from segengine.ingest.sources import lock
+from segengine.rules.segment import rows_of
+from segengine.schema.kinds import Kind
+from segengine.schema.tables import CUSTOMERS, ORDERS, PRODUCTS, PURCHASES
+from segengine.tables.column import arrow_of
+from segengine.tables.events import EventTable
+from segengine.tables.tables import Tables
+
+
+def table_names(tables: Tables) -> list[str]:
+    """Every table that can be handed out."""
+    return [*tables.specs, PURCHASES]
+
+
+def arrow_table(
+    tables: Tables, name: str, columns: Sequence[str] | None, as_of: int
+) -> pa.Table:
+    """A copy of a table as it is at a moment; customers bring their traits."""
+    if name == CUSTOMERS:
+        return _customers(tables, columns)
+    if name == PRODUCTS:
+        products = tables.products
+        names = _chosen(PRODUCTS, products.columns, columns)
+        return products.to_arrow(names, slice(0, products.rows), tables.money_scale)
+    if name == PURCHASES:
+        return _purchases(tables, columns, as_of)
+    if name not in tables.events:
+        hint = did_you_mean(name, table_names(tables)) or "known: " + ", ".join(
+            table_names(tables)
+        )
+        raise UnknownNameError(f"unknown table `{name}`; {hint}", field="table")
+    table = tables.events[name]
+    names = _chosen(name, table.columns, columns)
+    return table.to_arrow(names, _visible(table, as_of), tables.money_scale)
+
+
+def _chosen(table: str, known: Iterable[str], columns: Sequence[str] | None) -> list[str]:
+    names = list(known)
+    if columns is None:
+        return names
+    for column in columns:
+        if column not in names:
+            hint = did_you_mean(column, names)
+            raise UnknownNameError(
+                f"table `{table}` has no column `{column}`" + (f"; {hint}" if hint else ""),
+                field="columns",
+            )
+    return list(dict.fromkeys(columns))
+
+
+def _customers(tables: Tables, columns: Sequence[str] | None) -> pa.Table:
+    customers = tables.customers
+    names = _chosen(CUSTOMERS, [*customers.columns, *customers.traits], columns)
+    rows = rows_of(customers.live)
+    arrays = []
+    for name in names:
+        column = customers.trait_or_column(name)
+        assert column is not None
+        arrays.append(column.to_arrow(rows, tables.money_scale))
+    return pa.table(arrays, names=names)
+
+
+def _visible(table: EventTable, as_of: int) -> NDArray[np.int64] | slice:
+    """The rows of buyers who are there and of events that have happened."""
+    owners = table.extra("owner")[: table.rows]
+    seen = owners >= 0
+    if table.latest > as_of:
+        seen &= table.columns["time"].values[: table.rows] <= as_of
+    return slice(0, table.rows) if bool(seen.all()) else np.flatnonzero(seen)
+
+
+def _purchases(tables: Tables, columns: Sequence[str] | None, as_of: int) -> pa.Table:
+    """Orders that are purchases; their amount is net of what was refunded."""
+    orders = tables.events[ORDERS]
+    names = _chosen(PURCHASES, orders.columns, columns)
+    visible = _visible(orders, as_of)
+    rows = np.arange(orders.rows)[visible]
+    rows = rows[orders.columns["is_purchase"].values[rows] == 1]
+    found = orders.to_arrow(names, rows, tables.money_scale)
+    if "amount" in names:
+        missing = orders.columns["amount"].missing
+        amount = orders.columns["amount"].values[rows]
+        refund = orders.columns["refund_amount"].values[rows]
+        net = np.where((amount == missing) | (refund == missing), amount, amount - refund)
+        place = names.index("amount")
+        column = arrow_of(net, Kind.MONEY, None, tables.money_scale)
+        found = found.set_column(place, "amount", column)
+    return found
+
+
+def connection(
+    tables: Tables, names: Sequence[str] | None, as_of: int, timezone: str
+) -> duckdb.DuckDBPyConnection:
+    """A DuckDB connection over copies of the tables; it reads no file and no other data."""
+    connected = duckdb.connect(":memory:")
+    for name in names if names is not None else table_names(tables):
+        connected.register(name, arrow_table(tables, name, None, as_of))
+    lock(connected, timezone, [])
+    return connected
+
+
+MEMORY = pa.schema(
+    [
+        ("table", pa.string()),
+        ("column", pa.string()),
+        ("values_bytes", pa.int64()),
+        ("scan_codes_bytes", pa.int64()),
+        ("dictionary_bytes", pa.int64()),
+        ("total_bytes", pa.int64()),
+    ]
+)
+
+
+def memory_table(tables: Tables, buckets_bytes: int) -> pa.Table:
+    """Bytes by table and column, the largest first; a shared dictionary counts once."""
+    rows: list[tuple[str, str, int, int, int]] = []
+    seen: set[int] = set()
+    customers = tables.customers
+    everything = {CUSTOMERS: customers, PRODUCTS: tables.products, **tables.events}
+    for name, table in everything.items():
+        columns = dict(table.columns)
+        if table is customers:
+            columns |= customers.traits
+        internal = sum(int(table.extra(e).nbytes) for e in table.extras())
+        if table is customers:
+            internal += int(customers.live.nbytes) + sum(
+                int(customers.heads(t).nbytes) for t in tables.events
+            )
+        rows.append((name, "(internal)", internal, 0, 0))
+        for column in columns.values():
+            values, codes, dictionary = column.nbytes()
+            if id(column.dictionary) in seen:
+                dictionary = 0
+            seen.add(id(column.dictionary))
+            rows.append((name, column.name, values, codes, dictionary))
+    rows.append(("(buckets)", "(all salts)", buckets_bytes, 0, 0))
+    rows = sorted((r for r in rows if sum(r[2:])), key=lambda r: -sum(r[2:]))
+    full = [(*r, sum(r[2:])) for r in rows]
+    return pa.table(
+        [pa.array([r[i] for r in full], f.type) for i, f in enumerate(MEMORY)], schema=MEMORY
+    )

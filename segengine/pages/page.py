@@ -1,0 +1,191 @@
+"""What is a page: slots in order, and for each the modules that may fill it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, time
+from typing import Any
+
+from segengine.audiences.campaign import (
+    Cap,
+    RuleLike,
+    Variant,
+    name_mistakes,
+    read_hours,
+    read_variants,
+    refuse,
+    share_mistakes,
+    window_mistakes,
+)
+from segengine.errors import NotBuiltYetError, did_you_mean
+from segengine.rules.builder import Rule
+
+
+@dataclass(frozen=True, slots=True)
+class Pool:
+    """Products for a module, ranked for one buyer. Known by name; not built yet."""
+
+    rule: RuleLike | None = None
+    k: int = 10
+    pin: tuple[Any, ...] = ()
+    ban: tuple[Any, ...] = ()
+    open_carts_first: bool = False
+
+
+@dataclass(frozen=True, slots=True, init=False)
+class Module:
+    """What may fill a slot.
+
+    rule: for whom; may ask `context.`; None is for everybody. priority: higher first. starts_at,
+    ends_at: the window [starts_at, ends_at). hours: (from, to) pairs of the store's clock.
+    variants: name -> weight or (weight, payload), weights adding up to 1. holdout: the share
+    that does not see it. fallback: shows when no other module wins. payload: handed out as is.
+    """
+
+    name: str
+    rule: RuleLike | None
+    priority: int
+    starts_at: datetime | None
+    ends_at: datetime | None
+    hours: tuple[tuple[time, time], ...]
+    variants: tuple[Variant, ...]
+    salt: str
+    holdout: float
+    fallback: bool
+    payload: Any
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        rule: RuleLike | None = None,
+        priority: int = 0,
+        starts_at: datetime | None = None,
+        ends_at: datetime | None = None,
+        hours: Sequence[tuple[Any, Any]] | None = None,
+        variants: Mapping[str, Any] | None = None,
+        salt: str | None = None,
+        holdout: float = 0.0,
+        fallback: bool = False,
+        pool: Pool | None = None,
+        cap: Cap | None = None,
+        payload: Any = None,
+    ) -> None:
+        place = f"module `{name}`"
+        for given, what in ((pool, "product pools"), (cap, "impression caps")):
+            if given is not None:
+                raise NotBuiltYetError(f"{place}: {what} are not built yet", field="module")
+        mistakes = [
+            *name_mistakes(name),
+            *window_mistakes(starts_at, ends_at),
+            *share_mistakes("holdout", holdout),
+        ]
+        if rule is not None and not isinstance(rule, str | Rule):
+            mistakes.append(f"`rule` is a rule's text or an expression, not `{rule}`")
+        if not isinstance(priority, int) or isinstance(priority, bool):
+            mistakes.append(f"`priority` is a whole number, not `{priority}`")
+        if not isinstance(fallback, bool):
+            mistakes.append(f"`fallback` is true or false, not `{fallback}`")
+        found, wrong = read_variants(variants)
+        day_parts, also_wrong = read_hours(hours)
+        refuse(place, [*mistakes, *wrong, *also_wrong], "module")
+        values = {
+            "name": name, "rule": rule, "priority": priority, "starts_at": starts_at,
+            "ends_at": ends_at, "hours": day_parts, "variants": found,
+            "salt": name if salt is None else salt, "holdout": float(holdout),
+            "fallback": fallback, "payload": payload,
+        }  # fmt: skip
+        for key, each in values.items():
+            object.__setattr__(self, key, each)
+
+
+@dataclass(frozen=True, slots=True, init=False)
+class Slot:
+    """A place on a page and the modules that may fill it; without modules it stays empty."""
+
+    name: str
+    modules: tuple[Module, ...]
+
+    def __init__(self, name: str, modules: Sequence[Module]) -> None:
+        mistakes = list(name_mistakes(name))
+        wrong = [m for m in modules if not isinstance(m, Module)]
+        mistakes += [f"`{m}` is no module" for m in wrong]
+        names = [m.name for m in modules if isinstance(m, Module)]
+        mistakes += [f"module `{n}` stands twice" for n in _repeated(names)]
+        refuse(f"slot `{name}`", mistakes, "slot")
+        object.__setattr__(self, "name", name)
+        object.__setattr__(self, "modules", tuple(modules))
+
+
+@dataclass(frozen=True, slots=True, init=False)
+class Page:
+    """A store page: slots in the order they are filled.
+
+    rule: whom the page's modules are for; for anybody else only fallbacks show.
+    """
+
+    name: str
+    slots: tuple[Slot, ...]
+    rule: RuleLike | None
+
+    def __init__(
+        self, name: str, slots: Sequence[Slot], *, rule: RuleLike | None = None
+    ) -> None:
+        mistakes = list(name_mistakes(name))
+        mistakes += [f"`{s}` is no slot" for s in slots if not isinstance(s, Slot)]
+        names = [s.name for s in slots if isinstance(s, Slot)]
+        mistakes += [f"slot `{n}` stands twice" for n in _repeated(names)]
+        if rule is not None and not isinstance(rule, str | Rule):
+            mistakes.append(f"`rule` is a rule's text or an expression, not `{rule}`")
+        refuse(f"page `{name}`", mistakes, "page")
+        object.__setattr__(self, "name", name)
+        object.__setattr__(self, "slots", tuple(slots))
+        object.__setattr__(self, "rule", rule)
+
+
+def _repeated(names: Sequence[str]) -> list[str]:
+    return sorted({n for n in names if names.count(n) > 1})
+
+
+def page_of(name: str, section: Mapping[str, Any]) -> Page:
+    """The page that a `[pages.NAME]` section says."""
+    place = f"pages.{name}"
+    _only(section, ("slots", "rule"), place)
+    slots = []
+    for slot_name, slot in _section(section.get("slots", {}), f"{place}.slots").items():
+        where = f"{place}.slots.{slot_name}"
+        _only(_section(slot, where), ("modules",), where)
+        modules = [
+            _module_of(module_name, _section(module, f"{where}.modules.{module_name}"), where)
+            for module_name, module in _section(slot.get("modules", {}), where).items()
+        ]
+        slots.append(Slot(slot_name, modules))
+    return Page(name, slots, rule=section.get("rule"))
+
+
+_MODULE_KEYS = (
+    "rule", "priority", "starts_at", "ends_at", "hours", "variants", "salt", "holdout",
+    "fallback", "pool", "cap", "payload",
+)  # fmt: skip
+
+
+def _module_of(name: str, section: Mapping[str, Any], where: str) -> Module:
+    _only(section, _MODULE_KEYS, f"{where}.modules.{name}")
+    return Module(name, **section)
+
+
+def _section(value: object, place: str) -> Mapping[str, Any]:
+    if isinstance(value, Mapping):
+        return value
+    refuse(f"`{place}`", [f"must be a section, not `{value}`"], place)
+    raise AssertionError("refused")
+
+
+def _only(section: Mapping[str, Any], known: tuple[str, ...], place: str) -> None:
+    mistakes = []
+    for key in section:
+        if key not in known:
+            hint = did_you_mean(key, known) or f"known here: {', '.join(known)}"
+            mistakes.append(f"`{key}` is not a setting; {hint}")
+    refuse(f"`{place}`", mistakes, place)

@@ -1,0 +1,129 @@
+"""Which segments are defined, and what does each mean where another names it?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from segengine.errors import DefinitionError, Problem, RuleError, UnknownNameError, did_you_mean
+from segengine.rules import expr as e
+from segengine.rules.builder import Rule
+from segengine.rules.check import Vocabulary, check
+from segengine.rules.format import format_expr
+from segengine.rules.parse import parse
+from segengine.rules.term import CheckedRule, Term
+from segengine.schema.identifiers import is_definition_name
+
+
+@dataclass(frozen=True, slots=True)
+class Definition:
+    """A named rule as it was written."""
+
+    name: str
+    expr: e.Expr
+    text: str
+    suppress: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that `check` has to say: the place, how bad, and what."""
+
+    place: str
+    severity: str
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.severity}: {self.place}\n{self.message}"
+
+
+def read_rule(rule: str | Rule, place: str) -> tuple[e.Expr, str]:
+    """A rule given as text or expression, as a node and its text."""
+    if isinstance(rule, Rule):
+        return rule.expr, format_expr(rule.expr)
+    if not isinstance(rule, str):
+        raise DefinitionError(f"{place}: a rule is a text or an expression, not `{rule}`",
+                              field="rule")  # fmt: skip
+    return parse(rule, place), rule
+
+
+class SegmentCatalogue:
+    """The defined segments. `words` gives the vocabulary of the moment, without segments."""
+
+    def __init__(self, words: Callable[[], Vocabulary]) -> None:
+        self._words = words
+        self.definitions: dict[str, Definition] = {}
+        self.version = 0
+        self._checked: dict[str, CheckedRule] = {}
+        self._checked_at: object = None
+
+    def put(self, name: str, rule: str | Rule, *, suppress: bool = False) -> Definition:
+        """Add or replace a definition, its form checked; names are looked up when it is asked."""
+        if not isinstance(name, str) or not is_definition_name(name):
+            raise DefinitionError(
+                f"`{name}` is no segment's name: printable text without spaces at its ends",
+                field="segments",
+            )
+        expr, text = read_rule(rule, f'segment "{name}"')
+        definition = Definition(name, expr, text, suppress)
+        self.definitions = {**self.definitions, name: definition}
+        self.version += 1
+        return definition
+
+    def define(self, name: str, rule: str | Rule, *, suppress: bool = False) -> None:
+        """As `put`; a rule that cannot be leaves the catalogue as it was."""
+        before = self.definitions
+        self.put(name, rule, suppress=suppress)
+        try:
+            self.rule_of(name)
+        except RuleError:
+            self.definitions = before
+            self.version += 1
+            raise
+
+    def vocabulary(self, *, context: bool = False, under: tuple[str, ...] = ()) -> Vocabulary:
+        """The words a rule may use; `under`: the segments being looked into."""
+        return replace(
+            self._words(),
+            segment=lambda name: self._term(name, under),
+            segment_names=tuple(self.definitions),
+            context=context,
+        )
+
+    def rule_of(self, name: str) -> CheckedRule:
+        """The checked rule of a segment."""
+        definition = self.definitions.get(name)
+        if definition is None:
+            hint = did_you_mean(name, list(self.definitions))
+            raise UnknownNameError(
+                f"unknown segment `{name}`" + (f"; {hint}" if hint else ""), field="segment"
+            )
+        self._forget_stale()
+        found = self._checked.get(name)
+        if found is None:
+            words = self.vocabulary(under=(name,))
+            found = check(definition.expr, words, definition.text, f'segment "{name}"')
+            self._checked[name] = found
+        return found
+
+    def _forget_stale(self) -> None:
+        words = self._words()
+        state = (self.version, tuple(words.traits.items()))
+        if state != self._checked_at:
+            self._checked, self._checked_at = {}, state
+
+    def _term(self, name: str, under: tuple[str, ...]) -> Term:
+        if name in under:
+            cycle = " -> ".join([*under[under.index(name) :], name])
+            raise RuleError([Problem(f"segments go in a circle: {cycle}")])
+        definition = self.definitions[name]
+        words = self.vocabulary(under=(*under, name))
+        try:
+            return check(definition.expr, words, definition.text).term
+        except RuleError as error:
+            first = error.problems[0]
+            if first.message.startswith("segments go in a circle"):
+                raise RuleError([first]) from None
+            raise RuleError(
+                [Problem(f"segment `{name}` cannot be: {first.message}", help=first.help)]
+            ) from None

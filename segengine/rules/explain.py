@@ -1,0 +1,105 @@
+"""Why does the rule hold for this buyer, or why not?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from segengine.days import day_text, instant_text
+from segengine.rules.compute import NO_INT, Block, Clock, compute, truth
+from segengine.rules.evaluate import Population
+from segengine.rules.format import format_expr
+from segengine.rules.term import Term
+from segengine.schema.kinds import Kind
+
+_MARKS = {True: "yes", False: "no ", None: "?  "}
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """One condition: its text, whether it holds (None: unknown), the values it looked at."""
+
+    text: str
+    holds: bool | None
+    values: tuple[tuple[str, str], ...] = ()
+    parts: tuple[Reason, ...] = ()
+
+    def lines(self, depth: int = 0) -> list[str]:
+        """The condition and all under it, one indented line each."""
+        seen = ", ".join(f"{name} is {value}" for name, value in self.values)
+        tail = f"   ({seen})" if seen else ""
+        own = f"{_MARKS[self.holds]} {'  ' * depth}{self.text}{tail}"
+        return [own, *(line for part in self.parts for line in part.lines(depth + 1))]
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """Why a rule holds for a buyer or does not; printed as a tree, a condition a line."""
+
+    customer_id: int | str | None
+    holds: bool
+    reason: Reason
+
+    def __str__(self) -> str:
+        return "\n".join(self.reason.lines())
+
+
+def explain(
+    term: Term,
+    population: Population,
+    row: int,
+    clock: Clock,
+    context: Mapping[str, str] | None = None,
+) -> Reason:
+    """The truth of every condition of a rule for one row, evaluated one by one."""
+    block = population.block(row, row + 1, clock, context)
+    return _reason(term, block)
+
+
+def _reason(term: Term, block: Block) -> Reason:
+    found = int(truth(term, block)[0])
+    holds = None if found == -128 else bool(found)
+    text = format_expr(term.source) if term.source is not None else term.op
+    if term.op in ("and", "or") and len({a.source for a in term.args}) == len(term.args):
+        parts = tuple(_reason(arg, block) for arg in term.args)
+        return Reason("all of" if term.op == "and" else "any of", holds, (), parts)
+    if term.op == "not":
+        return Reason("not", holds, (), (_reason(term.args[0], block),))
+    if term.op == "segment":
+        return Reason(text, holds, (), (_reason(term.args[0], block),))
+    names = dict.fromkeys(
+        (t.op, str(t.value), t.kind) for t in term.walk() if t.op in ("column", "context")
+    )
+    values = []
+    for op, name, kind in names:
+        value = compute(Term(op, kind, value=name), block)
+        label = f"context.{name}" if op == "context" else name
+        values.append((label, shown(value, kind or Kind.VARCHAR, block)))
+    return Reason(text, holds, tuple(values))
+
+
+def shown(values: Any, kind: Kind, block: Block) -> str:
+    """The first of some values as an operator reads it."""
+    value = values[0]
+    if isinstance(value, pa.Scalar):
+        found = value.as_py()
+        return "missing" if found is None else repr(found)
+    if kind is Kind.BOOLEAN:
+        return {1: "true", 0: "false"}.get(int(value), "missing")
+    if kind is Kind.DOUBLE:
+        return "missing" if np.isnan(value) else f"{float(value):g}"
+    number = int(value)
+    if number == NO_INT:
+        return "missing"
+    if kind is Kind.MONEY:
+        return f"{Decimal(number).scaleb(-block.money_scale):f}".rstrip("0").rstrip(".")
+    if kind is Kind.DATE:
+        return day_text(number)
+    if kind is Kind.TIMESTAMP:
+        return instant_text(number, block.clock.zone)
+    return str(number)

@@ -1,0 +1,160 @@
+"""Which buyers does this rule hold for, asked as often as one likes?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import datetime
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from segengine.days import moment
+from segengine.errors import UnknownCustomer, UnknownNameError, did_you_mean
+from segengine.kernels import bits
+from segengine.rules.compute import Clock
+from segengine.rules.evaluate import Population, Words, evaluate, holds
+from segengine.rules.explain import Explanation, explain
+from segengine.rules.plan import Plan, plan_rule, shown
+from segengine.rules.term import CheckedRule
+
+
+@dataclass(slots=True)
+class View:
+    """The store at one moment, held still: what rules are asked against."""
+
+    population: Population
+    clock: Clock
+    data_version: int
+    plans: dict[tuple[str, int], Plan]
+    """Plans made so far; a new moment or catalogue starts an empty one."""
+
+    def plan(self, rule: CheckedRule) -> Plan:
+        """The plan of a rule at this moment, made once."""
+        key = (rule.text, id(rule.term))
+        found = self.plans.get(key)
+        if found is None:
+            scale = self.population.money_scale
+            found = plan_rule(rule.term, self.population.domains(), self.clock, scale)
+            if len(self.plans) > 4096:
+                self.plans.clear()
+            self.plans[key] = found
+        return found
+
+    def words(self, rule: CheckedRule) -> Words:
+        """The bitmap of a rule."""
+        return evaluate(self.plan(rule), self.population)
+
+    def row_of(self, customer_id: object) -> int:
+        """The row of a buyer, or `UnknownCustomer`."""
+        row = self.population.customers.row_of(customer_id)
+        if row is None:
+            raise UnknownCustomer(customer_id)
+        return row
+
+
+Looking = Callable[[], AbstractContextManager[View]]
+"""Opens a view of the store; nothing changes inside."""
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """How many buyers, and the moment and data that number is true for."""
+
+    count: int
+    as_of: datetime
+    data_version: int
+
+
+class Segment:
+    """A live question: every call answers it anew from the store as it is then."""
+
+    def __init__(self, rule: Callable[[], CheckedRule], looking: Looking) -> None:
+        self._rule = rule
+        self._looking = looking
+
+    @property
+    def rule(self) -> str:
+        """The rule's text."""
+        return self._rule().text
+
+    def __repr__(self) -> str:
+        return f"<segment {self.rule}>"
+
+    def answer(self) -> Count:
+        """The count together with the moment and the data version it is true for."""
+        rule = self._rule()
+        with self._looking() as view:
+            count = int(bits.count_bits(view.words(rule)))
+            return Count(count, moment(view.clock.as_of), view.data_version)
+
+    def count(self) -> int:
+        """How many buyers the rule holds for."""
+        return self.answer().count
+
+    def ids(self) -> pa.Array:
+        """Their customer_ids, in the order first seen."""
+        rule = self._rule()
+        with self._looking() as view:
+            return ids_of(view.population, view.words(rule))
+
+    def table(self, columns: Sequence[str] = ()) -> pa.Table:
+        """Their customer_ids and these traits, in the order first seen."""
+        rule = self._rule()
+        with self._looking() as view:
+            rows = rows_of(view.words(rule))
+            return table_of(view.population, rows, columns)
+
+    def contains(self, customer_id: int | str) -> bool:
+        """Whether the rule holds for this buyer; False for an unknown one."""
+        rule = self._rule()
+        with self._looking() as view:
+            row = view.population.customers.row_of(customer_id)
+            return row is not None and holds(view.plan(rule), view.population, row)
+
+    def explain(self, customer_id: int | str) -> Explanation:
+        """Why the rule holds for this buyer or does not; `UnknownCustomer` for an unknown one."""
+        rule = self._rule()
+        with self._looking() as view:
+            row = view.row_of(customer_id)
+            reason = explain(rule.term, view.population, row, view.clock)
+            return Explanation(customer_id, reason.holds is True, reason)
+
+    def plan(self) -> str:
+        """How the rule is evaluated, a step a line."""
+        rule = self._rule()
+        with self._looking() as view:
+            return shown(view.plan(rule))
+
+
+def rows_of(words: Words) -> NDArray[np.int64]:
+    """The rows of a bitmap, ascending."""
+    rows = np.empty(int(bits.count_bits(words)), np.int64)
+    bits.rows_of(words, rows)
+    return rows
+
+
+def ids_of(population: Population, words: Words) -> pa.Array:
+    """The customer_ids of a bitmap, in row order."""
+    column = population.customers.columns["customer_id"]
+    taken = np.empty(int(bits.count_bits(words)), column.dtype)
+    bits.take_rows(column.values, words, taken)
+    if column.dictionary is None:
+        return pa.array(taken)
+    return column.dictionary.values().take(pa.array(taken))
+
+
+def table_of(population: Population, rows: NDArray[np.int64], columns: Sequence[str]) -> pa.Table:
+    """customer_id, then these traits, of some rows."""
+    known = population.kinds()
+    for name in columns:
+        if name not in known:
+            hint = did_you_mean(name, list(known))
+            raise UnknownNameError(
+                f"unknown trait `{name}`" + (f"; {hint}" if hint else ""), field="columns"
+            )
+    names = list(dict.fromkeys(["customer_id", *columns]))
+    arrays = [population.column(n).to_arrow(rows, population.money_scale) for n in names]
+    return pa.table(arrays, names=names)

@@ -1,0 +1,12 @@
+"""segengine over gRPC: `serve` answers for an engine, `Client` asks.
+
+The folder is the way of a call: `app` listens, `audience_service` and `page_service` take it,
+`convert` reads it from the wire, `engine_api` is what is asked of the engine, `convert` writes the
+answer, `errors` says what went wrong; `client` is the other end, `answers` what it gets.
+"""
+
+from segengine_server.app import Limits, serve
+from segengine_server.client import Client
+from segengine_server.errors import ListenError, ServerError
+
+__all__ = ["Client", "Limits", "ListenError", "ServerError", "serve"]

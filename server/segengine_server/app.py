@@ -1,0 +1,245 @@
+"""How does an engine come to answer over gRPC, and how does it stop?
+
+`serve` listens until SIGTERM or SIGINT, then drains: health says NOT_SERVING, nobody new is taken,
+calls in flight are finished. It prints nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import logging
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+
+from segengine_server.audience_service import AudienceService
+from segengine_server.engine_api import Engine
+from segengine_server.errors import ListenError
+from segengine_server.health import Health
+from segengine_server.page_service import PageService
+from segengine_server.wire import segengine_pb2 as pb
+from segengine_server.wire import segengine_pb2_grpc as wire
+
+SERVICES = tuple(service.full_name for service in pb.DESCRIPTOR.services_by_name.values())
+HEALTH_SERVICE = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
+
+TICK_SECONDS = 1.0
+SWITCH_SECONDS = 0.0005
+
+_log = logging.getLogger("segengine_server")
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """The most that one server takes on at once, and how long it waits at the end."""
+
+    calls: int = 1_000
+    request_bytes: int = 4 << 20
+    reply_bytes: int = 64 << 20
+    audience_calls: int = 64
+    audience_threads: int = 4
+    drain_seconds: float = 10.0
+
+
+def serve(
+    engine: Engine,
+    host: str = "127.0.0.1",
+    port: int = 50051,
+    *,
+    ready: Callable[[str, int], None] | None = None,
+    limits: Limits | None = None,
+) -> int:
+    """Answer until SIGTERM or SIGINT, then drain; 0 when all calls have had their time.
+
+    port: 0 for a free one. `ready` is told host and port once calls are taken. A second signal
+    ends the drain at once. To be called from the main thread. ListenError: nothing was started.
+    """
+    asyncio.run(_until_signal(engine, host, port, ready, limits or Limits()))
+    return 0
+
+
+async def run(
+    engine: Engine,
+    host: str,
+    port: int,
+    *,
+    stop: asyncio.Event,
+    hurry: asyncio.Event | None = None,
+    ready: Callable[[str, int], None] | None = None,
+    limits: Limits | None = None,
+) -> None:
+    """Answer on the running loop until `stop` is set, then drain, until `hurry` is set."""
+    limits = limits or Limits()
+    check_address(host, port)
+    # INVARIANT: no thread of ours is in the engine once this returns, so it may be closed then.
+    with (
+        _switching_quickly(),
+        ThreadPoolExecutor(limits.audience_threads, "audience") as threads,
+        _ticking(engine),
+    ):
+        state = Health(SERVICES)
+        server = _server(engine, threads, state, limits)
+        bound = _listen(server, host, port)
+        await server.start()
+        try:
+            state.serve()
+            if ready is not None:
+                ready(host, bound)
+            await stop.wait()
+        finally:
+            state.end()
+            await _drain(server, limits.drain_seconds, hurry)
+            threads.shutdown(wait=False, cancel_futures=True)
+
+
+def check_address(host: str, port: int) -> None:
+    """ListenError, in words that help, when a server could not listen there.
+
+    gRPC itself only says that it failed; is content when one of several addresses of a name is
+    free, so that `localhost` may be two servers; and takes port 99999 for 34463.
+    """
+    if not host:
+        raise ListenError(
+            "no host is given; `0.0.0.0` is every address of this machine", field="host"
+        )
+    if not 0 <= port <= 65_535:
+        raise ListenError(f"port `{port}` is not from 0 to 65535", field="port")
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    except (OSError, UnicodeError) as error:
+        raise ListenError(f"host `{host}` is not known: {error}", field="host") from error
+    refusals: list[OSError] = []
+    for family, kind, protocol, _, address in found:
+        try:
+            with socket.socket(family, kind, protocol) as probe:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                if family == socket.AF_INET6:
+                    probe.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+                probe.bind(address)
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE:
+                raise _taken(host, port) from error
+            refusals.append(error)
+    if len(refusals) == len(found):
+        why = (refusals[0].strerror or str(refusals[0])).lower()
+        raise ListenError(f"cannot listen on `{host}`, port `{port}`: {why}", field="host")
+
+
+def _taken(host: str, port: int) -> ListenError:
+    return ListenError(
+        f"port `{port}` of `{host}` is taken by another program; choose another port, or 0 for "
+        "any free one",
+        field="port",
+    )
+
+
+async def _until_signal(
+    engine: Engine,
+    host: str,
+    port: int,
+    ready: Callable[[str, int], None] | None,
+    limits: Limits,
+) -> None:
+    stop, hurry = asyncio.Event(), asyncio.Event()
+
+    def signalled() -> None:
+        (hurry if stop.is_set() else stop).set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, signalled)
+    await run(engine, host, port, stop=stop, hurry=hurry, ready=ready, limits=limits)
+
+
+def _server(
+    engine: Engine, threads: ThreadPoolExecutor, state: Health, limits: Limits
+) -> grpc.aio.Server:
+    """A server of all services that does not listen yet."""
+    server = grpc.aio.server(
+        options=[
+            # With it, a second server on the same port would silently take half of the calls.
+            ("grpc.so_reuseport", 0),
+            ("grpc.max_receive_message_length", limits.request_bytes),
+            ("grpc.max_send_message_length", limits.reply_bytes),
+        ],
+        maximum_concurrent_rpcs=limits.calls,
+    )
+    audience = AudienceService(engine, threads, limits.audience_calls)
+    wire.add_AudienceServiceServicer_to_server(audience, server)  # type: ignore[no-untyped-call]
+    wire.add_PageServiceServicer_to_server(PageService(engine), server)  # type: ignore[no-untyped-call]
+    health_pb2_grpc.add_HealthServicer_to_server(state, server)
+    reflection.enable_server_reflection(
+        (*SERVICES, HEALTH_SERVICE, reflection.SERVICE_NAME), server
+    )
+    return server
+
+
+def _listen(server: grpc.aio.Server, host: str, port: int) -> int:
+    """The port that `server` is bound to now."""
+    address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    try:
+        return server.add_insecure_port(address)
+    except RuntimeError as error:
+        # Between our look and now somebody took it.
+        raise _taken(host, port) from error
+
+
+async def _drain(server: grpc.aio.Server, seconds: float, hurry: asyncio.Event | None) -> None:
+    """Take nobody new; wait up to `seconds` for calls in flight, or until `hurry`; end the rest."""
+    stopping = asyncio.ensure_future(server.stop(seconds))
+    if hurry is not None:
+        hurried = asyncio.ensure_future(hurry.wait())
+        await asyncio.wait((stopping, hurried), return_when=asyncio.FIRST_COMPLETED)
+        if hurried.done():
+            await server.stop(None)
+        hurried.cancel()
+    await stopping
+
+
+@contextmanager
+def _ticking(engine: Engine) -> Iterator[None]:
+    """The engine's moment follows the clock, unless it is fixed."""
+    if engine.as_of_is_fixed:
+        yield
+        return
+    ended = threading.Event()
+
+    def tick() -> None:
+        failing = False
+        while not ended.wait(TICK_SECONDS):
+            try:
+                engine.tick()
+            except Exception:
+                if not failing:
+                    _log.exception("the moment does not advance; trying again every second")
+                failing = True
+            else:
+                failing = False
+
+    clock = threading.Thread(target=tick, name="clock")
+    clock.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        clock.join()
+
+
+@contextmanager
+def _switching_quickly() -> Iterator[None]:
+    """A page waits for a busy thread no longer than `SWITCH_SECONDS`, not Python's 5 ms."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(SWITCH_SECONDS)
+    try:
+        yield
+    finally:
+        sys.setswitchinterval(before)

@@ -1,0 +1,183 @@
+"""How does a program ask a server? `Client`: plain calls, plain data, no protobuf."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+import grpc
+import pyarrow as pa
+
+from segengine_server import convert
+from segengine_server.answers import Count, Explanation, Page
+from segengine_server.engine_api import CustomerId
+from segengine_server.errors import late_error, server_error_of
+from segengine_server.ipc_stream import Joined
+from segengine_server.wire import segengine_pb2 as pb
+from segengine_server.wire.segengine_pb2_grpc import AudienceServiceStub, PageServiceStub
+
+# Pages of one call: enough that the way there and back is nothing, and far below the largest reply.
+PAGES_A_CALL = 100
+REPLY_BYTES = 64 << 20
+
+_T = TypeVar("_T")
+
+
+class Client:
+    """A connection to the server at `target` (`host:port`); also a context manager.
+
+    timeout: seconds that one answer may take, and of a stream each of its parts. Threads may share
+    a client. Every method raises ServerError when the server refuses or cannot be reached.
+    """
+
+    def __init__(self, target: str, *, timeout: float = 10.0) -> None:
+        self._target = target
+        self._timeout = timeout
+        self._channel = grpc.insecure_channel(
+            target, options=[("grpc.max_receive_message_length", REPLY_BYTES)]
+        )
+        self._audiences = AudienceServiceStub(self._channel)  # type: ignore[no-untyped-call]
+        self._pages = PageServiceStub(self._channel)  # type: ignore[no-untyped-call]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Give up the connection, and whatever is still being asked."""
+        self._channel.close()
+
+    def count(self, *, campaign: str | None = None, rule: str | None = None) -> Count:
+        """How many buyers a campaign addresses, step by step, or satisfy a rule."""
+        request = pb.CountAudienceRequest(**convert.to_proto_asked(campaign, rule))
+        return convert.from_proto_count(self._ask(self._audiences.CountAudience, request))
+
+    def stream(
+        self,
+        *,
+        campaign: str | None = None,
+        rule: str | None = None,
+        columns: Sequence[str] = (),
+    ) -> pa.Table:
+        """The buyers: customer_id, for a campaign variant, then `columns`."""
+        with self._reading(_stream_request(campaign, rule, columns)) as reader:
+            return reader.read_all()
+
+    def batches(
+        self,
+        *,
+        campaign: str | None = None,
+        rule: str | None = None,
+        columns: Sequence[str] = (),
+    ) -> Iterator[pa.RecordBatch]:
+        """The same batch by batch, as they come; to stop early ends the server's work too."""
+        return self._batches(_stream_request(campaign, rule, columns))
+
+    def explain(
+        self,
+        customer_id: CustomerId,
+        *,
+        campaign: str | None = None,
+        rule: str | None = None,
+    ) -> Explanation:
+        """Why one buyer is in a campaign's audience or satisfies a rule, or why not."""
+        request = pb.ExplainCustomerRequest(
+            customer=convert.to_proto_customer(customer_id),
+            **convert.to_proto_asked(campaign, rule),
+        )
+        return convert.from_proto_explanation(self._ask(self._audiences.ExplainCustomer, request))
+
+    def match(self, customer_id: CustomerId) -> list[str]:
+        """Every saved segment that holds for one buyer."""
+        request = pb.MatchCustomerRequest(customer=convert.to_proto_customer(customer_id))
+        return list(self._ask(self._audiences.MatchCustomer, request).segments)
+
+    def page(
+        self,
+        name: str,
+        customer_id: CustomerId | None = None,
+        context: Mapping[str, str] | None = None,
+    ) -> Page:
+        """What one buyer sees on a page; None: a visitor nobody knows."""
+        request = pb.GetPageRequest(
+            page=name,
+            customer=None if customer_id is None else convert.to_proto_customer(customer_id),
+            context=context,
+        )
+        return convert.from_proto_page(self._ask(self._pages.GetPage, request))
+
+    def pages(
+        self,
+        name: str,
+        customer_ids: Sequence[CustomerId | None],
+        context: Mapping[str, str] | None = None,
+    ) -> list[Page]:
+        """The same page for each customer, in the order given."""
+        found: list[Page] = []
+        for start in range(0, len(customer_ids), PAGES_A_CALL):
+            some = customer_ids[start : start + PAGES_A_CALL]
+            request = pb.BatchGetPagesRequest(
+                page=name, customers=map(convert.to_proto_customer, some), context=context
+            )
+            reply = self._ask(self._pages.BatchGetPages, request)
+            found += map(convert.from_proto_page, reply.pages)
+        return found
+
+    def _ask(self, method: Callable[..., _T], request: Any) -> _T:
+        try:
+            return method(request, timeout=self._timeout)
+        except grpc.RpcError as error:
+            raise server_error_of(error, self._target, self._timeout) from None
+
+    def _batches(self, request: pb.StreamAudienceRequest) -> Iterator[pa.RecordBatch]:
+        with self._reading(request) as reader:
+            yield from reader
+
+    @contextmanager
+    def _reading(self, request: pb.StreamAudienceRequest) -> Iterator[pa.RecordBatchStreamReader]:
+        """A reader of the stream that answers `request`; the call ends with the block."""
+        call = self._audiences.StreamAudience(request)
+        late = threading.Event()
+
+        def give_up() -> None:
+            late.set()
+            call.cancel()
+
+        def fetch() -> bytes | None:
+            # A deadline would count the time that our caller takes between two batches.
+            timer = threading.Timer(self._timeout, give_up)
+            timer.daemon = True
+            timer.start()
+            try:
+                reply: pb.StreamAudienceReply | None = next(call, None)
+            except grpc.RpcError as error:
+                if late.is_set():
+                    raise late_error(self._target, self._timeout) from None
+                raise server_error_of(error, self._target, self._timeout) from None
+            finally:
+                timer.cancel()
+            return None if reply is None else reply.ipc
+
+        try:
+            with pa.ipc.open_stream(Joined(fetch)) as reader:
+                yield reader
+        finally:
+            call.cancel()
+
+
+def _stream_request(
+    campaign: str | None, rule: str | None, columns: Sequence[str]
+) -> pb.StreamAudienceRequest:
+    if isinstance(columns, str):
+        raise TypeError(f"`columns` is a list of names, not the text `{columns}`")
+    return pb.StreamAudienceRequest(columns=columns, **convert.to_proto_asked(campaign, rule))

@@ -1,0 +1,86 @@
+"""Claims about the generated code."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+from segengine_server.wire import segengine_pb2
+
+import segengine
+
+ROOT = Path(__file__).parents[2]
+WIRE = Path("segengine_server/wire")
+# What `make protos` runs, with `server` as OUT. The folder that the proto is mapped to is the
+# package that the generated code imports itself from.
+GENERATE = (
+    "-m grpc_tools.protoc --proto_path=segengine_server/wire=proto --python_out=OUT"
+    " --pyi_out=OUT --grpc_python_out=OUT proto/segengine.proto"
+)
+
+
+def generate(out: Path) -> dict[str, bytes]:
+    command = [sys.executable, *GENERATE.replace("OUT", str(out)).split(" ")]
+    subprocess.run(command, cwd=ROOT, check=True, timeout=60)
+    return {path.name: path.read_bytes() for path in (out / WIRE).iterdir()}
+
+
+def test_generated_code_matches_the_proto(tmp_path: Path) -> None:
+    kept = {
+        path.name: path.read_bytes()
+        for path in (ROOT / "server" / WIRE).iterdir()
+        if path.is_file() and path.name != "__init__.py"
+    }
+    made = generate(tmp_path)
+    assert sorted(made) == ["segengine_pb2.py", "segengine_pb2.pyi", "segengine_pb2_grpc.py"]
+    assert made == kept, "run `make protos`"
+
+
+def test_generated_code_does_not_hide_the_library() -> None:
+    assert segengine_pb2.__name__ == "segengine_server.wire.segengine_pb2"
+    assert Path(str(segengine.__file__)) == ROOT / "segengine" / "__init__.py"
+    assert segengine_pb2.DESCRIPTOR.package == "segengine.v1"
+
+
+def test_every_service_and_method_of_the_contract_is_there() -> None:
+    services = segengine_pb2.DESCRIPTOR.services_by_name
+    assert {name: [m.name for m in service.methods] for name, service in services.items()} == {
+        "AudienceService": ["CountAudience", "StreamAudience", "ExplainCustomer", "MatchCustomer"],
+        "PageService": ["GetPage", "BatchGetPages"],
+    }
+
+
+def test_every_field_has_its_number() -> None:
+    messages = segengine_pb2.DESCRIPTOR.message_types_by_name
+    numbers = {
+        name: {field.name: field.number for field in message.fields}
+        for name, message in messages.items()
+    }
+    audience = {"campaign": 1, "rule": 2}
+    page = {"placements": 1, "as_of": 2, "data_version": 3, "valid_until": 4, "traits": 5}
+    assert numbers == {
+        "CustomerId": {"number": 1, "text": 2},
+        "CountAudienceRequest": audience,
+        "CountAudienceReply": {"count": 1, "as_of": 2, "data_version": 3, "ledger": 4},
+        "LedgerStep": {"step": 1, "entered": 2, "dropped": 3, "remaining": 4, "reasons": 5},
+        "StreamAudienceRequest": {**audience, "columns": 3},
+        "StreamAudienceReply": {"ipc": 1},
+        "ExplainCustomerRequest": {"customer": 1, "campaign": 2, "rule": 3},
+        "ExplainCustomerReply": {"holds": 1, "step": 2, "text": 3},
+        "MatchCustomerRequest": {"customer": 1},
+        "MatchCustomerReply": {"segments": 1},
+        "GetPageRequest": {"page": 1, "customer": 2, "context": 3},
+        "GetPageReply": page,
+        "Placement": {
+            "slot": 1,
+            "module": 2,
+            "variant": 3,
+            "reason": 4,
+            "products": 5,
+            "payload_json": 6,
+        },
+        "Product": {"product_id": 1, "score": 2, "reason": 3},
+        "BatchGetPagesRequest": {"page": 1, "customers": 2, "context": 3},
+        "BatchGetPagesReply": {"pages": 1},
+    }
