@@ -9,7 +9,6 @@ within intervals), by a dictionary (`Entries`: one text or list trait), or row b
 from __future__ import annotations
 
 import math
-from bisect import bisect_left
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -215,12 +214,13 @@ class _Planner:
 
         Through steps that never fall as the trait rises, found by halving.
         """
+        if not self._follows(term):
+            return None
         if term.op == "column":
             low, high = max(low, domain.least), min(high, domain.greatest)
             return (low, high) if low <= high else ()
-        zone = self._clock.zone
-        inner = term.args[0] if term.args else term
-        if term.op == "to_double" and inner.kind in (Kind.BIGINT, Kind.MONEY):
+        zone, inner = self._clock.zone, term.args[0]
+        if term.op == "to_double":
             unit = 10**self._scale if inner.kind is Kind.MONEY else 1
             found = _halved(lambda v: v / unit, domain, low, high)
         elif term.op == "to_money":
@@ -229,7 +229,7 @@ class _Planner:
                      math.inf if high == math.inf else high // unit)  # fmt: skip
         elif term.op == "to_instant":
             found = _halved(lambda v: zone.instant_of(v * DAY), domain, low, high)
-        elif term.op in ("days_since", "days_until"):
+        else:
             today = self._clock.today
             if term.op == "days_since":
                 low, high = today - high, today - low
@@ -237,14 +237,23 @@ class _Planner:
                 low, high = low + today, high + today
             found = (low, high)
             if inner.kind is Kind.TIMESTAMP:
-                if not zone.monotone:
-                    return None
                 found = (_day_edge(zone, low), _day_edge(zone, high + 1) - 1)
-        else:
-            return None
         if found[0] > found[1]:
             return ()
         return self._preimage(inner, name, domain, *found)
+
+
+    def _follows(self, term: Term) -> bool:
+        """Whether a term is a trait seen through steps that never fall, missing for missing."""
+        if term.op == "column":
+            return True
+        if term.op not in ("to_double", "to_money", "to_instant", "days_since", "days_until"):
+            return False
+        inner = term.args[0]
+        if term.op.startswith("days_") and inner.kind is Kind.TIMESTAMP:
+            # Where the clock once went back over midnight, a date came twice.
+            return self._clock.zone.monotone and self._follows(inner)
+        return self._follows(inner)
 
 
 def _day_edge(zone: Any, day: Any) -> Any:
@@ -259,28 +268,20 @@ def _halved(function: Callable[[int], Any], domain: Domain, low: Any, high: Any)
     least, greatest = domain.least, domain.greatest
     if domain.kind is Kind.DATE:
         least, greatest = max(least, -4_000_000), min(greatest, 4_000_000)
-    size = greatest - least + 1
-
-    class Image:
-        def __len__(self) -> int:
-            return 0
-
-        def __getitem__(self, index: int) -> Any:
-            return function(least + index)
-
-    first = bisect_left(Image(), low, 0, size)  # type: ignore[arg-type]
-    beyond = bisect_left(Image(), _Above(high), 0, size)  # type: ignore[arg-type]
-    return least + first, least + beyond - 1
+    first = _first(lambda v: bool(function(v) >= low), least, greatest + 1)
+    beyond = _first(lambda v: bool(function(v) > high), first, greatest + 1)
+    return first, beyond - 1
 
 
-class _Above:
-    """A bound just above a value, so that bisect finds the first greater one."""
-
-    def __init__(self, value: Any) -> None:
-        self._value = value
-
-    def __gt__(self, other: Any) -> bool:
-        return bool(other <= self._value)
+def _first(test: Callable[[int], bool], begin: int, end: int) -> int:
+    """The first whole number in [begin, end) from which on a test holds; `end` for none."""
+    while begin < end:
+        middle = (begin + end) // 2
+        if test(middle):
+            end = middle
+        else:
+            begin = middle + 1
+    return begin
 
 
 def _before(value: Any, kind: Kind | None) -> Any:

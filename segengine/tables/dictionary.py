@@ -156,12 +156,13 @@ def _lists_as_texts(values: pa.Array | pa.ChunkedArray) -> pa.Array:
         for found, name in ((_ESCAPE, "e"), (_ITEM, "i"), (_MISSING_ITEM, "m")):
             items = pc.replace_substring(items, found, _ESCAPE + name)
     items = pc.fill_null(items, _MISSING_ITEM)
-    items = pc.binary_join_element_wise("", items, _ITEM)
+    empty, mark = (pa.scalar(text, pa.large_string()) for text in ("", _ITEM))
+    items = pc.binary_join_element_wise(empty, items, mark)
     sizes = pc.fill_null(pc.list_value_length(values), 0).to_numpy(zero_copy_only=False)
     offsets = np.zeros(len(values) + 1, np.int64)
     np.cumsum(sizes, out=offsets[1:])
     lists = pa.LargeListArray.from_arrays(pa.array(offsets), items)
-    joined = pc.binary_join(lists, "")
+    joined = pc.binary_join(lists, empty)
     return pc.if_else(values.is_valid(), joined, pa.scalar(None, pa.large_string()))
 
 

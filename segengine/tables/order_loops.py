@@ -49,7 +49,8 @@ def settle_orders(
         while line >= 0:
             value = line_amount[line]
             if value != _NO_VALUE:
-                added = total + value
+                # Unsigned, so that the compiler may not assume that the sum fits.
+                added = np.int64(np.uint64(total) + np.uint64(value))
                 if ((total ^ added) & (value ^ added)) < 0:
                     overflow = True
                 total = added

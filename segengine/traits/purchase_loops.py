@@ -88,7 +88,8 @@ def plus(total: np.int64, value: np.int64) -> np.int64:
     """A sum that stays missing once it has left the int64."""
     if total == _NO_VALUE:
         return total
-    added = total + value
+    # Unsigned, so that the compiler may not assume that the sum fits.
+    added = np.int64(np.uint64(total) + np.uint64(value))
     if ((total ^ added) & (value ^ added)) < 0:
         return _NO_VALUE
     return added

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -53,14 +52,14 @@ class Product:
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """What fills one slot and why; `module` is None when `reason` is EMPTY."""
+    """What fills one slot and why; `module` is None when `reason` is EMPTY; `payload` is JSON."""
 
     slot: str
     module: str | None
     variant: str | None
     reason: str
     products: list[Product]
-    payload: Mapping[str, Any] | None
+    payload: Any
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ client reads. An empty text on the wire stands for None where a thing may be mis
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime, time
 from operator import index
 from typing import Any, Literal, NamedTuple
@@ -166,22 +166,23 @@ def from_proto_product(product: pb.Product) -> Product:
     return Product(product_id=product.product_id, score=product.score, reason=product.reason)
 
 
-def to_proto_payload(payload: Mapping[str, Any] | None) -> str:
+def to_proto_payload(payload: Any) -> str:
     """A payload as JSON, its dates and times in ISO 8601; empty for none."""
     if payload is None:
         return ""
-    return json.dumps(payload, ensure_ascii=False, separators=(",", ":"), default=_plain)
+    return json.dumps(
+        payload, ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=_plain
+    )
 
 
-def from_proto_payload(text: str) -> dict[str, Any] | None:
+def from_proto_payload(text: str) -> Any:
     """A payload from JSON; None for an empty text."""
-    if not text:
-        return None
-    payload: dict[str, Any] = json.loads(text)
-    return payload
+    return json.loads(text) if text else None
 
 
-def to_proto_page(page: engine_api.Page) -> pb.GetPageReply:
+def to_proto_page(
+    page: engine_api.Page, payload_json: Callable[[Any], str] = to_proto_payload
+) -> pb.GetPageReply:
     """A page, placement by placement; the losers stay behind."""
     reply = pb.GetPageReply(
         as_of=to_proto_moment(page.as_of), data_version=page.data_version, traits=page.traits
@@ -196,7 +197,7 @@ def to_proto_page(page: engine_api.Page) -> pb.GetPageReply:
             module=placement.module,
             variant=placement.variant,
             reason=placement.reason,
-            payload_json=to_proto_payload(placement.payload),
+            payload_json=payload_json(placement.payload),
         )
         if placement.products:
             added.products.extend(map(to_proto_product, placement.products))

@@ -333,7 +333,7 @@ def test_purchases_are_paid_open_and_not_fully_refunded() -> None:
 
 
 def test_ties_share_a_score_and_the_most_recent_fifth_scores_five() -> None:
-    assert traits.cuts_of([1, 2, 3, 4, 5, 6], [Fraction(1, 5)]) == (2,)
+    assert traits.cuts_of([1, 2, 3, 4, 5, 6], [Fraction(1, 5)]) == (Fraction(2),)
     orders = [order(i, i) for i in range(1, 7)]
     found = traits.customer_traits(traits.Events(orders), SHANGHAI)
     assert [found[i]["r_score"] for i in range(1, 7)] == [5, 5, 4, 3, 2, 1]

@@ -7,7 +7,7 @@ from datetime import UTC
 
 import numpy as np
 import pytest
-from segengine_server import Client
+from segengine_server import Client, page_service
 from segengine_server.answers import Page, Placement
 
 from tests.server.fake_engine import AS_OF, LEDGER, FakeEngine
@@ -77,6 +77,29 @@ def test_pages_are_in_the_order_asked_however_many(client: Client) -> None:
 
 def test_a_batch_of_pages_is_what_single_pages_are(client: Client) -> None:
     assert client.pages("home", [17, None]) == [client.page("home", 17), client.page("home")]
+
+
+def test_equal_payloads_and_changing_ones_are_each_their_own(
+    engine: FakeEngine, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    payloads = iter([{"n": 1}, {"n": 1}, {"n": 1.0}, [1], "text", 0, None])
+
+    def page(name: str, customer_id: object, context: object) -> Page:
+        placement = Placement("grid", "all", None, "MATCHED", [], next(payloads))
+        return Page([placement], AS_OF, 7, None, [])
+
+    monkeypatch.setattr(engine, "page", page)
+    monkeypatch.setattr(page_service, "MOST_PAYLOADS", 2)
+    told = [client.page("home").placements[0].payload for _ in range(7)]
+    assert [repr(payload) for payload in told] == [
+        "{'n': 1}",
+        "{'n': 1}",
+        "{'n': 1.0}",
+        "[1]",
+        "'text'",
+        "0",
+        "None",
+    ]
 
 
 def test_a_question_that_names_neither_or_both_is_a_mistake_of_the_program(client: Client) -> None:

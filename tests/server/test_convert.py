@@ -128,6 +128,12 @@ def test_dates_of_a_payload_become_text() -> None:
     assert back == {"day": "2026-01-02", "at": "2026-01-02T03:00:00+00:00"}
 
 
+def test_a_payload_that_json_cannot_say_is_a_mistake() -> None:
+    for payload in ({"x": float("nan")}, {"x": object()}):
+        with pytest.raises((TypeError, ValueError)):
+            convert.to_proto_payload(payload)
+
+
 def test_an_empty_payload_is_not_a_missing_one() -> None:
     assert convert.from_proto_payload(convert.to_proto_payload({})) == {}
     assert convert.from_proto_payload(convert.to_proto_payload(None)) is None
