@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from segengine.days import DAY, HOUR, Zone, add_to_day
 from segengine.kernels import arithmetic
+from segengine.kernels import truth as kernels_truth
 from segengine.rules.term import Term
 from segengine.schema.kinds import Kind
 
@@ -54,10 +55,12 @@ class Block:
 
 
 def truth(term: Term, block: Block) -> NDArray[np.int8]:
-    """The truth of a condition for each row: int8[rows]."""
+    """The truth of a condition for each row: int8[rows], the caller's own."""
     found = compute(term, block)
     assert isinstance(found, np.ndarray)
-    return found
+    if term.op == "column":
+        return found.copy()
+    return found if found.dtype == np.int8 else found.astype(np.int8)
 
 
 def compute(term: Term, block: Block) -> Values:
@@ -107,20 +110,14 @@ def _missing(values: Values) -> NDArray[np.bool_]:
 def _and(term: Term, block: Block) -> NDArray[np.int8]:
     found = truth(term.args[0], block)
     for arg in term.args[1:]:
-        other = truth(arg, block)
-        unknown = (found == UNKNOWN) | (other == UNKNOWN)
-        false = (found == FALSE) | (other == FALSE)
-        found = np.where(false, FALSE, np.where(unknown, UNKNOWN, TRUE))
+        kernels_truth.both(truth(arg, block), found)
     return found
 
 
 def _or(term: Term, block: Block) -> NDArray[np.int8]:
     found = truth(term.args[0], block)
     for arg in term.args[1:]:
-        other = truth(arg, block)
-        unknown = (found == UNKNOWN) | (other == UNKNOWN)
-        true = (found == TRUE) | (other == TRUE)
-        found = np.where(true, TRUE, np.where(unknown, UNKNOWN, FALSE))
+        kernels_truth.either(truth(arg, block), found)
     return found
 
 
@@ -135,6 +132,11 @@ def _known(hits: Any, missing: NDArray[np.bool_]) -> NDArray[np.int8]:
     return np.where(missing, UNKNOWN, np.where(hits, TRUE, FALSE))
 
 
+_RELATIONS = {
+    "=": kernels_truth.EQUAL, "<>": kernels_truth.NOT_EQUAL, "<": kernels_truth.LESS,
+    "<=": kernels_truth.LESS_EQUAL, ">": kernels_truth.GREATER,
+    ">=": kernels_truth.GREATER_EQUAL,
+}  # fmt: skip
 _NUMPY_COMPARES: dict[str, Callable[[Any, Any], Any]] = {
     "=": np.equal, "<>": np.not_equal, "<": np.less,
     "<=": np.less_equal, ">": np.greater, ">=": np.greater_equal,
@@ -151,9 +153,20 @@ def _pair(term: Term, block: Block) -> tuple[Values, Values, NDArray[np.bool_]]:
 
 
 def _compare(term: Term, block: Block) -> NDArray[np.int8]:
-    left, right, missing = _pair(term, block)
-    compares = _ARROW_COMPARES if isinstance(left, pa.Array) else _NUMPY_COMPARES
-    return _known(compares[term.op](left, right), missing)
+    left, right = compute(term.args[0], block), compute(term.args[1], block)
+    if isinstance(left, pa.Array):
+        missing = _missing(left) | _missing(right)
+        return _known(_ARROW_COMPARES[term.op](left, right), missing)
+    out = np.empty(block.rows, np.int8)
+    kernels_truth.compare(_RELATIONS[term.op], left, right, _reserved(left), out)
+    return out
+
+
+def _reserved(values: NDArray[Any]) -> Any:
+    """The value that stands for missing in such an array."""
+    if values.dtype == np.float64:
+        return np.float64(np.nan)
+    return UNKNOWN if values.dtype == np.int8 else np.int64(NO_INT)
 
 
 def _distinct(term: Term, block: Block) -> NDArray[np.int8]:

@@ -61,9 +61,9 @@ class Population:
         given = {n: c.kind for n, c in self.customers.columns.items()}
         return given | {n: c.kind for n, c in self.customers.traits.items()}
 
-    def domains(self) -> dict[str, Domain]:
-        """What each trait's array can hold."""
-        return {name: domain_of(self.column(name)) for name in self.kinds()}
+    def domain(self, name: str) -> Domain:
+        """What a trait's array can hold."""
+        return domain_of(self.column(name))
 
     def block(
         self, begin: int, end: int, clock: Clock, context: Mapping[str, str] | None = None

@@ -9,7 +9,7 @@ within intervals), by a dictionary (`Entries`: one text or list trait), or row b
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -92,14 +92,17 @@ class Plan:
     clock: Clock
 
 
-def plan_rule(term: Term, domains: Mapping[str, Domain], clock: Clock, money_scale: int) -> Plan:
+DomainOf = Callable[[str], Domain]
+
+
+def plan_rule(term: Term, domains: DomainOf, clock: Clock, money_scale: int) -> Plan:
     """The plan of a checked condition over traits with these domains."""
     planner = _Planner(domains, clock, money_scale)
     return Plan(planner.node(term, wanted=True), clock)
 
 
 class _Planner:
-    def __init__(self, domains: Mapping[str, Domain], clock: Clock, money_scale: int) -> None:
+    def __init__(self, domains: DomainOf, clock: Clock, money_scale: int) -> None:
         self._domains = domains
         self._clock = clock
         self._scale = money_scale
@@ -123,7 +126,7 @@ class _Planner:
             return Everyone(bool(found == (1 if wanted else 0)))
         if len(columns) == 1 and not term.reads_context and not _any(term, "bucket"):
             (name,) = columns
-            domain = self._domains[name]
+            domain = self._domains(name)
             if domain.kind.is_coded:
                 return Entries(name, term, wanted)
             ranged = self._ranges(term, name, domain, wanted=wanted)
@@ -329,7 +332,7 @@ def _intersected(first: tuple[Range, ...], second: tuple[Range, ...]) -> tuple[R
     return tuple(sorted(found))
 
 
-def _joined(parts: list[Node], domains: Mapping[str, Domain], *, together: bool) -> Node:
+def _joined(parts: list[Node], domains: DomainOf, *, together: bool) -> Node:
     """AND or OR of nodes: flattened, constants folded, ranges of one trait merged, ordered."""
     kind = AllOf if together else AnyOf
     flat: list[Node] = []
@@ -353,7 +356,7 @@ def _joined(parts: list[Node], domains: Mapping[str, Domain], *, together: bool)
             missing = before.missing and part.missing
             by_trait[part.trait] = replace(before, ranges=ranges, missing=missing)
         else:
-            ranges = _united(before.ranges + part.ranges, domains[part.trait])
+            ranges = _united(before.ranges + part.ranges, domains(part.trait))
             missing = before.missing or part.missing
             by_trait[part.trait] = replace(before, ranges=ranges, missing=missing)
     merged: list[Node] = sorted(by_trait.values(), key=cost)

@@ -37,7 +37,7 @@ class View:
         found = self.plans.get(key)
         if found is None:
             scale = self.population.money_scale
-            found = plan_rule(rule.term, self.population.domains(), self.clock, scale)
+            found = plan_rule(rule.term, self.population.domain, self.clock, scale)
             if len(self.plans) > 4096:
                 self.plans.clear()
             self.plans[key] = found

@@ -105,7 +105,8 @@ def stage_of(
     if count == 1 and recency <= thresholds[0]:
         return NEW
     if recency <= thresholds[1]:
-        if count >= 3 and span > 0 and recency / (span / (count - 1)) > 1.5:
+        # recency / (span / (count - 1)) > 1.5, in whole numbers.
+        if count >= 3 and span > 0 and 2 * recency * (count - 1) > 3 * span:
             return AT_RISK
         return ACTIVE
     if recency <= thresholds[2]:
@@ -123,12 +124,7 @@ def last_switch(
         if index < 3:
             switch = thresholds[index] + 1
         elif count >= 3 and span > 0:
-            gap = span / (count - 1)
-            switch = np.int64(1.5 * gap)
-            while switch / gap > 1.5:
-                switch -= 1
-            while switch / gap <= 1.5:
-                switch += 1
+            switch = 3 * span // (2 * (count - 1)) + 1
         else:
             continue
         if best < switch <= limit and stage_of(count, switch, span, thresholds) != stage_of(

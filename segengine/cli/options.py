@@ -1,0 +1,87 @@
+"""What do several commands take?"""
+
+# ruff: noqa: PLC0415 - the engine is imported when a store is opened
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from segengine.cli.outcome import InputError, NoStoreError
+from segengine.errors import StoreError
+
+if TYPE_CHECKING:
+    from segengine.engine import Engine
+
+HERE = Path()
+
+Store = Annotated[
+    Path, typer.Option("--store", metavar="DIR", help="The store's directory.", show_default=".")
+]
+AsJson = Annotated[
+    bool,
+    typer.Option(
+        "--json",
+        help="Print one JSON object: exact decimals as text, moments in UTC.",
+    ),
+]
+Out = Annotated[
+    Path | None,
+    typer.Option("--out", metavar="FILE", help="Write the whole table to a .parquet or .csv."),
+]
+Columns = Annotated[
+    str | None,
+    typer.Option("--columns", metavar="A,B", help="Traits to show beside customer_id."),
+]
+Rule = Annotated[str, typer.Argument(metavar="RULE", help="A rule, in quotes.")]
+Id = Annotated[str, typer.Argument(metavar="ID", help="A customer_id.")]
+
+
+def example(*lines: str) -> str:
+    """The end of a command's help: how it is called."""
+    return "\n\n".join(["Example:", *(line.replace("[", r"\[") for line in lines)])
+
+
+@contextmanager
+def opened(folder: Path) -> Iterator[Engine]:
+    """The store in a directory; `NoStoreError` where there is none."""
+    from segengine.engine import Engine
+    from segengine.schema.store_config import FILE_NAME
+
+    try:
+        engine = Engine.open(folder)
+    except StoreError as error:
+        if (folder / FILE_NAME).is_file():
+            raise
+        raise NoStoreError(str(error), field=error.field) from None
+    with engine:
+        yield engine
+
+
+def customer_id_of(engine: Engine, text: str) -> int | str:
+    """An id as the store has it: a whole number where its ids are numbers, else the text."""
+    is_number = engine.id_kind == "BIGINT" and re.fullmatch(r"[+-]?[0-9]{1,20}", text)
+    return int(text) if is_number else text
+
+
+def names_of(text: str | None) -> list[str]:
+    """The names in `a, b`, lower-case as columns are."""
+    return [name.strip().lower() for name in (text or "").split(",") if name.strip()]
+
+
+def pairs_of(texts: Sequence[str], option: str, example: str) -> dict[str, str]:
+    """Each `key=value` as a pair, split at the first sign; a mistake says how it is written."""
+    pairs: dict[str, str] = {}
+    for text in texts:
+        key, sign, value = text.partition("=")
+        if not sign or not key.strip():
+            raise InputError(f"`{option} {text}` is no pair; write `{option} {example}`")
+        if key.strip() in pairs:
+            raise InputError(f"`{option}` gives `{key.strip()}` twice")
+        pairs[key.strip()] = value
+    return pairs

@@ -1,0 +1,81 @@
+"""What does the shell learn? 0; 1 for a failure, 2 for bad input; a message, never a traceback."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sys
+from typing import Any
+
+import typer
+from typer.core import TyperGroup
+
+from segengine.cli.show import complain
+from segengine.errors import SegengineError, StoreError
+
+FAILURE, BAD_INPUT = 1, 2
+INTERRUPTED = 128 + signal.SIGINT
+DEBUG = "SEGENGINE_DEBUG"
+
+
+class InputError(SegengineError):
+    """The command line asks for something that cannot be."""
+
+    reason = "BAD_INPUT"
+
+
+class NoStoreError(StoreError):
+    """There is no store where the caller said."""
+
+    reason = "NO_STORE"
+
+
+def status_of(error: SegengineError) -> int:
+    """2 where the caller can put it right; 1 where a store's own files are at fault."""
+    files_are_at_fault = isinstance(error, StoreError) and error.field == "store"
+    if files_are_at_fault and not isinstance(error, NoStoreError):
+        return FAILURE
+    return BAD_INPUT
+
+
+class Commands(TyperGroup):
+    """The commands in the order they were added; whatever goes wrong in one ends here."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command; every error becomes a message and an exit status."""
+        try:
+            result = super().invoke(ctx)
+            sys.stdout.flush()
+        except SegengineError as error:
+            complain(str(error))
+            raise typer.Exit(status_of(error)) from None
+        except BrokenPipeError:
+            forget_stdout()
+            raise typer.Exit(FAILURE) from None
+        except KeyboardInterrupt:
+            raise typer.Exit(INTERRUPTED) from None
+        except Exception as error:
+            # Typer's own exceptions know their exit status.
+            if isinstance(error, typer.Abort) or hasattr(error, "exit_code"):
+                raise
+            if os.environ.get(DEBUG) == "1":
+                raise
+            complain(internal(error))
+            raise typer.Exit(FAILURE) from None
+        return result
+
+
+def internal(error: Exception) -> str:
+    """An error that nobody foresaw, in one line."""
+    said = " ".join(str(error).split())
+    named = f"{type(error).__name__}: {said}" if said else type(error).__name__
+    return f"internal error: {named} ({DEBUG}=1 shows where)"
+
+
+def forget_stdout() -> None:
+    """Nobody reads any more: what is still to be written goes nowhere, at exit too."""
+    with contextlib.suppress(OSError, ValueError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
