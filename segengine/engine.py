@@ -44,7 +44,7 @@ from segengine.rules.check import Vocabulary, check, check_value
 from segengine.rules.compute import Clock
 from segengine.rules.evaluate import Population, holds
 from segengine.rules.parse import parse
-from segengine.rules.segment import Segment, View
+from segengine.rules.segment import PlansKept, Segment, View
 from segengine.rules.term import CheckedRule
 from segengine.schema.kinds import Kind
 from segengine.schema.store_config import FILE_NAME, StoreConfig, parse_config, read_config
@@ -88,6 +88,7 @@ class Engine:
         self._writer = threading.RLock()
         self._version = 0
         self._view: View | None = None
+        self._plans: PlansKept = {}
         self._checked: dict[tuple[str, str], tuple[object, Any]] = {}
         self.segments = SegmentCatalogue(self._words)
         self.campaigns: dict[str, Campaign] = {}
@@ -146,6 +147,11 @@ class Engine:
     def data_version(self) -> int:
         """Grows with every change of data, definitions or moment."""
         return self._version
+
+    @property
+    def id_kind(self) -> str:
+        """`BIGINT` or `VARCHAR`: what a customer_id is here, fixed by the first load."""
+        return self._tables.customers.columns["customer_id"].kind.value
 
     def advance(self, moment: datetime) -> None:
         """Answer for another moment, later or earlier; naive is in the store's timezone."""
@@ -422,7 +428,7 @@ class Engine:
             view = self._view
             if view is None or view.data_version != self._version:
                 clock = Clock(self._as_of, self._zone)
-                view = View(self._population, clock, self._version, {})
+                view = View(self._population, clock, self._version, self._plans)
                 self._view = view
             yield view
 
@@ -546,5 +552,3 @@ def _counted(report: LoadReport, rows: int, repeats: int) -> LoadReport:
         report.table, report.rows_read, rows, report.rows_skipped, repeats, report.problems,
         report.ignored_columns, report.seconds,
     )  # fmt: skip
-
-

@@ -24,9 +24,7 @@ def table_names(tables: Tables) -> list[str]:
     return [*tables.specs, PURCHASES]
 
 
-def arrow_table(
-    tables: Tables, name: str, columns: Sequence[str] | None, as_of: int
-) -> pa.Table:
+def arrow_table(tables: Tables, name: str, columns: Sequence[str] | None, as_of: int) -> pa.Table:
     """A copy of a table as it is at a moment; customers bring their traits."""
     if name == CUSTOMERS:
         return _customers(tables, columns)
@@ -37,9 +35,7 @@ def arrow_table(
     if name == PURCHASES:
         return _purchases(tables, columns, as_of)
     if name not in tables.events:
-        hint = did_you_mean(name, table_names(tables)) or "known: " + ", ".join(
-            table_names(tables)
-        )
+        hint = did_you_mean(name, table_names(tables)) or "known: " + ", ".join(table_names(tables))
         raise UnknownNameError(f"unknown table `{name}`; {hint}", field="table")
     table = tables.events[name]
     names = _chosen(name, table.columns, columns)

@@ -23,7 +23,7 @@ from segengine.audiences.campaign import Campaign, within_hours
 from segengine.errors import DefinitionError, UnknownCustomer
 from segengine.kernels import bits, jit
 from segengine.rules.evaluate import Population, Words, values_of
-from segengine.rules.explain import Explanation, explain
+from segengine.rules.explain import explain
 from segengine.rules.segment import Looking, View, ids_of, rows_of, table_of
 from segengine.rules.term import CheckedRule, Term
 from segengine.schema.kinds import Kind
@@ -177,8 +177,7 @@ class Audience:
             elif place is not None and STEPS[place] == "exclusions":
                 rules = [("exclusion", rule) for rule in self._checked.exclusions]
             details = [
-                (what, explain(rule.term, view.population, row, view.clock))
-                for what, rule in rules
+                (what, explain(rule.term, view.population, row, view.clock)) for what, rule in rules
             ]
         variant = None
         if place is None and self._arms is not None:
@@ -258,9 +257,7 @@ def _of_rows(rows: NDArray[np.int64], words: int) -> Words:
     return found
 
 
-def _below(
-    words: Words, buckets: Buckets, salt: str, share: float, *, keep_below: bool
-) -> Words:
+def _below(words: Words, buckets: Buckets, salt: str, share: float, *, keep_below: bool) -> Words:
     """The rows whose bucket is below a share, or the others."""
     below = np.zeros(64 * len(words), np.bool_)
     found = buckets.of(salt)
@@ -269,9 +266,7 @@ def _below(
     return words & mask if keep_below else words & ~mask
 
 
-def _consented(
-    words: Words, campaign: Campaign, view: View, policy: Policy
-) -> tuple[Words, str]:
+def _consented(words: Words, campaign: Campaign, view: View, policy: Policy) -> tuple[Words, str]:
     channel = campaign.channel
     if channel is None:
         return words, "no channel, nobody is asked"
@@ -394,5 +389,3 @@ def read_order(order_by: str) -> tuple[str, bool]:
     if not text:
         raise DefinitionError("`order_by` is empty", field="order_by")
     return text, False
-
-

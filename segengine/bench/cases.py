@@ -9,8 +9,10 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One shape of rule. `rule(k)` is its k-th variant, in words all engines share as SQL;
-    `polars(pl, k)` is the same as a Polars expression.
+    """One shape of rule.
+
+    `rule(k)` is its k-th variant as SQL that all engines share, `polars(pl, k)` the same as a
+    Polars expression.
     """
 
     name: str
@@ -25,7 +27,8 @@ def _money(pl: Any, amount: float) -> Any:
 def _eight(k: int) -> str:
     return (
         f"recency <= {90 + k} AND orders >= 2 AND amount > {200 + k}.5 AND score > -1.{k:02d} "
-        f"AND member AND level >= 1 AND (region = 'region-{k % 31:02d}' OR city < 'city-0{500 + k}')"
+        f"AND member AND level >= 1 "
+        f"AND (region = 'region-{k % 31:02d}' OR city < 'city-0{500 + k}')"
     )
 
 
@@ -69,8 +72,8 @@ CASES: tuple[Case, ...] = (
          lambda pl, k: pl.col("recency").is_null() & ~((pl.col("orders") > 2 + k)
                                                        | pl.col("member"))),
     Case("five ORs",
-         lambda k: f"recency < {k} OR orders > {20 + k} OR amount > {90000 + k} OR score > 3.{k:02d} "
-                   f"OR level = {k % 6}",
+         lambda k: f"recency < {k} OR orders > {20 + k} OR amount > {90000 + k} "
+                   f"OR score > 3.{k:02d} OR level = {k % 6}",
          lambda pl, k: (pl.col("recency") < k) | (pl.col("orders") > 20 + k)
                        | (pl.col("amount") > _money(pl, 90000 + k))
                        | (pl.col("score") > float(f"3.{k:02d}")) | (pl.col("level") == k % 6)),

@@ -26,8 +26,8 @@ class Counting(Protocol):
 class Segengine:
     """This engine, through its public door."""
 
-    def __init__(self, table: pa.Table, version: str) -> None:
-        self.name = f"segengine {version}"
+    def __init__(self, table: pa.Table) -> None:
+        self.name = f"segengine {importlib.metadata.version('segengine')}"
         self.engine = Engine(timezone="UTC")
         self.engine.load("customers", table, columns={c: c for c in COLUMNS})
 
@@ -72,6 +72,4 @@ class Polars:
     def count(self, case: Case, k: int) -> int:
         """One lazy filter and its length."""
         pl = self._pl
-        return int(
-            self._frame.lazy().filter(case.polars(pl, k)).select(pl.len()).collect().item()
-        )
+        return int(self._frame.lazy().filter(case.polars(pl, k)).select(pl.len()).collect().item())

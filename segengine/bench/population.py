@@ -12,8 +12,10 @@ COLUMNS = ("recency", "orders", "amount", "score", "region", "level", "member", 
 
 
 def population(rows: int, seed: int = 7) -> pa.Table:
-    """customer_id and COLUMNS: recency and orders whole, amount money, score a float, region of
-    31 and city of 2,000 texts, level 0 to 5, member a boolean; about a tenth missing in four.
+    """Buyers with customer_id and COLUMNS; the same seed gives the same buyers.
+
+    recency and orders whole, amount money, score a float, region of 31 and city of 2,000 texts,
+    level 0 to 5, member a boolean; about a tenth is missing in recency, amount and level.
     """
     rng = np.random.default_rng(seed)
 

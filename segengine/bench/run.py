@@ -24,7 +24,6 @@ def run(
     customers: int = 1_000_000,
     *,
     repeats: int = 9,
-    version: str = "",
     say: Say = lambda _: None,
 ) -> dict[str, Any]:
     """Milliseconds by case and engine (median), ratios to the fastest other, and the machine.
@@ -34,9 +33,9 @@ def run(
     say(f"making {customers:,} buyers")
     table = population(customers)
     engines: list[Counting] = []
-    for make in (lambda: Segengine(table, version), lambda: DuckDB(table), lambda: Polars(table)):
+    for kind in (Segengine, DuckDB, Polars):
         try:
-            engine = make()
+            engine = kind(table)
         except ModuleNotFoundError as error:
             say(f"left out: {error.name} is not installed (pip install segengine[bench])")
             continue

@@ -8,7 +8,7 @@ command needs it.
 
 def main() -> None:
     """Run the command line of this process; ends the process with its exit status."""
-    from segengine.cli.app import run  # noqa: PLC0415 - an interrupt while importing ends quietly
+    from segengine.cli.app import run
 
     run()
 

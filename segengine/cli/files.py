@@ -1,7 +1,5 @@
 """How does a table become a file? Written whole beside it, then renamed: never half a file."""
 
-# ruff: noqa: PLC0415 - the writers are imported when a file is asked for
-
 from __future__ import annotations
 
 import contextlib
@@ -10,7 +8,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from segengine.cli.outcome import InputError
+from segengine.cli.outcome import FailedError, InputError
 from segengine.cli.show import counted, note
 
 if TYPE_CHECKING:
@@ -44,8 +42,10 @@ def write_table(table: pa.Table, path: Path) -> None:
         else:
             pa.parquet.write_table(table, fresh)
         fresh.replace(path)
+    except PermissionError as error:
+        raise InputError(f"`--out {path}`: {error.strerror}") from error
     except OSError as error:
-        raise InputError(f"`--out {path}`: {error.strerror or error}") from error
+        raise FailedError(f"`--out {path}`: {error.strerror or error}") from error
     finally:
         with contextlib.suppress(OSError):
             fresh.unlink()

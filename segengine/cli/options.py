@@ -1,7 +1,5 @@
 """What do several commands take?"""
 
-# ruff: noqa: PLC0415 - the engine is imported when a store is opened
-
 from __future__ import annotations
 
 import re
@@ -67,6 +65,12 @@ def customer_id_of(engine: Engine, text: str) -> int | str:
     """An id as the store has it: a whole number where its ids are numbers, else the text."""
     is_number = engine.id_kind == "BIGINT" and re.fullmatch(r"[+-]?[0-9]{1,20}", text)
     return int(text) if is_number else text
+
+
+def saved(name: str) -> str:
+    """The rule that a saved segment is."""
+    quoted = name.replace("'", "''")
+    return f"segment('{quoted}')"
 
 
 def names_of(text: str | None) -> list[str]:

@@ -25,6 +25,12 @@ class InputError(SegengineError):
     reason = "BAD_INPUT"
 
 
+class FailedError(SegengineError):
+    """Something outside failed: a disk, a connection."""
+
+    reason = "FAILED"
+
+
 class NoStoreError(StoreError):
     """There is no store where the caller said."""
 
@@ -32,11 +38,11 @@ class NoStoreError(StoreError):
 
 
 def status_of(error: SegengineError) -> int:
-    """2 where the caller can put it right; 1 where a store's own files are at fault."""
+    """2 where the caller can put it right; 1 where a store's own files, or a disk, are at fault."""
+    if isinstance(error, NoStoreError):
+        return BAD_INPUT
     files_are_at_fault = isinstance(error, StoreError) and error.field == "store"
-    if files_are_at_fault and not isinstance(error, NoStoreError):
-        return FAILURE
-    return BAD_INPUT
+    return FAILURE if files_are_at_fault or isinstance(error, FailedError) else BAD_INPUT
 
 
 class Commands(TyperGroup):

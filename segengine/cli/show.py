@@ -1,7 +1,5 @@
 """How do answers look to people? Results on standard output, all else on standard error."""
 
-# ruff: noqa: PLC0415 - rich is imported when something is shown
-
 from __future__ import annotations
 
 import sys

@@ -50,7 +50,7 @@ class Reading:
 
 
 @dataclass(frozen=True, slots=True)
-class Mapping_:  # noqa: N801 - `Mapping` is Python's
+class ColumnPlan:
     """All readings of one load, and the source's columns that nobody asked for."""
 
     readings: tuple[Reading, ...]
@@ -80,7 +80,7 @@ def plan_mapping(
     kinds: Mapping[str, Kind],
     *,
     money_scale: int,
-) -> Mapping_:
+) -> ColumnPlan:
     """The mapping of a load; mistakes that concern whole columns are errors here.
 
     `kinds`: those of added columns and identifiers that are fixed already.
@@ -101,12 +101,12 @@ def plan_mapping(
                 f'columns={{"{name}": "..."}}; the source has {have}',
                 field=name,
             )
-    readings = []
+    readings: list[Reading] = []
     for name, text in wanted.items():
         place = f"column `{name}` of `{spec.name}`"
-        sql_type = _described(
-            source, f"SELECT (\n{text}\n) AS c FROM {source.relation}", place
-        )["c"]
+        sql_type = _described(source, f"SELECT (\n{text}\n) AS c FROM {source.relation}", place)[
+            "c"
+        ]
         kind = _kind_for(spec, name, sql_type, kinds, place)
         scale = money_scale
         readings.append(
@@ -116,7 +116,7 @@ def plan_mapping(
     used = {text.strip('"').lower() for text in wanted.values()}
     texts = " ".join(columns.values()).lower() + " " + (where or "").lower()
     ignored = tuple(n for n in available if n.lower() not in used and n.lower() not in texts)
-    return Mapping_(tuple(readings), ignored, where)
+    return ColumnPlan(tuple(readings), ignored, where)
 
 
 def _our_name(name: str) -> str:
@@ -136,9 +136,7 @@ def _described(source: Source, select: str, place: str) -> dict[str, str]:
     except duckdb.Error as error:
         text = said(error)
         if "Referenced column" in text and "not found" in text:
-            have = source.connection.execute(
-                f"DESCRIBE SELECT * FROM {source.relation}"
-            ).fetchall()
+            have = source.connection.execute(f"DESCRIBE SELECT * FROM {source.relation}").fetchall()
             names = [str(r[0]) for r in have]
             missing = text.split('"')[1] if '"' in text else "?"
             hint = did_you_mean(missing, [n.lower() for n in names])
@@ -258,5 +256,3 @@ def _sql(kind: Kind, scale: int) -> str:
     if kind is Kind.MONEY:
         return f"DECIMAL({MONEY_DIGITS},{scale})"
     return "TIMESTAMPTZ" if kind is Kind.TIMESTAMP else kind.value
-
-

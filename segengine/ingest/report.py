@@ -59,9 +59,7 @@ def merged(problems: Sequence[LoadProblem]) -> tuple[LoadProblem, ...]:
     found: dict[tuple[str, str], LoadProblem] = {}
     for problem in problems:
         key = (problem.column, problem.reason)
-        before = found.get(key)
-        if before is not None:
-            rows = before.rows + problem.rows
-            problem = LoadProblem(*key, rows, (*before.examples, *problem.examples)[:3])
-        found[key] = problem
+        before = found.get(key, LoadProblem(*key, 0))
+        examples = (*before.examples, *problem.examples)[:3]
+        found[key] = LoadProblem(*key, before.rows + problem.rows, examples)
     return tuple(sorted(found.values(), key=lambda p: (-p.rows, p.column, p.reason)))

@@ -129,7 +129,7 @@ def _of_files(
 
 
 def _files(path: str, folder: Path) -> list[str]:
-    full = path if os.path.isabs(path) else str(folder / path)
+    full = str(folder / path)
     if Path(full).is_file():
         return [full]
     found = sorted(f for f in glob.glob(full, recursive=True) if Path(f).is_file())  # noqa: PTH207

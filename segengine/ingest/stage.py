@@ -17,7 +17,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from segengine.errors import LoadError
-from segengine.ingest.mapping import Mapping_, Reading, plan_mapping
+from segengine.ingest.mapping import ColumnPlan, Reading, plan_mapping
 from segengine.ingest.report import LoadProblem, LoadReport, RefusedError, merged
 from segengine.ingest.sources import opened, said
 from segengine.schema.kinds import Kind, dtype_of, missing_of
@@ -130,7 +130,7 @@ def _too_late(batch: Batch, latest: int, as_of: int) -> list[LoadProblem]:
 class _Staging:
     """Collects converted parts and counts bad rows."""
 
-    def __init__(self, tables: Tables, table: str, mapping: Mapping_) -> None:
+    def __init__(self, tables: Tables, table: str, mapping: ColumnPlan) -> None:
         self._table = table
         self._mapping = mapping
         self._parts: list[list[NDArray[Any]]] = [[] for _ in mapping.readings]
@@ -211,5 +211,3 @@ def _unscaled(column: pa.Array, missing: int) -> NDArray[np.int64]:
     if column.null_count:
         values[column.is_null().to_numpy(zero_copy_only=False)] = missing
     return values
-
-

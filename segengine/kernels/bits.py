@@ -20,11 +20,11 @@ else:
     from numba.extending import intrinsic
 
     @intrinsic
-    def _ones(typingctx, word):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202, ARG001
+    def _ones(typingctx, word):  # type: ignore[no-untyped-def]
         """How many bits of the word are set."""
         signature = types.int64(types.uint64)
 
-        def generate(context, builder, sig, args):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202, ARG001
+        def generate(context, builder, sig, args):  # type: ignore[no-untyped-def]
             return builder.ctpop(args[0])
 
         return signature, generate

@@ -24,9 +24,7 @@ def segment_of(instant: np.int64, starts: NDArray[np.int64]) -> int:
 
 
 @inlined
-def local_day(
-    instant: np.int64, starts: NDArray[np.int64], offsets: NDArray[np.int64]
-) -> np.int64:
+def local_day(instant: np.int64, starts: NDArray[np.int64], offsets: NDArray[np.int64]) -> np.int64:
     """The local date of an instant, in days since 1970."""
     return (instant + offsets[segment_of(instant, starts)]) // _DAY
 

@@ -40,7 +40,7 @@ def encode_values(
     """
     for row in range(begin, end):
         value = values[row]
-        if value == missing or value != value:  # noqa: PLR0124 - NaN
+        if value == missing or value != value:
             out[row] = 0
         else:
             code = code_of(value, edges)
@@ -63,7 +63,7 @@ def encode_rows(
     for index in range(rows.shape[0]):
         row = rows[index]
         value = values[row]
-        if value == missing or value != value:  # noqa: PLR0124 - NaN
+        if value == missing or value != value:
             out[row] = 0
         else:
             code = code_of(value, edges)

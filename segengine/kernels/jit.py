@@ -22,15 +22,15 @@ import llvmlite
 import numba
 import numpy as np
 from llvmlite import binding
-from numba import config as numba_config
+from numba.core import config as _numba_config
 from numpy.typing import NDArray
 
+_KERNELS: list[Any] = []
 Function = TypeVar("Function", bound=Callable[..., Any])
 
+numba_config: Any = _numba_config
 JIT_OFF = bool(numba_config.DISABLE_JIT)
 """With NUMBA_DISABLE_JIT=1 kernels run as plain Python, slow and visible to coverage."""
-
-_KERNELS: list[Any] = []
 
 
 def cache_folder() -> Path:

@@ -34,14 +34,14 @@ else:
     from numba.extending import intrinsic
 
     @intrinsic
-    def _word_within(typingctx, codes, word, first, span):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202, ARG001
+    def _word_within(typingctx, codes, word, first, span):  # type: ignore[no-untyped-def]
         """Bit i: codes[64 * word + i] - first <= span, unsigned."""
         signature = types.uint64(codes, types.intp, codes.dtype, codes.dtype)
         bits = codes.dtype.bitwidth
         # Groups of 64 bytes or fewer lanes: wider vectors spill registers.
         lanes = 64 if bits == 8 else 512 // bits
 
-        def generate(context, builder, sig, args):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
+        def generate(context, builder, sig, args):  # type: ignore[no-untyped-def]
             array, word, first, span = args
             data = context.make_array(sig.args[0])(context, builder, array).data
             i64, element = ir.IntType(64), ir.IntType(bits)
@@ -49,24 +49,20 @@ else:
             undefined = ir.Constant(vector, ir.Undefined)
             zeros = ir.Constant(ir.VectorType(ir.IntType(32), lanes), [0] * lanes)
 
-            def spread(scalar):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
+            def spread(scalar):  # type: ignore[no-untyped-def]
                 one = builder.insert_element(undefined, scalar, ir.Constant(ir.IntType(32), 0))
                 return builder.shuffle_vector(one, undefined, zeros)
 
-            lows, spans = spread(first), spread(span)
+            lows, spans = spread(first), spread(span)  # type: ignore[no-untyped-call]
             row = builder.mul(word, ir.Constant(i64, 64))
             result = ir.Constant(i64, 0)
             for group in range(0, 64, lanes):
                 place = builder.gep(data, [builder.add(row, ir.Constant(i64, group))])
-                loaded = builder.load(
-                    builder.bitcast(place, vector.as_pointer()), align=bits // 8
-                )
+                loaded = builder.load(builder.bitcast(place, vector.as_pointer()), align=bits // 8)
                 hits = builder.icmp_unsigned("<=", builder.sub(loaded, lows), spans)
                 packed = builder.bitcast(hits, ir.IntType(lanes))
                 if lanes < 64:
-                    packed = builder.shl(
-                        builder.zext(packed, i64), ir.Constant(i64, group)
-                    )
+                    packed = builder.shl(builder.zext(packed, i64), ir.Constant(i64, group))
                 result = builder.or_(result, packed)
             return result
 
@@ -148,11 +144,11 @@ if JIT_OFF:
 else:
 
     @intrinsic
-    def _trailing_zeros(typingctx, word):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202, ARG001
+    def _trailing_zeros(typingctx, word):  # type: ignore[no-untyped-def]
         """The index of the lowest set bit; the word is not zero."""
         signature = types.int64(types.uint64)
 
-        def generate(context, builder, sig, args):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202, ARG001
+        def generate(context, builder, sig, args):  # type: ignore[no-untyped-def]
             return builder.cttz(args[0], ir.Constant(ir.IntType(1), 1))
 
         return signature, generate

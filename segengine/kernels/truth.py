@@ -36,7 +36,7 @@ def compare(op: int, left: Any, right: Any, missing: Any, out: NDArray[np.int8])
     """
     for row in range(left.shape[0]):
         a, b = left[row], right[row]
-        if a == missing or b == missing or a != a or b != b:  # noqa: PLR0124 - NaN
+        if a == missing or b == missing or a != a or b != b:
             out[row] = _UNKNOWN
         else:
             out[row] = 1 if _relation(op, a, b) else 0

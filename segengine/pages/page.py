@@ -129,9 +129,7 @@ class Page:
     slots: tuple[Slot, ...]
     rule: RuleLike | None
 
-    def __init__(
-        self, name: str, slots: Sequence[Slot], *, rule: RuleLike | None = None
-    ) -> None:
+    def __init__(self, name: str, slots: Sequence[Slot], *, rule: RuleLike | None = None) -> None:
         mistakes = list(name_mistakes(name))
         mistakes += [f"`{s}` is no slot" for s in slots if not isinstance(s, Slot)]
         names = [s.name for s in slots if isinstance(s, Slot)]

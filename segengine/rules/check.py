@@ -170,7 +170,7 @@ class _Checker:
             if name not in words.constants:
                 hint = did_you_mean(name, list(words.constants))
                 return self.wrong(expr, f"unknown store constant `store.{name}`",
-                                  hint or "constants stand under `[constants]` of store.toml")  # fmt: skip
+                                  hint or "constants stand under `[constants]`")  # fmt: skip
             number = words.constants[name]
             kind = Kind.BIGINT if isinstance(number, int) else Kind.DOUBLE
             return Term("const", kind, value=number, source=expr)
@@ -224,8 +224,10 @@ class _Checker:
         if operand.op == "broken" or any(o.op == "broken" for o in options):
             return _BROKEN
         constant = all(o.op == "const" for o in options)
-        if constant and operand.kind in (Kind.VARCHAR, Kind.BIGINT) and all(
-            o.kind in (operand.kind, None) for o in options
+        if (
+            constant
+            and operand.kind in (Kind.VARCHAR, Kind.BIGINT)
+            and all(o.kind in (operand.kind, None) for o in options)
         ):
             values = frozenset(o.value for o in options if o.kind is not None)
             has_null = any(o.kind is None for o in options)
@@ -550,5 +552,3 @@ def _inexact(op: str, first: Term, second: Term, scale: int, expr: e.Expr) -> Te
         return below
     join = "and" if op == "=" else "or"
     return Term(join, Kind.BOOLEAN, (above, below), source=expr)
-
-

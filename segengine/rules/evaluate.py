@@ -105,9 +105,9 @@ class Population:
 def domain_of(column: Column) -> Domain:
     """What a column's array can hold beside the reserved missing value."""
     if column.dtype.kind == "f":
-        top = float(np.finfo(column.dtype).max)
+        top = float(np.finfo(column.dtype.str).max)
         return Domain(column.kind, -top, top)
-    info = np.iinfo(column.dtype)
+    info = np.iinfo(column.dtype.str)
     if column.kind is Kind.BOOLEAN:
         return Domain(column.kind, 0, 1)
     return Domain(column.kind, int(info.min) + 1, int(info.max))
@@ -292,5 +292,3 @@ def values_of(term: Term, population: Population, rows: NDArray[np.int64], clock
         empty = np.empty(0, dtype_of(term.kind or Kind.BIGINT))
         return pa.array([], pa.large_string()) if term.kind is Kind.VARCHAR else empty
     return pa.concat_arrays(parts) if isinstance(parts[0], pa.Array) else np.concatenate(parts)
-
-

@@ -39,7 +39,7 @@ class Literal(Expr):
         return (
             isinstance(other, Literal)
             and type(self.value) is type(other.value)
-            and (self.value == other.value or (self.value != self.value))  # noqa: PLR0124
+            and (self.value == other.value or (self.value != self.value))
             and str(self.value) == str(other.value)
         )
 

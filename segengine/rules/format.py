@@ -6,7 +6,7 @@ import re
 from datetime import datetime
 from decimal import Decimal
 
-from segengine.days import DAY, HOUR, MINUTE, SECOND
+from segengine.days import HOUR, MINUTE, SECOND
 from segengine.rules import expr as e
 from segengine.schema.identifiers import quoted
 
@@ -66,8 +66,8 @@ def _text(expr: e.Expr) -> tuple[str, int]:
         case e.Like():
             word = "ILIKE" if expr.ignore_case else "LIKE"
             escape = f" ESCAPE {_quote(expr.escape)}" if expr.escape else ""
-            left, pattern = _within(expr.operand, _SUM), _within(expr.pattern, _SUM)
-            return f"{left} {word} {pattern}{escape}", _COMPARE
+            text, pattern = _within(expr.operand, _SUM), _within(expr.pattern, _SUM)
+            return f"{text} {word} {pattern}{escape}", _COMPARE
         case e.Call(name=name, args=args):
             return f"{name}({_listed(args)})", _ATOM
         case e.Case(branches=branches, otherwise=otherwise):

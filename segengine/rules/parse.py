@@ -13,7 +13,7 @@ from typing import Any
 
 import sqlglot
 from sqlglot import exp
-from sqlglot.tokens import Token, TokenType
+from sqlglot.tokens import Token, TokenType  # type: ignore[attr-defined]
 
 from segengine.days import DAY, HOUR, MINUTE, SECOND
 from segengine.errors import Problem, RuleError
@@ -32,8 +32,15 @@ _OPENING = {TokenType.L_PAREN, TokenType.L_BRACKET, TokenType.L_BRACE, TokenType
 _CLOSING = {TokenType.R_PAREN, TokenType.R_BRACKET, TokenType.R_BRACE, TokenType.END}
 _PREFIXES = {TokenType.NOT, TokenType.DASH, TokenType.PLUS, TokenType.TILDE}
 
-_COMPARES = {exp.EQ: "=", exp.NEQ: "<>", exp.LT: "<", exp.LTE: "<=", exp.GT: ">", exp.GTE: ">="}
-_ARITHMETIC = {
+_COMPARES: dict[Any, str] = {
+    exp.EQ: "=",
+    exp.NEQ: "<>",
+    exp.LT: "<",
+    exp.LTE: "<=",
+    exp.GT: ">",
+    exp.GTE: ">=",
+}
+_ARITHMETIC: dict[Any, str] = {
     exp.Add: "+",
     exp.Sub: "-",
     exp.Mul: "*",
@@ -41,7 +48,7 @@ _ARITHMETIC = {
     exp.IntDiv: "//",
     exp.Mod: "%",
 }
-_FUNCTIONS: dict[type[exp.Expression], str] = {
+_FUNCTIONS: dict[Any, str] = {
     exp.Coalesce: "coalesce",
     exp.Nullif: "nullif",
     exp.Abs: "abs",
@@ -108,7 +115,7 @@ def parse(text: str, place: str = "") -> e.Expr:
         raise RuleError([_syntax(error, tokens, text)], text, place) from None
     except RecursionError:
         raise RuleError([Problem(_too_deep())], text, place) from None
-    except Exception:  # noqa: BLE001 - whatever the parser trips over is a mistake in the text
+    except Exception:
         raise RuleError([Problem("this is not a rule")], text, place) from None
     trees = [tree for tree in trees if tree is not None]
     if len(trees) != 1:
@@ -197,7 +204,7 @@ class _Reader:
     def __init__(self, text: str) -> None:
         self.text = text
         self.problems: list[Problem] = []
-        self._readers: dict[type[exp.Expression], Callable[[Any, int], e.Expr]] = {
+        self._readers: dict[Any, Callable[[Any, int], e.Expr]] = {
             exp.Paren: lambda n, d: self.read(n.this, d),
             exp.Column: self._column,
             exp.Literal: self._literal,
@@ -208,10 +215,8 @@ class _Reader:
                                                 at=self._at(n)),
             exp.In: self._one_of,
             exp.Is: self._is,
-            exp.NullSafeEQ: lambda n, d: e.DistinctFrom(
-                *self._all(n, d, "this", "expression"), negated=True, at=self._at(n)),
-            exp.NullSafeNEQ: lambda n, d: e.DistinctFrom(
-                *self._all(n, d, "this", "expression"), at=self._at(n)),
+            exp.NullSafeEQ: lambda n, d: self._distinct(n, d, negated=True),
+            exp.NullSafeNEQ: lambda n, d: self._distinct(n, d, negated=False),
             exp.Like: lambda n, d: self._like(n, d, "", n),
             exp.ILike: lambda n, d: self._like(n, d, "", n),
             exp.Escape: self._escape,
@@ -293,6 +298,10 @@ class _Reader:
     def _binary(self, kind: Any, op: str) -> Callable[[Any, int], e.Expr]:
         return lambda n, d: kind(op, *self._all(n, d, "this", "expression"), at=self._at(n))
 
+    def _distinct(self, node: exp.Expression, depth: int, *, negated: bool) -> e.Expr:
+        left, right = self._all(node, depth, "this", "expression")
+        return e.DistinctFrom(left, right, negated, at=self._at(node))
+
     def _function(self, name: str) -> Callable[[Any, int], e.Expr]:
         def read(node: exp.Expression, depth: int) -> e.Expr:
             args = [node.args.get("this"), node.args.get("expression"), *node.expressions]
@@ -358,9 +367,7 @@ class _Reader:
             return e.DistinctFrom(operand, literal, negated=True, at=self._at(node))
         return self._refused(node)
 
-    def _like(
-        self, node: exp.Expression, depth: int, escape: str, outer: exp.Expression
-    ) -> e.Expr:
+    def _like(self, node: exp.Expression, depth: int, escape: str, outer: exp.Expression) -> e.Expr:
         found = e.Like(
             self.read(node.this, depth + 1),
             self.read(node.args.get("expression"), depth + 1),

@@ -245,7 +245,6 @@ class _Planner:
             return ()
         return self._preimage(inner, name, domain, *found)
 
-
     def _follows(self, term: Term) -> bool:
         """Whether a term is a trait seen through steps that never fall, missing for missing."""
         if term.op == "column":
@@ -405,5 +404,3 @@ def _lines(node: Node, depth: int) -> list[str]:
     text = format_expr(source) if source is not None else node.term.op
     truth = "" if node.wanted else " is false"
     return [f"{pad}{how} {text}{truth}  ({cost(node):g} B)"]
-
-

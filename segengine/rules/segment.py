@@ -21,6 +21,10 @@ from segengine.rules.plan import Plan, plan_rule, shown
 from segengine.rules.term import CheckedRule
 
 
+PlansKept = dict[int, tuple[CheckedRule, int | None, Plan]]
+"""Plans by the identity of their rule, which is kept beside them, and the moment they need."""
+
+
 @dataclass(slots=True)
 class View:
     """The store at one moment, held still: what rules are asked against."""
@@ -28,20 +32,20 @@ class View:
     population: Population
     clock: Clock
     data_version: int
-    plans: dict[tuple[str, int], Plan]
-    """Plans made so far; a new moment or catalogue starts an empty one."""
+    plans: PlansKept
 
     def plan(self, rule: CheckedRule) -> Plan:
-        """The plan of a rule at this moment, made once."""
-        key = (rule.text, id(rule.term))
-        found = self.plans.get(key)
-        if found is None:
-            scale = self.population.money_scale
-            found = plan_rule(rule.term, self.population.domain, self.clock, scale)
-            if len(self.plans) > 4096:
-                self.plans.clear()
-            self.plans[key] = found
-        return found
+        """The plan of a rule at this moment; one that asks no clock serves every moment."""
+        kept = self.plans.get(id(rule))
+        if kept is not None and kept[0] is rule and kept[1] in (None, self.clock.as_of):
+            return kept[2]
+        scale = self.population.money_scale
+        plan = plan_rule(rule.term, self.population.domain, self.clock, scale)
+        if len(self.plans) > 4096:
+            self.plans.clear()
+        moment = self.clock.as_of if rule.term.reads_clock else None
+        self.plans[id(rule)] = (rule, moment, plan)
+        return plan
 
     def words(self, rule: CheckedRule) -> Words:
         """The bitmap of a rule."""

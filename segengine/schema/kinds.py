@@ -98,7 +98,7 @@ def missing_of(dtype: np.dtype[np.generic], kind: Kind) -> int | float:
         return -1
     if dtype.kind == "f":
         return float("nan")
-    return int(np.iinfo(dtype).min)
+    return int(np.iinfo(dtype.str).min)
 
 
 def kind_named(sql: str) -> Kind | None:

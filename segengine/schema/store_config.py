@@ -181,7 +181,7 @@ class _Reader:
         key = place.rsplit(".", 1)[-1]
         if key not in section:
             return default
-        value = section.pop(key) if place.split(".")[0] != "constants" else section[key]
+        value = section.pop(key) if place.split(".", maxsplit=1)[0] != "constants" else section[key]
         try:
             return read(value)
         except (ValueError, TypeError, ConfigError) as error:
@@ -325,9 +325,7 @@ def _further_tables(reader: _Reader, raw: object) -> dict[str, dict[str, Kind]]:
     return tables
 
 
-def _loads(
-    reader: _Reader, raw: object, tables: Mapping[str, TableSpec]
-) -> dict[str, LoadSpec]:
+def _loads(reader: _Reader, raw: object, tables: Mapping[str, TableSpec]) -> dict[str, LoadSpec]:
     loads: dict[str, LoadSpec] = {}
     for name, spec in reader.section(raw, "load").items():
         place = f"load.{name}"
@@ -343,15 +341,11 @@ def _loads(
             query=reader.take(section, f"{place}.query", _text, None),
             where=reader.take(section, f"{place}.where", _text, None),
             columns=columns,
-            on_error=reader.take(
-                section, f"{place}.on_error", _one_of("refuse", "skip"), "refuse"
-            ),
+            on_error=reader.take(section, f"{place}.on_error", _one_of("refuse", "skip"), "refuse"),
         )
         if load.source is not None and load.query is not None:
             reader.wrong(place, "has both `source` and `query`; keep one")
-        reader.nothing_left(
-            section, place, ["source", "query", "where", "columns", "on_error"]
-        )
+        reader.nothing_left(section, place, ["source", "query", "where", "columns", "on_error"])
         loads[name] = load
     return loads
 

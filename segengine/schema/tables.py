@@ -66,9 +66,7 @@ _CATALOGUE: tuple[TableSpec, ...] = (
         CUSTOMERS,
         (
             *_columns("customer_id", Kind.BIGINT, identifier=True),
-            *_columns(
-                "nickname gender region city acquisition_channel credit_level", Kind.VARCHAR
-            ),
+            *_columns("nickname gender region city acquisition_channel credit_level", Kind.VARCHAR),
             *_columns("birthday", Kind.DATE),
             *_columns("joined_at card_claimed_at", Kind.TIMESTAMP),
             *_columns("member_level", Kind.BIGINT),
@@ -113,9 +111,7 @@ _CATALOGUE: tuple[TableSpec, ...] = (
     _event(
         "behaviors",
         _columns("product_id", Kind.BIGINT, identifier=True),
-        _columns(
-            "kind category brand query source device activity question answer", Kind.VARCHAR
-        ),
+        _columns("kind category brand query source device activity question answer", Kind.VARCHAR),
     ),
     _event(
         "reviews",

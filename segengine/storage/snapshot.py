@@ -2,8 +2,8 @@
 
 A snapshot is a folder `snapshots/<number>` of Arrow IPC files, one per table and one per
 dictionary, and `manifest.json` with the size and checksum of each. The file `CURRENT` names the
-snapshot in use; replacing it is the moment a load becomes lasting. Columns stand in the form they are
-kept in memory, so opening one copies nothing.
+snapshot in use; replacing it is the moment a load becomes lasting. Columns stand in the form they
+are kept in memory, so opening one copies nothing.
 """
 
 from __future__ import annotations

@@ -51,8 +51,8 @@ class Column:
         self.dtype = dtype_of(kind, narrow=narrow)
         self.missing = missing_of(self.dtype, kind)
         self.default = self.missing if default is None else default
-        self.dictionary = dictionary if dictionary is not None or not kind.is_coded else (
-            Dictionary(kind)
+        self.dictionary = (
+            dictionary if dictionary is not None or not kind.is_coded else (Dictionary(kind))
         )
         self._capacity = padded(capacity)
         self._array: NDArray[Any] | None = None

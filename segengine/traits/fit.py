@@ -81,5 +81,3 @@ def quantiles(values: NDArray[Any], parts: int) -> list[Fraction]:
         high = int(ordered[min(place + 1, count - 1)])
         found.append(low + Fraction(rest, parts) * (high - low))
     return found
-
-

@@ -96,9 +96,7 @@ def plus(total: np.int64, value: np.int64) -> np.int64:
 
 
 @inlined
-def stage_of(
-    count: int, recency: np.int64, span: np.int64, thresholds: NDArray[np.int64]
-) -> int:
+def stage_of(count: int, recency: np.int64, span: np.int64, thresholds: NDArray[np.int64]) -> int:
     """The life-cycle stage after `count` purchases over `span` dates, `recency` dates later."""
     if count == 0:
         return PROSPECT

@@ -1,0 +1,115 @@
+"""What does a visitor see on a page, and why not the rest?"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from segengine.cli.options import HERE, AsJson, Store, customer_id_of, opened, pairs_of
+from segengine.cli.plain import plain, print_json
+from segengine.cli.show import console, milliseconds, moment, note, table
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from segengine.pages.decide import PageAnswer
+
+Name = Annotated[str, typer.Argument(metavar="NAME", help="A page of store.toml.")]
+Customer = Annotated[
+    str | None,
+    typer.Option("--customer", metavar="ID", help="A customer_id; without it, a visitor."),
+]
+Context = Annotated[
+    list[str] | None,
+    typer.Option("--context", metavar="K=V", help="What the request says; may be repeated."),
+]
+
+
+def page(
+    name: Name,
+    customer: Customer = None,
+    context: Context = None,
+    store: Store = HERE,
+    as_json: AsJson = False,
+) -> None:
+    """Show what fills each slot of a page for one buyer, and why the others lost."""
+    visit = pairs_of(context or [], "--context", "device=mobile")
+    with opened(store) as engine:
+        customer_id = None if customer is None else customer_id_of(engine, customer)
+        started = time.perf_counter()
+        answer = engine.page(name, customer_id, visit)
+        seconds = time.perf_counter() - started
+        if customer_id is not None and not engine.segment("TRUE").contains(customer_id):
+            note(f"nobody has the customer_id `{customer_id}`: a buyer with no history sees this")
+        if as_json:
+            print_json(page_json(answer, customer_id, visit))
+            return
+        screen = console()
+        screen.print(placements_table(answer.placements, answer.rejected))
+        screen.print(
+            f"page `{name}`, as of {moment(answer.as_of, engine.timezone)}, "
+            f"in {milliseconds(seconds)}"
+        )
+
+
+def page_json(
+    answer: PageAnswer, customer_id: int | str | None, visit: Mapping[str, str]
+) -> dict[str, Any]:
+    """A page with the names that programs know."""
+    return {
+        "page": answer.page,
+        "customer_id": customer_id,
+        "context": visit,
+        "placements": [
+            {
+                "slot": p.slot,
+                "module": p.module,
+                "variant": p.variant,
+                "reason": p.reason,
+                "products": p.products,
+                "payload": p.payload,
+            }
+            for p in answer.placements
+        ],
+        "rejected": [
+            {"slot": slot, "module": module, "reason": reason}
+            for slot, module, reason in answer.rejected
+        ],
+        "as_of": answer.as_of,
+        "data_version": answer.data_version,
+        "valid_until": answer.valid_until,
+        "traits": answer.traits,
+    }
+
+
+def placements_table(
+    placements: Iterable[Any], rejected: Sequence[tuple[str, str, object]]
+) -> Table:
+    """A slot a line: what fills it and why, and under it who lost and why."""
+    from rich.text import Text
+
+    styles = {"MATCHED": "bold green", "FALLBACK": "yellow"}
+    rows: list[list[str | Text]] = []
+    for placement in placements:
+        reason = str(placement.reason)
+        style = styles.get(reason, "dim")
+        shown = placement.module or "-"
+        if placement.variant is not None:
+            shown += f" / {placement.variant}"
+        payload = _short(placement.payload)
+        rows.append([placement.slot, Text(shown, style=style), Text(reason, style=style), payload])
+        rows += [
+            ["", Text(f"  {module}", style="dim"), Text(str(why), style="dim"), ""]
+            for slot, module, why in rejected
+            if slot == placement.slot
+        ]
+    return table(["slot", "module", "reason", "payload"], rows)
+
+
+def _short(payload: Any) -> str:
+    if isinstance(payload, Mapping):
+        return ", ".join(f"{key} {plain(value)}" for key, value in payload.items())
+    return "" if payload is None else str(plain(payload))

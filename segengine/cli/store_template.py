@@ -1,0 +1,111 @@
+"""What does a new `store.toml` say? Every setting, with its default or an example."""
+
+TEMPLATE = """\
+# The settings of a segengine store. A line that begins with `#` is an example, or a default that
+# holds without it: take the sign away and change what follows.
+
+[store]
+timezone = "UTC"             # the shop's clock, such as "Asia/Shanghai": what a day is
+currency = ""                # such as "EUR"; printed, never computed with
+channels = []                # such as ["sms", "email"]: customers get sms_consent and has_sms
+# as_of = 2011-12-10T00:00:00Z   # a fixed moment, for history; else the clock
+# money_scale = 4            # decimals of every amount; 0 to 9, fixed by the first load
+
+# --- data ---------------------------------------------------------------------------------------
+# Where `segengine load` finds the rows of each table: customers, products, orders, order_lines,
+# behaviors, reviews, messages, impressions, points, and those under [tables].
+
+# [load.customers]
+# source = "customers.csv"          # a .csv, .parquet or .json file, or a glob; beside this file
+
+# [load.order_lines]
+# source = "lines/*.parquet"
+# where = "Quantity > 0"            # rows to take, in SQL on the source's columns
+# on_error = "skip"                 # leave bad rows out; "refuse", the default, loads nothing then
+# [load.order_lines.columns]        # ours = SQL on the source's; the same names need no line
+# customer_id = "CustomerID"
+# order_id = "InvoiceNo"
+# time = "InvoiceDate"
+# amount = "Quantity * UnitPrice"
+
+# [load.products]
+# query = "SELECT sku AS product_id, price FROM 'products.parquet'"   # in place of source
+
+# [tables.tickets]                  # a further event table; customer_id and time come with it
+# topic = "VARCHAR"                 # or BIGINT, DOUBLE, DECIMAL, BOOLEAN, DATE, TIMESTAMP, VARCHAR[]
+
+# --- traits -------------------------------------------------------------------------------------
+
+[rfm]
+mode = "quintile"            # fifths of your buyers; or "fixed", with four cuts each, lowest first
+# recency = [7, 30, 90, 180]        # days since the last purchase
+# orders = [1, 2, 3, 6]
+# amount = [100, 300, 1000, 3000]
+
+[lifecycle]                  # each stage reaches to so many days after the last purchase, inclusive
+new_days = 30
+active_days = 60
+sleeping_days = 180
+
+[constants]                  # numbers that rules call store.NAME
+# magic_number = 6
+
+# --- whom to leave alone ------------------------------------------------------------------------
+
+[consent]
+missing = "deny"             # what an absent consent means; "allow": it is as good as a yes
+
+[holdout]
+share = 0.0                  # of all buyers, kept from every marketing campaign, to measure by
+
+# --- what to do ---------------------------------------------------------------------------------
+
+[segments]                   # a name = a rule
+# vip = "amount_365d >= 1000 AND order_count >= 3"
+# about_to_lapse = "lifecycle_stage = 'at_risk' OR recency_days BETWEEN 150 AND 180"
+
+# [segments.complained]
+# rule = "list_contains(tags, 'complained')"
+# suppress = true                   # nobody in it gets marketing or care, whatever the campaign
+
+# [campaigns.spring]
+# segment = "segment('vip') AND recency_days > 30"
+# exclusions = ["list_contains(tags, 'staff')"]
+# channel = "sms"                   # asks for consent; one of store.channels
+# kind = "marketing"                # or "care", "service"
+# starts_at = 2026-03-01T00:00:00+08:00
+# ends_at = 2026-04-01T00:00:00+08:00
+# hours = [["09:00", "21:00"]]      # of the shop's clock
+# priority = 10
+# variants = { coupon = 0.5, gift = [0.5, { code = "GIFT" }] }   # weights adding up to 1
+# holdout = 0.1                     # withheld to measure this campaign
+# salt = "spring"                   # what draws variants and holdout; by default the name
+# limit = 10000
+# order_by = "amount_total DESC"    # who comes first where the limit cuts
+
+# [pages.home.slots.banner.modules.vip_banner]
+# rule = "segment('vip') AND context.device = 'mobile'"
+# priority = 10                     # higher wins; starts_at, ends_at, hours, variants, holdout too
+# payload = { title = "For you" }
+# [pages.home.slots.banner.modules.season]
+# fallback = true                   # shows where nothing else does
+
+# --- not built yet: a store with one of these does not open --------------------------------------
+
+# [[caps]]                          # frequency caps for every campaign of the kind, later
+# limit = 2
+# days = 7
+# kind = "marketing"
+
+# [affinity]                        # affinity traits, later
+# half_life_days = 30
+
+# [range_mix]                       # targets of the range mix report, later
+# star = 0.30
+# cash_cow = 0.50
+# question = 0.15
+# dog = 0.05
+
+# [traits]                          # traits of your own in the rule language, later
+# skincare_orders_60d = "count(DISTINCT order_lines.order_id) FILTER (WHERE category = 'skincare')"
+"""

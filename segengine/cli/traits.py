@@ -1,0 +1,115 @@
+"""Which traits may a rule read, and what does each mean?"""
+
+# ruff: noqa: PLC0415 - the catalogue is imported when it is shown
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from segengine.cli.files import check_out, write_table
+from segengine.cli.options import HERE, AsJson, Out, opened
+from segengine.cli.plain import print_json
+from segengine.cli.show import console, table
+
+if TYPE_CHECKING:
+    from segengine.engine import Engine
+
+MaybeStore = Annotated[
+    Path | None,
+    typer.Option("--store", metavar="DIR", help="The store whose own columns to list too."),
+]
+NAMES = ("name", "family", "kind", "unit", "definition", "missing", "source")
+
+
+def traits(store: MaybeStore = None, out: Out = None, as_json: AsJson = False) -> None:
+    """List every trait with its definition, and the columns that a store was given."""
+    check_out(out)
+    listed = _computed()
+    if store is None and _is_store(HERE):
+        store = HERE
+    if store is not None:
+        with opened(store) as engine:
+            listed = _given(engine) + listed
+    if out is not None:
+        import pyarrow as pa
+
+        write_table(pa.Table.from_pylist(listed), out)
+    if as_json:
+        print_json({"traits": listed})
+        return
+    rows = ([row[name] for name in NAMES] for row in listed)
+    console().print(table(NAMES, rows))
+
+
+def _computed() -> list[dict[str, Any]]:
+    from segengine.traits.catalogue import CATALOGUE
+
+    return [
+        {
+            "name": trait.name,
+            "family": trait.family,
+            "kind": trait.kind.value,
+            "unit": trait.unit,
+            "definition": trait.definition,
+            "missing": trait.missing,
+            "source": trait.source,
+        }
+        for trait in CATALOGUE
+    ]
+
+
+def _given(engine: Engine) -> list[dict[str, Any]]:
+    """The given columns of customers: those every store has, and what this shop added."""
+    kinds = {c.name: c.kind.value for c in engine.config.tables()["customers"].columns}
+    kinds["customer_id"] = engine.id_kind
+    known = {row["name"] for row in _computed()}
+    held = engine.memory().to_pylist()
+    names = sorted(
+        row["column"]
+        for row in held
+        if row["table"] == "customers"
+        and row["column"] not in known
+        and row["column"] not in kinds
+        and row["column"] != "(internal)"
+    )
+    for field in engine.segment("FALSE").table(names).schema:
+        if field.name in names:
+            kinds[field.name] = _sql_name(field.type)
+    return [
+        {
+            "name": name,
+            "family": "given",
+            "kind": kind,
+            "unit": "",
+            "definition": "as loaded",
+            "missing": "never" if name in ("customer_id", "tags") else "as loaded",
+            "source": "customers",
+        }
+        for name, kind in kinds.items()
+    ]
+
+
+def _sql_name(kind: Any) -> str:
+    import pyarrow as pa
+
+    for is_it, name in (
+        (pa.types.is_boolean, "BOOLEAN"),
+        (pa.types.is_integer, "BIGINT"),
+        (pa.types.is_floating, "DOUBLE"),
+        (pa.types.is_decimal, "DECIMAL"),
+        (pa.types.is_date, "DATE"),
+        (pa.types.is_timestamp, "TIMESTAMP"),
+        (lambda k: pa.types.is_list(k) or pa.types.is_large_list(k), "VARCHAR[]"),
+    ):
+        if is_it(kind):
+            return name
+    return "VARCHAR"
+
+
+def _is_store(folder: Path) -> bool:
+    from segengine.schema.store_config import FILE_NAME
+
+    return (folder / FILE_NAME).is_file()
