@@ -297,7 +297,7 @@ class Engine:
                 self._version += 1
 
     def _rebuilt(self) -> Fits:
-        blocks, fits = build_all(self._tables, self._settings, self._as_of)
+        blocks, fits = build_all(self._tables, self._settings, self._as_of, in_place=True)
         customers = self._tables.customers
         customers.install_blocks(blocks, customers.codes_for(blocks))
         return fits

@@ -20,7 +20,6 @@ from segengine.rules.explain import Explanation, explain
 from segengine.rules.plan import Plan, plan_rule, shown
 from segengine.rules.term import CheckedRule
 
-
 PlansKept = dict[int, tuple[CheckedRule, int | None, Plan]]
 """Plans by the identity of their rule, which is kept beside them, and the moment they need."""
 

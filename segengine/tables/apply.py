@@ -28,33 +28,34 @@ from segengine.tables.table import Table
 from segengine.tables.tables import Tables
 
 _NOT_WRITTEN = {"customer_id", "is_purchase"}
+_ASKED_LATER = {"time", "amount", *STATUS_TIMES}
 
 
 def contradictions(tables: Tables, batch: Batch) -> list[BadRows]:
-    """Rows that cannot be: a repeated id in customers or products, an order of two buyers."""
+    """Rows that cannot be: a repeated id in customers or products, one key of two buyers."""
     if batch.table in (CUSTOMERS, PRODUCTS):
         key = tables.specs[batch.table].key[0]
         ids = batch.values(key)
         repeated = np.flatnonzero(first_places((ids, ids)) != np.arange(batch.rows))
-        return _bad(tables, batch, key, f"a {key} that the source has already given", repeated)
-    if batch.table not in (ORDERS, ORDER_LINES) or "order_id" not in batch.columns:
+        return _bad(batch, key, f"a {key} that the source has already given", repeated)
+    keeper = tables.events[ORDERS if batch.table == ORDER_LINES else batch.table]
+    key = keeper.spec.key[0] if keeper.spec.key else ""
+    if key not in batch.columns:
         return []
-    orders, column = tables.events[ORDERS], batch.columns["order_id"]
-    ids, buyers = column.values, batch.values("customer_id")
-    keyed = ids != _missing(tables, batch, "order_id")
+    column, buyers = batch.columns[key], batch.values("customer_id")
+    ids = column.values
+    keyed = ids != _missing(batch, key)
     wrong = buyers[first_places((ids, ids))] != buyers
-    if orders.rows and orders.columns["order_id"].kind is column.kind:
-        existing = orders.index().find((ids, ids), orders.key_arrays())
+    if keeper.rows and keeper.columns[key].kind is column.kind:
+        existing = keeper.index().find((ids, ids), keeper.key_arrays())
         known = existing >= 0
-        owner_rows = orders.extra("owner")[existing[known]]
+        owner_rows = keeper.extra("owner")[existing[known]]
         wrong[known] |= tables.customers.find(buyers[known]) != owner_rows
     rows = np.flatnonzero(keyed & wrong)
-    return _bad(tables, batch, "order_id", "the order belongs to another customer_id", rows)
+    return _bad(batch, key, f"this {key} belongs to another customer_id", rows)
 
 
-def _bad(
-    tables: Tables, batch: Batch, column: str, reason: str, rows: NDArray[np.int64]
-) -> list[BadRows]:
+def _bad(batch: Batch, column: str, reason: str, rows: NDArray[np.int64]) -> list[BadRows]:
     if len(rows) == 0:
         return []
     kept = batch.columns[column]
@@ -64,13 +65,11 @@ def _bad(
         shown = [str(texts[int(code)]) for code in examples]
     else:
         shown = [str(value) for value in examples]
-    del tables
     return [BadRows(column, reason, rows, tuple(shown))]
 
 
-def _missing(tables: Tables, batch: Batch, column: str) -> int:
+def _missing(batch: Batch, column: str) -> int:
     kind = batch.columns[column].kind
-    del tables
     return -1 if kind.is_coded else int(np.iinfo(np.int64).min)
 
 
@@ -164,18 +163,19 @@ def _apply_events(tables: Tables, table: EventTable, batch: Batch) -> Change:
     target: NDArray[np.int64] | slice = rows
     if len(fresh) == count:
         target = slice(begin, end)
-    table.columns["customer_id"].write(target, batch.values("customer_id"))
     table.extra("owner")[target] = owners
-    for name, column in batch.columns.items():
-        if name not in _NOT_WRITTEN:
-            table.columns[name].write(target, column.values)
+    if order_rows is not None:
+        table.extra("order_row")[target] = order_rows
+    for name in [n for n in batch.columns if n not in _NOT_WRITTEN]:
+        table.columns[name].write(target, batch.values(name))
+        if name not in _ASKED_LATER:
+            # A large load is not held twice.
+            del batch.columns[name]
     if "is_purchase" in batch.columns:
         if table.spec.name in (ORDERS, ORDER_LINES):
             table.extra("flag_given")[target] = batch.values("is_purchase")
         else:
             table.columns["is_purchase"].write(target, batch.values("is_purchase"))
-    if order_rows is not None:
-        table.extra("order_row")[target] = order_rows
     table.rows = end
     table.link(begin, end)
     table.enter_keys(begin, end)
@@ -258,7 +258,6 @@ def _orders_of_lines(
     end = begin + len(fresh)
     orders.reserve(end, exact=len(fresh) > 1_000_000)
     added = slice(begin, end)
-    orders.columns["customer_id"].write(added, batch.values("customer_id")[fresh])
     orders.columns["time"].write(added, batch.values("time")[fresh])
     if ids is not None:
         orders.columns["order_id"].write(added, ids[fresh])

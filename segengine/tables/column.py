@@ -7,6 +7,7 @@ column that nothing was ever written to holds its default everywhere and owns no
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -155,6 +156,37 @@ class Column:
     def python_of(self, row: int, scale: int) -> Any:
         """One value as a Python object."""
         return self.to_arrow(slice(row, row + 1), scale)[0].as_py()
+
+
+class JoinedColumn(Column):
+    """A column that another table keeps: row r has its value in row places()[r] there.
+
+    An event's customer_id is its owner's, a line's order_id its order's; kept once, they cost
+    nothing here. A place of -1 is a missing value.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        kind: Kind,
+        places: Callable[[], NDArray[np.int32]],
+        column: Callable[[], Column],
+    ) -> None:
+        super().__init__(name, kind, dictionary=column().dictionary)
+        self._places, self._column = places, column
+
+    def write(self, rows: NDArray[np.int64] | slice, values: Any) -> None:
+        """The places say it already."""
+
+    def reserve(self, capacity: int, rows: int) -> None:
+        """Nothing is kept here."""
+
+    def to_arrow(self, rows: NDArray[np.int64] | slice, scale: int) -> pa.Array:
+        """As `Column.to_arrow`, through the places."""
+        places, column = self._places()[rows], self._column()
+        values = column.values[np.maximum(places, 0)]
+        values[places < 0] = column.missing
+        return arrow_of(values, column.kind, column.dictionary, scale, column.digits)
 
 
 def arrow_type(kind: Kind, scale: int, digits: int = MONEY_DIGITS) -> pa.DataType:

@@ -9,7 +9,8 @@ from __future__ import annotations
 import numpy as np
 
 from segengine.kernels import history
-from segengine.schema.tables import ORDER_LINES, ORDERS, TableSpec
+from segengine.schema.tables import ORDER_LINES, ORDERS, ColumnSpec, TableSpec
+from segengine.tables.column import Column, JoinedColumn
 from segengine.tables.customers import CustomerTable
 from segengine.tables.key_index import KeyIndex, Keys
 from segengine.tables.table import MakeDictionary, Table
@@ -21,10 +22,15 @@ class EventTable(Table):
     """One event table, its chains per buyer, and the index of its key if it has one."""
 
     def __init__(
-        self, spec: TableSpec, make_dictionary: MakeDictionary, customers: CustomerTable
+        self,
+        spec: TableSpec,
+        make_dictionary: MakeDictionary,
+        customers: CustomerTable,
+        orders: EventTable | None = None,
     ) -> None:
-        super().__init__(spec, make_dictionary)
         self._customers = customers
+        self._orders = orders
+        super().__init__(spec, make_dictionary)
         self.latest = np.iinfo(np.int64).min
         """The greatest time in the table."""
         customers.add_head(spec.name)
@@ -41,6 +47,29 @@ class EventTable(Table):
             self.add_extra("flag_given", np.int8, NOT_GIVEN)
         self._index: KeyIndex | None = None
         self._event_ids: KeyIndex | None = None
+
+    def add_column(self, spec: ColumnSpec, *, default: int | float | None = None) -> Column:
+        """As `Table.add_column`; what the owner or the order knows is not kept twice."""
+        joined: Column | None = None
+        if spec.name == "customer_id":
+            joined = JoinedColumn(
+                spec.name,
+                spec.kind,
+                lambda: self.extra("owner"),
+                lambda: self._customers.columns["customer_id"],
+            )
+        elif spec.name == "order_id" and self._orders is not None:
+            orders = self._orders
+            joined = JoinedColumn(
+                spec.name,
+                spec.kind,
+                lambda: self.extra("order_row"),
+                lambda: orders.columns["order_id"],
+            )
+        if joined is None:
+            return super().add_column(spec, default=default)
+        self.columns[spec.name] = joined
+        return joined
 
     def key_arrays(self) -> Keys:
         """The two arrays that identify a row; a single key stands twice."""

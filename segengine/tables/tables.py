@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from segengine.errors import UnknownNameError, did_you_mean
 from segengine.schema.kinds import Kind
-from segengine.schema.tables import CUSTOMERS, PRODUCTS, TableSpec
+from segengine.schema.tables import CUSTOMERS, ORDER_LINES, ORDERS, PRODUCTS, TableSpec
 from segengine.tables.column import Column
 from segengine.tables.customers import CustomerTable
 from segengine.tables.dictionary import Dictionary
@@ -35,11 +35,12 @@ class Tables:
         self.identifier_kinds: dict[str, Kind] = {}
         self.customers = CustomerTable(specs[CUSTOMERS], self._make_dictionary)
         self.products = Table(specs[PRODUCTS], self._make_dictionary)
-        self.events: dict[str, EventTable] = {
-            name: EventTable(spec, self._make_dictionary, self.customers)
-            for name, spec in specs.items()
-            if spec.is_event
-        }
+        self.events: dict[str, EventTable] = {}
+        for name, spec in specs.items():
+            if spec.is_event:
+                # Lines find their order's id in the orders, which the catalogue names first.
+                orders = self.events[ORDERS] if name == ORDER_LINES else None
+                self.events[name] = EventTable(spec, self._make_dictionary, self.customers, orders)
         self._product_index: KeyIndex | None = None
 
     def _make_dictionary(self, name: str, kind: Kind) -> Dictionary:

@@ -68,10 +68,14 @@ def declare(tables: Tables) -> None:
 
 
 def build_all(
-    tables: Tables, settings: TraitSettings, as_of: int
+    tables: Tables, settings: TraitSettings, as_of: int, *, in_place: bool = False
 ) -> tuple[dict[str, NDArray[Any]], Fits]:
-    """New matrices of all traits at a moment, fits included; the tables stay as they are."""
-    blocks = tables.customers.empty_blocks()
+    """Matrices of all traits at a moment, and their fits.
+
+    New ones, while the tables stay as they are; or, where nobody looks, those in use.
+    """
+    customers = tables.customers
+    blocks = {n: customers.block(n) for n in BLOCK_ORDER} if in_place else customers.empty_blocks()
     rows = np.arange(tables.customers.rows, dtype=np.int64)
     _facts(tables, settings, as_of, rows, blocks)
     counts, wides = blocks["counts"], blocks["wides"]

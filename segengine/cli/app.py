@@ -1,0 +1,112 @@
+"""Which commands are there, and how is each called?"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import sys
+from typing import Annotated
+
+import typer
+
+from segengine.cli.audience import audience
+from segengine.cli.bench import bench
+from segengine.cli.check import check
+from segengine.cli.count import count
+from segengine.cli.demo import demo
+from segengine.cli.explain import explain
+from segengine.cli.init import init
+from segengine.cli.load import load
+from segengine.cli.options import example
+from segengine.cli.outcome import INTERRUPTED, Commands
+from segengine.cli.page import page
+from segengine.cli.segment import segment
+from segengine.cli.serve import serve
+from segengine.cli.traits import traits
+from segengine.cli.warmup import warmup
+
+app = typer.Typer(
+    cls=Commands,
+    name="segengine",
+    help="Who gets this campaign, and what does this buyer see: exactly, from one rule.",
+    epilog=example("segengine demo", 'segengine count "recency_days <= 30" --store my-store'),
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+for function, lines in (
+    (
+        demo,
+        [
+            "segengine demo --customers 20000",
+            "segengine demo --store examples/online-retail --source online_retail.parquet",
+        ],
+    ),
+    (init, ["segengine init --store my-store"]),
+    (
+        load,
+        [
+            "segengine load --store my-store",
+            "segengine load customers customers.csv --store my-store",
+            'segengine load order_lines "lines/*.parquet" --column "amount=qty * price" '
+            '--where "qty > 0"',
+        ],
+    ),
+    (count, ["segengine count \"lifecycle_stage = 'new' AND amount_total >= 100\""]),
+    (
+        segment,
+        [
+            'segengine segment "recency_days <= 30" --columns region,amount_total',
+            'segengine segment "recency_days <= 30" --out recent.parquet',
+        ],
+    ),
+    (
+        audience,
+        [
+            "segengine audience spring",
+            "segengine audience spring --columns region --out spring.csv",
+        ],
+    ),
+    (page, ["segengine page home --customer 17 --context device=mobile"]),
+    (
+        explain,
+        [
+            'segengine explain 17 "recency_days <= 30 AND order_count >= 3"',
+            "segengine explain 17 --campaign spring",
+        ],
+    ),
+    (traits, ["segengine traits", "segengine traits --out traits.csv"]),
+    (check, ["segengine check --store my-store"]),
+    (bench, ["segengine bench --customers 1000000 --out bench.csv"]),
+    (warmup, ["segengine warmup"]),
+    (serve, ["segengine serve --store my-store --port 50051"]),
+):
+    app.command(epilog=example(*lines))(function)  # type: ignore[operator]
+
+
+@app.callback()
+def about(
+    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+) -> None:
+    """Nothing but the version is asked of segengine itself."""
+    if version:
+        from importlib.metadata import version as version_of
+
+        sys.stdout.write(f"segengine {version_of('segengine')}\n")
+        raise typer.Exit
+
+
+def run() -> None:
+    """Run the command line of this process; ends the process with its exit status."""
+    for stream in (sys.stdout, sys.stderr):
+        # A terminal that cannot show a name shows a mark in its place.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
+    try:
+        app(prog_name="segengine")
+    except KeyboardInterrupt:
+        with contextlib.suppress(OSError):
+            sys.stdout.flush()
+        sys.exit(INTERRUPTED)
