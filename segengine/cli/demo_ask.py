@@ -1,0 +1,142 @@
+"""What does the demo ask its store? The questions of a shop's day, with the time each took."""
+
+# ruff: noqa: PLC0415 - the client is imported when the server answers
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from segengine.cli.audience import arms_of
+from segengine.cli.options import saved
+from segengine.cli.page import page_json
+from segengine.cli.serving import serving
+
+if TYPE_CHECKING:
+    from segengine.engine import Engine
+    from segengine.pages.decide import PageAnswer
+
+_T = TypeVar("_T")
+
+SEGMENTS_SHOWN = 5
+SCORES = range(1, 6)
+DEVICES = ("mobile", "desktop")
+ABOUT_A_BUYER = (
+    *("lifecycle_stage", "rfm_cell", "order_count", "amount_total", "recency_days"),
+    *("value_tier", "last_order_at"),
+)
+
+
+def timed(ask: Callable[[], _T]) -> tuple[_T, float]:
+    """An answer, and the milliseconds it took."""
+    started = time.perf_counter()
+    answer = ask()
+    return answer, 1_000 * (time.perf_counter() - started)
+
+
+def ask_segments(engine: Engine) -> list[dict[str, Any]]:
+    """The first segments of the store: the first time with all preparation, then as new."""
+    found = []
+    wanted = [d for d in engine.segments.definitions.values() if not d.suppress]
+    for definition in wanted[:SEGMENTS_SHOWN]:
+        segment = engine.segment(saved(definition.name))
+        _, first = timed(segment.count)
+        count, again = timed(segment.count)
+        found.append(
+            {
+                "name": definition.name,
+                "rule": definition.text,
+                "count": count,
+                "ms": round(again, 3),
+                "first_ms": round(first, 3),
+            }
+        )
+    return found
+
+
+def ask_rfm(engine: Engine) -> list[dict[str, int]]:
+    """How many buyers each pair of recency and frequency scores has."""
+    return [
+        {"r_score": r, "f_score": f, "count": count}
+        for r in reversed(SCORES)
+        for f in SCORES
+        for count in [engine.segment(f"r_score = {r} AND f_score = {f}").count()]
+    ]
+
+
+def ask_lifecycle(engine: Engine) -> dict[str, int]:
+    """How many buyers are at each stage, in the order of a buyer's life."""
+    from segengine.traits.catalogue import STAGES
+
+    return {s: engine.segment(f"lifecycle_stage = '{s}'").count() for s in STAGES}
+
+
+def ask_over_grpc(engine: Engine, campaign: str | None, page: str | None) -> dict[str, Any]:
+    """A campaign's ledger and a buyer's page from a real server, asked by its client."""
+    from segengine_server import Client
+
+    answers: dict[str, Any] = {}
+    with serving(engine) as target, Client(target, timeout=120.0) as client:
+        answers["server"] = target
+        if campaign is not None:
+            _, first = timed(lambda: client.count(campaign=campaign))
+            count, again = timed(lambda: client.count(campaign=campaign))
+            answers["audience"] = {
+                "campaign": campaign,
+                "count": count.count,
+                "ledger": count.ledger.to_pylist(),
+                "variants": arms_of(engine.audience(campaign)),
+                "as_of": count.as_of,
+                "data_version": count.data_version,
+                "ms": round(again, 3),
+                "first_ms": round(first, 3),
+            }
+        if page is not None:
+            customer_id, visit, here = interesting(engine, page)
+            client.page(page, customer_id, visit)
+            there, ms = timed(lambda: client.page(page, customer_id, visit))
+            assert [p.module for p in there.placements] == [p.module for p in here.placements]
+            answers["page"] = page_json(here, customer_id, visit) | {"ms": round(ms, 3)}
+            if customer_id is not None:
+                segments, ms = timed(lambda: client.match(customer_id))
+                answers["page"]["segments"] = segments
+                answers["page"]["match_ms"] = round(ms, 3)
+                answers["page"]["buyer"] = _about(engine, customer_id)
+    return answers
+
+
+def interesting(
+    engine: Engine, page: str
+) -> tuple[int | str | None, dict[str, str], PageAnswer]:
+    """A buyer and a device for whom the most slots of a page match, by different rules."""
+    best: tuple[int, int | str | None, dict[str, str], PageAnswer] | None = None
+    for customer_id in [*_candidates(engine), None]:
+        for device in DEVICES:
+            visit = {"device": device}
+            answer = engine.page(page, customer_id, visit)
+            matched = sum(p.reason == "MATCHED" for p in answer.placements)
+            if best is None or matched > best[0]:
+                best = matched, customer_id, visit, answer
+        if best is not None and best[0] == len(best[3].placements):
+            break
+    assert best is not None
+    return best[1:]
+
+
+def _candidates(engine: Engine) -> Iterator[int | str]:
+    """Some buyers of each segment, then some others."""
+    rules = [saved(name) for name in engine.segments.definitions]
+    for rule in [*rules, "order_count >= 1", "TRUE"]:
+        ids = engine.segment(rule).ids()
+        step = max(1, len(ids) // 40)
+        for place in range(0, len(ids), step):
+            yield ids[place].as_py()
+
+
+def _about(engine: Engine, customer_id: int | str) -> Mapping[str, Any]:
+    """What the store knows about one buyer."""
+    quoted = "'" + customer_id.replace("'", "''") + "'" if isinstance(customer_id, str) else ""
+    rule = f"customer_id = {quoted or customer_id}"
+    rows: list[dict[str, Any]] = engine.segment(rule).table(ABOUT_A_BUYER).to_pylist()
+    return {name: value for name, value in rows[0].items() if name != "customer_id"}
