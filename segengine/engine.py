@@ -21,32 +21,28 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from segengine import days, hand_out
-from segengine.audiences.audience import Audience, CheckedCampaign, Policy, read_order
+from segengine.audiences.audience import Audience
 from segengine.audiences.bucketing import Buckets
-from segengine.audiences.campaign import Campaign, campaign_of
+from segengine.audiences.campaign import Campaign
+from segengine.definitions import Definitions
 from segengine.errors import (
     ConfigError,
     LoadError,
     NotBuiltYetError,
-    SegengineError,
     StoreError,
     UnknownCustomer,
-    UnknownNameError,
-    did_you_mean,
 )
 from segengine.ingest.report import LoadReport
 from segengine.ingest.stage import LoadRequest, Progress, stage
-from segengine.pages.decide import CheckedModule, CheckedPage, PageAnswer, decide, ready_module
-from segengine.pages.page import Page, page_of
+from segengine.pages.decide import PageAnswer, decide
+from segengine.pages.page import Page
 from segengine.rules.builder import Rule
-from segengine.rules.catalogue import Finding, SegmentCatalogue, read_rule
-from segengine.rules.check import Vocabulary, check, check_value
+from segengine.rules.catalogue import Finding, SegmentCatalogue
+from segengine.rules.check import Vocabulary
 from segengine.rules.compute import Clock
 from segengine.rules.evaluate import Population, holds
-from segengine.rules.parse import parse
 from segengine.rules.segment import PlansKept, Segment, View
 from segengine.rules.term import CheckedRule
-from segengine.schema.kinds import Kind
 from segengine.schema.store_config import FILE_NAME, StoreConfig, parse_config, read_config
 from segengine.storage.snapshot import read_snapshot, write_snapshot
 from segengine.tables.apply import apply
@@ -89,12 +85,8 @@ class Engine:
         self._version = 0
         self._view: View | None = None
         self._plans: PlansKept = {}
-        self._checked: dict[tuple[str, str], tuple[object, Any]] = {}
-        self.segments = SegmentCatalogue(self._words)
-        self.campaigns: dict[str, Campaign] = {}
-        self.pages: dict[str, Page] = {}
+        self._definitions = Definitions(settings, self._zone, self._words, self._words_state)
         self._fits = self._rebuilt()
-        self._define_configured()
 
     @classmethod
     def open(cls, path: str | PathLike[str]) -> Self:
@@ -304,6 +296,21 @@ class Engine:
 
     # --- definitions ------------------------------------------------------------------------
 
+    @property
+    def segments(self) -> SegmentCatalogue:
+        """The defined segments."""
+        return self._definitions.segments
+
+    @property
+    def campaigns(self) -> Mapping[str, Campaign]:
+        """The defined campaigns by name."""
+        return self._definitions.campaigns
+
+    @property
+    def pages(self) -> Mapping[str, Page]:
+        """The defined pages by name."""
+        return self._definitions.pages
+
     def define_segment(self, name: str, rule: str | Rule, *, suppress: bool = False) -> None:
         """Name a rule; `segment('name')` means it elsewhere, suppress=True keeps it unaddressed."""
         with self._writer:
@@ -313,15 +320,13 @@ class Engine:
     def define_campaign(self, campaign: Campaign) -> None:
         """Add or replace a campaign; a mistake in one of its rules leaves all as it was."""
         with self._writer:
-            self._check_campaign(campaign)
-            self.campaigns = {**self.campaigns, campaign.name: campaign}
+            self._definitions.put_campaign(campaign)
             self._version += 1
 
     def define_page(self, page: Page) -> None:
         """Add or replace a page; a mistake in one of its rules leaves all as it was."""
         with self._writer:
-            self._check_page(page)
-            self.pages = {**self.pages, page.name: page}
+            self._definitions.put_page(page)
             self._version += 1
 
     def define_trait(self, name: str, expression: str | Rule) -> None:
@@ -332,93 +337,18 @@ class Engine:
             field="traits",
         )
 
-    def _define_configured(self) -> None:
-        for name, spec in self.config.segments.items():
-            self.segments.put(name, spec.rule, suppress=spec.suppress)
-        for name, section in self.config.campaigns.items():
-            self.campaigns[name] = campaign_of(name, section)
-            self._check_channel(self.campaigns[name])
-        for name, section in self.config.pages.items():
-            self.pages[name] = page_of(name, section)
-
     def _words(self) -> Vocabulary:
         return Vocabulary(
             self._population.kinds(), self._zone, self._tables.money_scale, self.config.constants
         )
 
-    def _check_channel(self, campaign: Campaign) -> None:
-        channels = self.config.channels
-        if campaign.channel is not None and campaign.channel not in channels:
-            hint = did_you_mean(campaign.channel, channels)
-            hint = hint or "declare it under store.channels"
-            raise ConfigError(
-                f"campaign `{campaign.name}`: unknown channel `{campaign.channel}`; {hint}",
-                field="channel",
-            )
-
-    def _rule(self, rule: str | Rule, place: str, *, context: bool = False) -> CheckedRule:
-        expr, text = read_rule(rule, place)
-        return check(expr, self.segments.vocabulary(context=context), text, place)
-
-    def _check_campaign(self, campaign: Campaign) -> CheckedCampaign:
-        self._check_channel(campaign)
-        place = f'campaign "{campaign.name}"'
-        rule = self._rule(campaign.segment, f"{place}, segment")
-        exclusions = tuple(self._rule(x, f"{place}, exclusions") for x in campaign.exclusions)
-        order, descending = None, False
-        if campaign.order_by is not None:
-            text, descending = read_order(campaign.order_by)
-            where = f"{place}, order_by"
-            order = check_value(parse(text, where), self.segments.vocabulary(), text, where)
-            if order.kind is Kind.TAGS:
-                raise ConfigError(f"{where}: lists have no order", field="order_by")
-        return CheckedCampaign(campaign, rule, exclusions, order, descending)
-
-    def _check_page(self, page: Page) -> CheckedPage:
-        place = f'page "{page.name}"'
-        rule = None if page.rule is None else self._rule(page.rule, place, context=True)
-        traits = set(rule.traits if rule is not None else ())
-        slots = []
-        for slot in page.slots:
-            candidates: list[CheckedModule] = []
-            for module in slot.modules:
-                found = None
-                if module.rule is not None:
-                    where = f'{place}, slot "{slot.name}", module "{module.name}"'
-                    found = self._rule(module.rule, where, context=True)
-                    traits.update(found.traits)
-                candidates.append(ready_module(module, found, self._zone))
-            slots.append((slot.name, tuple(sorted(candidates, key=lambda c: c.rank))))
-        return CheckedPage(page, rule, tuple(slots), tuple(sorted(traits)))
-
-    def _once(self, kind: str, name: str, make: Any) -> Any:
-        """A checked definition, checked anew when words or definitions have changed."""
-        state = (self.segments.version, len(self._tables.customers.columns), self._version_of(kind))
-        found = self._checked.get((kind, name))
-        if found is None or found[0] != state:
-            found = (state, make())
-            self._checked[kind, name] = found
-        return found[1]
-
-    def _version_of(self, kind: str) -> int:
-        return id(self.campaigns if kind == "campaign" else self.pages)
+    def _words_state(self) -> object:
+        return len(self._tables.customers.columns), len(self._tables.identifier_kinds)
 
     def check(self) -> list[Finding]:
         """Everything wrong with the store's definitions; none is a good answer."""
-        findings = []
-        tasks: list[tuple[str, Any]] = [
-            *((f'segment "{n}"', lambda n=n: self.segments.rule_of(n))
-              for n in self.segments.definitions),
-            *((f'campaign "{n}"', lambda c=c: self._check_campaign(c))
-              for n, c in self.campaigns.items()),
-            *((f'page "{n}"', lambda p=p: self._check_page(p)) for n, p in self.pages.items()),
-        ]  # fmt: skip
-        for place, task in tasks:
-            try:
-                task()
-            except SegengineError as error:
-                findings.append(Finding(place, "error", str(error)))
-        return findings
+        with self._tables.gate.reading():
+            return self._definitions.findings()
 
     # --- questions --------------------------------------------------------------------------
 
@@ -434,15 +364,14 @@ class Engine:
 
     def segment(self, rule: str | Rule) -> Segment:
         """The buyers a rule holds for, as a live question; `RuleError` lists its mistakes."""
-        expr, text = read_rule(rule, "")
         memory: dict[object, CheckedRule] = {}
 
         def checked() -> CheckedRule:
-            state = (self.segments.version, len(self._tables.customers.columns))
+            state = self.segments.state()
             found = memory.get(state)
             if found is None:
                 memory.clear()
-                found = memory[state] = check(expr, self.segments.vocabulary(), text)
+                found = memory[state] = self._definitions.rule(rule)
             return found
 
         checked()
@@ -461,21 +390,10 @@ class Engine:
 
     def audience(self, name: str) -> Audience:
         """Who gets a campaign, at this moment, as a frozen answer with its ledger."""
-        campaign = _named(self.campaigns, name, "campaign")
         with self._looking() as view:
-            checked = self._once("campaign", name, lambda: self._check_campaign(campaign))
-            return Audience(checked, view, self._policy(), self._buckets, self._looking)
-
-    def _policy(self) -> Policy:
-        suppressions = tuple(
-            (name, self.segments.rule_of(name))
-            for name, definition in self.segments.definitions.items()
-            if definition.suppress
-        )
-        return Policy(
-            self.config.channels, self.config.consent_missing, self.config.holdout_share,
-            suppressions, self._tables.events["messages"],
-        )  # fmt: skip
+            checked = self._definitions.campaign(name)
+            policy = self._definitions.policy(self._tables.events["messages"])
+            return Audience(checked, view, policy, self._buckets, self._looking)
 
     def page(
         self,
@@ -484,11 +402,9 @@ class Engine:
         context: Mapping[str, str] | None = None,
     ) -> PageAnswer:
         """What a visitor sees on a page, as a frozen answer with its reasons."""
-        page = _named(self.pages, name, "page")
         given = {str(k).lower(): str(v) for k, v in (context or {}).items() if v is not None}
         with self._looking(urgent=True) as view:
-            checked = self._once("page", name, lambda: self._check_page(page))
-            return decide(checked, view, customer_id, given)
+            return decide(self._definitions.page(name), view, customer_id, given)
 
     def plan_campaigns(self, names: Sequence[str], by: str = "priority") -> None:
         """Arbitration among campaigns is not built yet."""
@@ -534,15 +450,6 @@ class Engine:
         """Bytes held, by table and column, the largest first."""
         with self._tables.gate.reading():
             return hand_out.memory_table(self._tables, self._buckets.nbytes())
-
-
-def _named(known: Mapping[str, Any], name: str, what: str) -> Any:
-    found = known.get(name)
-    if found is None:
-        hint = did_you_mean(str(name), list(known))
-        listed = hint or ("known: " + ", ".join(known) if known else "none is defined")
-        raise UnknownNameError(f"unknown {what} `{name}`; {listed}", field=what)
-    return found
 
 
 def _counted(report: LoadReport, rows: int, repeats: int) -> LoadReport:

@@ -106,9 +106,7 @@ def ask_over_grpc(engine: Engine, campaign: str | None, page: str | None) -> dic
     return answers
 
 
-def interesting(
-    engine: Engine, page: str
-) -> tuple[int | str | None, dict[str, str], PageAnswer]:
+def interesting(engine: Engine, page: str) -> tuple[int | str | None, dict[str, str], PageAnswer]:
     """A buyer and a device for whom the most slots of a page match, by different rules."""
     best: tuple[int, int | str | None, dict[str, str], PageAnswer] | None = None
     for customer_id in [*_candidates(engine), None]:

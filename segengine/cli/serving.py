@@ -60,7 +60,7 @@ class _Server:
     def _live(self) -> None:
         try:
             asyncio.run(self._answer())
-        except BaseException as error:  # noqa: BLE001 - told to the thread that waits
+        except BaseException as error:
             self._failure = error
         finally:
             self._ready.set()

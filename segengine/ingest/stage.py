@@ -199,7 +199,8 @@ def _plain(column: pa.Array, kind: Kind) -> NDArray[Any]:
         column = column.cast(pa.int8())
     if column.null_count:
         column = column.fill_null(missing)
-    return np.ascontiguousarray(column.to_numpy(zero_copy_only=False).astype(dtype, copy=False))
+    # A copy: a view of one column would keep the whole batch of all columns alive.
+    return np.array(column.to_numpy(zero_copy_only=False), dtype=dtype)
 
 
 def _unscaled(column: pa.Array, missing: int) -> NDArray[np.int64]:

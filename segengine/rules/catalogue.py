@@ -48,10 +48,14 @@ def read_rule(rule: str | Rule, place: str) -> tuple[e.Expr, str]:
 
 
 class SegmentCatalogue:
-    """The defined segments. `words` gives the vocabulary of the moment, without segments."""
+    """The defined segments.
 
-    def __init__(self, words: Callable[[], Vocabulary]) -> None:
+    `words` gives the vocabulary of the moment, without segments; `words_state` changes with it.
+    """
+
+    def __init__(self, words: Callable[[], Vocabulary], words_state: Callable[[], object]) -> None:
         self._words = words
+        self._words_state = words_state
         self.definitions: dict[str, Definition] = {}
         self.version = 0
         self._checked: dict[str, CheckedRule] = {}
@@ -106,9 +110,12 @@ class SegmentCatalogue:
             self._checked[name] = found
         return found
 
+    def state(self) -> object:
+        """Changes when a segment or the words that rules may use change."""
+        return self.version, self._words_state()
+
     def _forget_stale(self) -> None:
-        words = self._words()
-        state = (self.version, tuple(words.traits.items()))
+        state = self.state()
         if state != self._checked_at:
             self._checked, self._checked_at = {}, state
 

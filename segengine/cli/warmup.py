@@ -1,0 +1,206 @@
+"""What would the first caller wait for? Kernels: compile every one of them now."""
+
+# ruff: noqa: PLC0415 - the engine is imported when it is warmed
+
+from __future__ import annotations
+
+import os
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from segengine.cli.options import AsJson
+from segengine.cli.plain import print_json
+from segengine.cli.show import console, counted, table
+
+if TYPE_CHECKING:
+    from segengine.demo import DemoStore
+    from segengine.engine import Engine
+
+BUYERS = 300
+_IDS = ("customer_id", "order_id", "line_id", "product_id", "review_id")
+# A literal that a column of each kind can be compared with.
+_LITERALS = {
+    "BIGINT": "3",
+    "DOUBLE": "1.5e0",
+    "DECIMAL": "10.5",
+    "VARCHAR": "'new'",
+    "DATE": "DATE '1990-01-01'",
+    "TIMESTAMP": "TIMESTAMP '2025-01-01 00:00:00'",
+}
+_ADDED = {
+    "w_flag": "customer_id IS NOT NULL",
+    "w_whole": "7",
+    "w_double": "1.5::DOUBLE",
+    "w_money": "2.5::DECIMAL(10, 2)",
+    "w_date": "DATE '2020-02-29'",
+    "w_time": "TIMESTAMP '2020-02-29 12:00:00'",
+}
+
+
+def warmup(as_json: AsJson = False) -> None:
+    """Compile every kernel into the cache, so that no first question waits; twice is harmless."""
+    started = time.perf_counter()
+    for place, step in enumerate(_walk(), start=1):
+        _tell(f"{place}: {step}")
+    _tell("")
+    from segengine.kernels import jit
+
+    seconds = time.perf_counter() - started
+    compiled = jit.specialisations()
+    folder = jit.cache_folder()
+    if as_json:
+        print_json(
+            {
+                "specialisations": compiled,
+                "total": sum(compiled.values()),
+                "cache": os.fspath(folder),
+                "jit": not jit.JIT_OFF,
+                "seconds": round(seconds, 3),
+            }
+        )
+        return
+    screen = console()
+    if jit.JIT_OFF:
+        screen.print("NUMBA_DISABLE_JIT is set: kernels run as plain Python, nothing is compiled")
+        return
+    rows = [[name, str(n)] for name, n in sorted(compiled.items())]
+    screen.print(table(["kernel", "specialisations"], rows, numbers=["specialisations"]))
+    screen.print(
+        f"{counted(sum(compiled.values()), 'specialisation')} of "
+        f"{counted(len(compiled), 'kernel')} in {seconds:.1f} s, kept in {folder}",
+        soft_wrap=True,
+    )
+
+
+def _tell(line: str) -> None:
+    """The line that says what is warmed now, each in place of the one before."""
+    screen = console(errors=True)
+    if screen.is_terminal:
+        screen.print(f"\r\x1b[2K{line}", end="")
+    elif line:
+        screen.print(f"warming {line}")
+
+
+def _walk() -> Iterator[str]:
+    """Every path through a tiny store; says before each step what it is."""
+    yield "imports"
+    from segengine.demo import generate
+    from segengine.engine import Engine
+
+    store = generate(BUYERS)
+    for ids in ("numbers", "texts"):
+        with tempfile.TemporaryDirectory(prefix="segengine-warmup-") as folder:
+            yield f"a store whose ids are {ids}"
+            engine = Engine(config=_config(store))
+            _load(engine, store, as_text=ids == "texts")
+            yield f"rules, audiences and pages, ids are {ids}"
+            _ask(engine)
+            yield f"events that arrive, ids are {ids}"
+            _change(engine, as_text=ids == "texts")
+            _ask(engine)
+            yield f"the same from a snapshot, ids are {ids}"
+            with _from_disk(Path(folder), store, as_text=ids == "texts") as opened:
+                _ask(opened)
+                _change(opened, as_text=ids == "texts")
+                _ask(opened)
+
+
+def _config(store: DemoStore) -> dict[str, Any]:
+    """The demo's settings, and a module of each sort."""
+    config = store.config
+    config["tables"] = {"w_tickets": {"topic": "VARCHAR", "weight": "DOUBLE"}}
+    config["pages"]["warm"] = {
+        "rule": "bucket('warm') < 0.9",
+        "slots": {
+            "one": {
+                "modules": {
+                    f"m_{number}": {"rule": rule, "variants": {"a": 0.5, "b": 0.5}, "holdout": 0.1}
+                    for number, rule in enumerate(_rules_by_hand())
+                }
+            }
+        },
+    }
+    return config
+
+
+def _rules_by_hand() -> list[str]:
+    return [
+        "segment('champions') OR NOT segment('complained')",
+        "recency_days BETWEEN 3 AND 300 AND (orders_7d + orders_30d) * 2 < 9",
+        "r_score IN (1, 3, 5) AND NOT (gap_ratio > 1.5e0 OR amount_total / order_count > 3)",
+        "amount_total - amount_7d > 3 * average_order_amount OR order_count // 2 = 1",
+        "coalesce(region, city, '-') <> '-' AND city < 'M' AND nickname LIKE '%a%'",
+        "list_has_any(tags, ['staff', 'vip']) OR list_has_all(tags, []) OR 'vip' = region",
+        "first_order_at > now() - INTERVAL 90 DAY OR hour(last_order_at) = 3",
+        "CASE WHEN order_count > 3 THEN 'a' ELSE region END = 'a'",
+        "sms_consent AND email_consent IS NOT NULL AND sms_consent IS DISTINCT FROM has_sms",
+        "nullif(member_level, 2) IS NULL AND least(orders_7d, orders_30d) = 0",
+        "NOT list_contains(tags, 'nobody') AND len(tags) = 0",
+    ]
+
+
+def _load(engine: Engine, store: DemoStore, *, as_text: bool) -> None:
+    import pyarrow as pa
+
+    for name in store.tables:
+        whole = store.reader(name).read_all()
+        columns = {i: f"CAST({i} AS VARCHAR)" for i in _IDS if i in whole.column_names and as_text}
+        if name == "customers":
+            columns |= _ADDED
+        engine.load(name, whole, columns=columns)
+    one = pa.table({"customer_id": ["1"] if as_text else [1], "topic": ["late"], "weight": [0.5]})
+    engine.load("w_tickets", one, columns={"time": "TIMESTAMPTZ '2025-01-01 00:00:00+00'"})
+
+
+def _from_disk(folder: Path, store: DemoStore, *, as_text: bool) -> Engine:
+    """The same store, written and opened again: its arrays are mapped files."""
+    from segengine.audiences.campaign import campaign_of
+    from segengine.engine import Engine
+    from segengine.pages.page import page_of
+    from segengine.schema.store_config import FILE_NAME
+
+    (folder / FILE_NAME).write_text(
+        f'[store]\ntimezone = "{store.timezone}"\nchannels = ["sms", "email"]\n'
+        f"as_of = {store.as_of.isoformat()}\n"
+        '[tables.w_tickets]\ntopic = "VARCHAR"\nweight = "DOUBLE"\n',
+        encoding="utf-8",
+    )
+    with Engine.open(folder) as engine:
+        _load(engine, store, as_text=as_text)
+    opened, config = Engine.open(folder), _config(store)
+    for name, rule in config["segments"].items():
+        saved = rule if isinstance(rule, dict) else {"rule": rule}
+        opened.define_segment(name, **saved)
+    for name, section in config["campaigns"].items():
+        opened.define_campaign(campaign_of(name, section))
+    for name, section in config["pages"].items():
+        opened.define_page(page_of(name, section))
+    return opened
+
+
+def _ask(engine: Engine) -> None:
+    """Every kind of question, over every kind of column."""
+    everybody = engine.segment("TRUE")
+    ids = everybody.ids().to_pylist()
+    kinds = {f.name: _literal(str(f.type)) for f in engine.table("customers").schema}
+    for rule in [*_rules_of(kinds), *_rules_by_hand(), *_examples()]:
+        segment = engine.segment(rule)
+        segment.count()
+        segment.contains(ids[0])
+    segment.explain(ids[0])
+    everybody.table(list(kinds))
+    engine.match(ids[0])
+    for name in engine.campaigns:
+        for order in (None, "amount_total DESC", "region", "gap_ratio", "last_order_at", "tags[1]"):
+            del order
+        audience = engine.audience(name)
+        audience.table(["region"])
+        audience.explain(ids[0])
+    for name in engine.pages:
+        for customer_id in (ids[0], ids[-1], None):
+            engine.page(name, customer_id, {"device": "mobile"})
+    engine.connect().close()
+    engine.memory()

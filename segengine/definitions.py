@@ -1,0 +1,165 @@
+"""What has the store been told: segments, campaigns and pages, and is each sound?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, TypeVar
+
+from segengine.audiences.audience import CheckedCampaign, Policy, read_order
+from segengine.audiences.campaign import Campaign, campaign_of
+from segengine.days import Zone
+from segengine.errors import ConfigError, SegengineError, UnknownNameError, did_you_mean
+from segengine.pages.decide import CheckedModule, CheckedPage, ready_module
+from segengine.pages.page import Page, page_of
+from segengine.rules.builder import Rule
+from segengine.rules.catalogue import Finding, SegmentCatalogue, read_rule
+from segengine.rules.check import Vocabulary, check, check_value
+from segengine.rules.parse import parse
+from segengine.rules.term import CheckedRule
+from segengine.schema.kinds import Kind
+from segengine.schema.store_config import StoreConfig
+from segengine.tables.events import EventTable
+
+Checked = TypeVar("Checked", CheckedCampaign, CheckedPage)
+
+
+class Definitions:
+    """Everything named by the store or its users, checked when asked about.
+
+    `words` gives the vocabulary of the moment. A definition that names an unknown trait does not
+    keep a store from opening: the trait may come with a load.
+    """
+
+    def __init__(
+        self,
+        config: StoreConfig,
+        zone: Zone,
+        words: Callable[[], Vocabulary],
+        words_state: Callable[[], object],
+    ) -> None:
+        self._config = config
+        self._zone = zone
+        self.segments = SegmentCatalogue(words, words_state)
+        self.campaigns: dict[str, Campaign] = {}
+        self.pages: dict[str, Page] = {}
+        self._checked: dict[tuple[str, str], tuple[object, Any]] = {}
+        for name, spec in config.segments.items():
+            self.segments.put(name, spec.rule, suppress=spec.suppress)
+        for name, section in config.campaigns.items():
+            self.campaigns[name] = campaign_of(name, section)
+            self._check_channel(self.campaigns[name])
+        for name, section in config.pages.items():
+            self.pages[name] = page_of(name, section)
+
+    def put_campaign(self, campaign: Campaign) -> None:
+        """Add or replace a campaign whose every rule checks."""
+        self._check_campaign(campaign)
+        self.campaigns = {**self.campaigns, campaign.name: campaign}
+
+    def put_page(self, page: Page) -> None:
+        """Add or replace a page whose every rule checks."""
+        self._check_page(page)
+        self.pages = {**self.pages, page.name: page}
+
+    def rule(self, rule: str | Rule, place: str = "", *, context: bool = False) -> CheckedRule:
+        """A rule checked against the words of the moment."""
+        expr, text = read_rule(rule, place)
+        return check(expr, self.segments.vocabulary(context=context), text, place)
+
+    def campaign(self, name: str) -> CheckedCampaign:
+        """The campaign with this name, checked."""
+        campaign = _named(self.campaigns, name, "campaign")
+        return self._once("campaign", name, campaign, self._check_campaign)
+
+    def page(self, name: str) -> CheckedPage:
+        """The page with this name, checked."""
+        return self._once("page", name, _named(self.pages, name, "page"), self._check_page)
+
+    def _once(
+        self, kind: str, name: str, definition: Any, make: Callable[[Any], Checked]
+    ) -> Checked:
+        """What `make` gives, made anew when the definition or the words have changed."""
+        state = (id(definition), self.segments.state())
+        found = self._checked.get((kind, name))
+        if found is None or found[0] != state:
+            found = (state, make(definition))
+            self._checked[kind, name] = found
+        checked: Checked = found[1]
+        return checked
+
+    def policy(self, messages: EventTable) -> Policy:
+        """What the store decides for every campaign."""
+        suppressions = tuple(
+            (name, self.segments.rule_of(name))
+            for name, definition in self.segments.definitions.items()
+            if definition.suppress
+        )
+        config = self._config
+        return Policy(
+            config.channels, config.consent_missing, config.holdout_share, suppressions, messages
+        )
+
+    def findings(self) -> list[Finding]:
+        """Everything that keeps a definition from being used."""
+        asked: list[tuple[str, Callable[[str], object], Iterable[str]]] = [
+            ("segment", self.segments.rule_of, self.segments.definitions),
+            ("campaign", self.campaign, self.campaigns),
+            ("page", self.page, self.pages),
+        ]
+        found = []
+        for kind, ask, names in asked:
+            for name in names:
+                try:
+                    ask(name)
+                except SegengineError as error:
+                    found.append(Finding(f'{kind} "{name}"', "error", str(error)))
+        return found
+
+    def _check_channel(self, campaign: Campaign) -> None:
+        channels = self._config.channels
+        if campaign.channel is not None and campaign.channel not in channels:
+            hint = did_you_mean(campaign.channel, channels) or "declare it under store.channels"
+            raise ConfigError(
+                f"campaign `{campaign.name}`: unknown channel `{campaign.channel}`; {hint}",
+                field="channel",
+            )
+
+    def _check_campaign(self, campaign: Campaign) -> CheckedCampaign:
+        self._check_channel(campaign)
+        place = f'campaign "{campaign.name}"'
+        rule = self.rule(campaign.segment, f"{place}, segment")
+        exclusions = tuple(self.rule(x, f"{place}, exclusions") for x in campaign.exclusions)
+        order, descending = None, False
+        if campaign.order_by is not None:
+            text, descending = read_order(campaign.order_by)
+            where = f"{place}, order_by"
+            order = check_value(parse(text, where), self.segments.vocabulary(), text, where)
+            if order.kind is Kind.TAGS:
+                raise ConfigError(f"{where}: lists have no order", field="order_by")
+        return CheckedCampaign(campaign, rule, exclusions, order, descending)
+
+    def _check_page(self, page: Page) -> CheckedPage:
+        place = f'page "{page.name}"'
+        rule = None if page.rule is None else self.rule(page.rule, place, context=True)
+        traits = set(rule.traits if rule is not None else ())
+        slots = []
+        for slot in page.slots:
+            candidates: list[CheckedModule] = []
+            for module in slot.modules:
+                found = None
+                if module.rule is not None:
+                    where = f'{place}, slot "{slot.name}", module "{module.name}"'
+                    found = self.rule(module.rule, where, context=True)
+                    traits.update(found.traits)
+                candidates.append(ready_module(module, found, self._zone))
+            slots.append((slot.name, tuple(sorted(candidates, key=lambda c: c.rank))))
+        return CheckedPage(page, rule, tuple(slots), tuple(sorted(traits)))
+
+
+def _named(known: Mapping[str, Any], name: str, what: str) -> Any:
+    found = known.get(name)
+    if found is None:
+        hint = did_you_mean(str(name), list(known))
+        listed = hint or ("known: " + ", ".join(known) if known else "none is defined")
+        raise UnknownNameError(f"unknown {what} `{name}`; {listed}", field=what)
+    return found
