@@ -50,8 +50,7 @@ for function, lines in (
         [
             "segengine load --store my-store",
             "segengine load customers customers.csv --store my-store",
-            'segengine load order_lines "lines/*.parquet" --column "amount=qty * price" '
-            '--where "qty > 0"',
+            'segengine load order_lines "lines/*.parquet" --column "amount=qty * price"',
         ],
     ),
     (count, ["segengine count \"lifecycle_stage = 'new' AND amount_total >= 100\""]),

@@ -32,7 +32,7 @@ channels = []                # such as ["sms", "email"]: customers get sms_conse
 # query = "SELECT sku AS product_id, price FROM 'products.parquet'"   # in place of source
 
 # [tables.tickets]                  # a further event table; customer_id and time come with it
-# topic = "VARCHAR"                 # or BIGINT, DOUBLE, DECIMAL, BOOLEAN, DATE, TIMESTAMP, VARCHAR[]
+# topic = "VARCHAR"                 # BIGINT, DOUBLE, DECIMAL, BOOLEAN, DATE, TIMESTAMP, VARCHAR[]
 
 # --- traits -------------------------------------------------------------------------------------
 

@@ -8,6 +8,7 @@ import os
 import tempfile
 import time
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,20 +17,14 @@ from segengine.cli.plain import print_json
 from segengine.cli.show import console, counted, table
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from segengine.demo import DemoStore
     from segengine.engine import Engine
 
 BUYERS = 300
 _IDS = ("customer_id", "order_id", "line_id", "product_id", "review_id")
-# A literal that a column of each kind can be compared with.
-_LITERALS = {
-    "BIGINT": "3",
-    "DOUBLE": "1.5e0",
-    "DECIMAL": "10.5",
-    "VARCHAR": "'new'",
-    "DATE": "DATE '1990-01-01'",
-    "TIMESTAMP": "TIMESTAMP '2025-01-01 00:00:00'",
-}
+_ORDERS = ("amount_total DESC", "region", "gap_ratio", "last_order_at", "birthday", "order_count")
 _ADDED = {
     "w_flag": "customer_id IS NOT NULL",
     "w_whole": "7",
@@ -112,6 +107,14 @@ def _config(store: DemoStore) -> dict[str, Any]:
     """The demo's settings, and a module of each sort."""
     config = store.config
     config["tables"] = {"w_tickets": {"topic": "VARCHAR", "weight": "DOUBLE"}}
+    for number, order in enumerate(_ORDERS):
+        config["campaigns"][f"w_{number}"] = {
+            "segment": "TRUE",
+            "limit": BUYERS // 3,
+            "order_by": order,
+            "holdout": 0.1,
+            "variants": {"a": 0.5, "b": [0.5, {"text": "b"}]},
+        }
     config["pages"]["warm"] = {
         "rule": "bucket('warm') < 0.9",
         "slots": {
@@ -139,6 +142,34 @@ def _rules_by_hand() -> list[str]:
         "sms_consent AND email_consent IS NOT NULL AND sms_consent IS DISTINCT FROM has_sms",
         "nullif(member_level, 2) IS NULL AND least(orders_7d, orders_30d) = 0",
         "NOT list_contains(tags, 'nobody') AND len(tags) = 0",
+    ]
+
+
+def _rules_of(field: pa.Field) -> list[str]:
+    """Comparisons of each form with a column of this type."""
+    import pyarrow as pa
+
+    name, kind = field.name, field.type
+    if pa.types.is_boolean(kind):
+        return [name, f"NOT {name}", f"{name} IS NULL"]
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind):
+        return [f"list_contains({name}, 'vip')", f"len({name}) > 1"]
+    low, high = "'a'", "'z'"
+    if pa.types.is_integer(kind):
+        low, high = "1", "70"
+    elif pa.types.is_floating(kind) or pa.types.is_decimal(kind):
+        low, high = "0.5", "70.25"
+    elif pa.types.is_date(kind):
+        low, high = "DATE '1980-02-29'", "DATE '2000-01-01'"
+    elif pa.types.is_timestamp(kind):
+        low, high = "TIMESTAMP '2024-07-01 00:00:00'", "TIMESTAMP '2025-05-01 00:00:00'"
+    return [
+        f"{name} = {low}",
+        f"{name} < {high}",
+        f"{name} BETWEEN {low} AND {high}",
+        f"{name} NOT IN ({low}, {high})",
+        f"{name} IS NULL OR NOT {name} > {low}",
+        f"{name} IS DISTINCT FROM {high}",
     ]
 
 
@@ -183,19 +214,21 @@ def _from_disk(folder: Path, store: DemoStore, *, as_text: bool) -> Engine:
 
 def _ask(engine: Engine) -> None:
     """Every kind of question, over every kind of column."""
+    from segengine.rules.functions import SIGNATURES
+
     everybody = engine.segment("TRUE")
     ids = everybody.ids().to_pylist()
-    kinds = {f.name: _literal(str(f.type)) for f in engine.table("customers").schema}
-    for rule in [*_rules_of(kinds), *_rules_by_hand(), *_examples()]:
+    schema = engine.table("customers").schema
+    rules = [rule for field in schema for rule in _rules_of(field)]
+    examples = [f"({signature.example}) IS NOT NULL" for signature in SIGNATURES.values()]
+    for rule in [*rules, *_rules_by_hand(), *examples]:
         segment = engine.segment(rule)
         segment.count()
         segment.contains(ids[0])
     segment.explain(ids[0])
-    everybody.table(list(kinds))
+    everybody.table(schema.names)
     engine.match(ids[0])
     for name in engine.campaigns:
-        for order in (None, "amount_total DESC", "region", "gap_ratio", "last_order_at", "tags[1]"):
-            del order
         audience = engine.audience(name)
         audience.table(["region"])
         audience.explain(ids[0])
@@ -204,3 +237,25 @@ def _ask(engine: Engine) -> None:
             engine.page(name, customer_id, {"device": "mobile"})
     engine.connect().close()
     engine.memory()
+
+
+def _change(engine: Engine, *, as_text: bool) -> None:
+    """New events of old and new buyers, a buyer who goes, a day that ends and comes back."""
+    import pyarrow as pa
+
+    before = engine.as_of
+    at = before - timedelta(hours=1)
+    buyers = [engine.segment("TRUE").ids()[0].as_py(), "-1" if as_text else -1]
+    order_ids = ["o-1", "o-2"] if as_text else [-1, -2]
+    shared = {"customer_id": buyers, "time": [at, at]}
+    lines = {**shared, "order_id": order_ids, "quantity": [1, 2], "amount": [5.0, 6.5]}
+    engine.append("order_lines", pa.table(lines))
+    engine.append("orders", pa.table({**shared, "order_id": order_ids, "refund_amount": [5.0, 0]}))
+    engine.append("behaviors", pa.table({**shared, "kind": ["cart", "view"]}))
+    sent = {"channel": ["sms", "sms"], "kind": ["delivered", "unsubscribed"]}
+    engine.append("messages", pa.table({**shared, **sent}))
+    engine.append("customers", pa.table({"customer_id": buyers, "city": ["Brno", None]}))
+    engine.delete_customer(buyers[1])
+    engine.advance(before + timedelta(days=1))
+    engine.advance(before + timedelta(days=1, minutes=1))
+    engine.advance(before)

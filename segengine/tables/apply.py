@@ -28,7 +28,7 @@ from segengine.tables.table import Table
 from segengine.tables.tables import Tables
 
 _NOT_WRITTEN = {"customer_id", "is_purchase"}
-_ASKED_LATER = {"time", "amount", *STATUS_TIMES}
+_ASKED_LATER = {"time", "amount"}
 
 
 def contradictions(tables: Tables, batch: Batch) -> list[BadRows]:
@@ -152,6 +152,7 @@ def _fill_from_products(
 def _apply_events(tables: Tables, table: EventTable, batch: Batch) -> Change:
     repeats = _drop_repeats(table, batch)
     count = batch.rows
+    has_status = any(name in batch.columns for name in STATUS_TIMES)
     owners = tables.customers.rows_for(batch.values("customer_id"))
     order_rows = None
     if table.spec.name == ORDER_LINES:
@@ -192,7 +193,7 @@ def _apply_events(tables: Tables, table: EventTable, batch: Batch) -> Change:
         settle(tables, np.unique(order_rows).astype(np.int64))
         orders.latest = max(orders.latest, table.latest)
     elif table.spec.name == ORDERS:
-        _note_order_rows(table, batch, rows)
+        _note_order_rows(table, batch, rows, has_status=has_status)
         settle(tables, np.unique(rows))
     return Change(np.unique(owners), count, repeats)
 
@@ -270,10 +271,11 @@ def _orders_of_lines(
     return rows, begin
 
 
-def _note_order_rows(orders: EventTable, batch: Batch, rows: NDArray[np.int64]) -> None:
+def _note_order_rows(
+    orders: EventTable, batch: Batch, rows: NDArray[np.int64], *, has_status: bool
+) -> None:
     """What an order's own row decides: its amount, and whether it has statuses."""
     first_time = rows[orders.extra("row_given")[rows] == 0]
-    has_status = any(name in batch.columns for name in STATUS_TIMES)
     orders.extra("has_status")[first_time] = has_status
     orders.extra("row_given")[rows] = 1
     if "amount" in batch.columns:
