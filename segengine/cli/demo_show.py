@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from rich.columns import Columns
 from rich.console import Console, Group
 from rich.padding import Padding
 from rich.table import Table
@@ -52,9 +51,13 @@ def show(
     """Everything the demo has asked, from the whole store down to one buyer's page."""
     screen = console()
     _store(screen, title, engine, loaded, answers)
-    _heading(screen, "Where are the buyers?", f"36 rules in {_ms(answers['rfm_ms'])}")
-    screen.print(Columns([_rfm(answers["rfm"]), _lifecycle(answers["lifecycle"])], padding=(0, 6)))
-    _heading(screen, "Who is in which segment?", "each rule over all buyers, anew")
+    _heading(screen, "Where are the buyers?", f"25 rules in {_ms(answers['rfm_ms'])}")
+    screen.print()
+    beside = Table.grid(padding=(0, 6, 0, 0))
+    beside.add_row(_rfm(answers["rfm"]), _lifecycle(answers["lifecycle"]))
+    screen.print(beside)
+    _heading(screen, "Who is in which segment?", "each rule over all buyers, evaluated anew")
+    screen.print()
     _segments(screen, answers)
     if answers["audience"] is not None:
         _audience(screen, answers)
@@ -97,24 +100,24 @@ def _heading(screen: Console, question: str, remark: str) -> None:
 
 
 def _rfm(cells: Sequence[Mapping[str, int]]) -> Group:
-    """Recency by frequency, a buyer's best place at the upper right."""
+    """Recency by frequency, the best buyers at the upper right."""
     counts = {(c["r_score"], c["f_score"]): c["count"] for c in cells}
     most = max(counts.values(), default=0)
     grid = Table(box=None, pad_edge=False, padding=0, show_header=False)
     for _ in range(6):
         grid.add_column(justify="right", no_wrap=True)
     for r in range(5, 0, -1):
-        line = [Text(f"{r}  ", style="bold")]
+        line = [Text(f"r_score {r} ")]
         for f in range(1, 6):
             count = counts[r, f]
-            line.append(Text(f"{count:>10,} ", style=heat(count, most)))
+            line.append(Text(f"{count:>8,} ", style=heat(count, most)))
         grid.add_row(*line)
-    grid.add_row("", *(Text(f"{f} ", style="bold") for f in range(1, 6)))
+    grid.add_row("f_score  ", *(f"{f} " for f in range(1, 6)))
     scored = sum(counts.values())
     return Group(
-        Text("RFM: r_score upwards (5: bought last), f_score to the right (5: most orders)"),
-        Padding(grid, (1, 0, 0, 0)),
-        Text(f"{buyers(scored)} with a purchase", style="dim"),
+        Text("bought lately (r_score), bought often (f_score)"),
+        Padding(grid, (1, 0, 1, 0)),
+        Text(f"{buyers(scored)} with a purchase; 5 is best", style="dim"),
     )
 
 
@@ -125,10 +128,9 @@ def _lifecycle(stages: Mapping[str, int]) -> Group:
     for justify in ("left", "right", "right", "left"):
         grid.add_column(justify=justify, no_wrap=True)  # type: ignore[arg-type]
     for stage, count in stages.items():
-        colour = _STAGE_COLOURS[stage]
-        drawn = Text(bar(count, most), style=colour)
+        drawn = Text(bar(count, most), style=_STAGE_COLOURS[stage])
         grid.add_row(stage, f"{count:,}", share(count, everybody), drawn)
-    return Group(Text("lifecycle_stage"), Padding(grid, (1, 0, 0, 0)))
+    return Group(Text("life cycle (lifecycle_stage)"), Padding(grid, (1, 0, 0, 0)))
 
 
 def _segments(screen: Console, answers: Mapping[str, Any]) -> None:
@@ -155,6 +157,7 @@ def _audience(screen: Console, answers: Mapping[str, Any]) -> None:
         f"asked over gRPC at {answers['server']}: {_ms(audience['ms'])}, "
         f"the first time {_ms(audience['first_ms'])}",
     )
+    screen.print()
     screen.print(ledger_table(audience["ledger"]))
     arms = ", ".join(f"{name} {count:,}" for name, count in audience["variants"].items())
     screen.print(f"{buyers(audience['count'])} targeted" + (f": {arms}" if arms else ""))
@@ -176,11 +179,12 @@ def _page(screen: Console, answers: Mapping[str, Any], timezone: str) -> None:
     if page.get("segments"):
         segments = ", ".join(page["segments"])
         screen.print(f"in {segments}  ({_ms(page['match_ms'])})", style="dim")
-    rejected = [(r["slot"], r["module"], r["reason"]) for r in page["rejected"]]
-    screen.print(placements_table(page["placements"], rejected))
+    screen.print()
+    screen.print(placements_table(page))
 
 
 def _next(screen: Console, *, is_made_up: bool) -> None:
+    screen.print()
     screen.print(Text("Next", style="bold"))
     lines = [
         ("segengine traits", "what rules can ask"),

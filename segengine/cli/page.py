@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -48,7 +48,7 @@ def page(
             print_json(page_json(answer, customer_id, visit))
             return
         screen = console()
-        screen.print(placements_table(answer.placements, answer.rejected))
+        screen.print(placements_table(page_json(answer, customer_id, visit)))
         screen.print(
             f"page `{name}`, as of {moment(answer.as_of, engine.timezone)}, "
             f"in {milliseconds(seconds)}"
@@ -85,26 +85,29 @@ def page_json(
     }
 
 
-def placements_table(
-    placements: Iterable[Any], rejected: Sequence[tuple[str, str, object]]
-) -> Table:
-    """A slot a line: what fills it and why, and under it who lost and why."""
+def placements_table(page: Mapping[str, Any]) -> Table:
+    """A page's answer, a slot a line: what fills it and why; under it who lost and why."""
     from rich.text import Text
 
     styles = {"MATCHED": "bold green", "FALLBACK": "yellow"}
     rows: list[list[str | Text]] = []
-    for placement in placements:
-        reason = str(placement.reason)
+    for placement in page["placements"]:
+        reason = str(placement["reason"])
         style = styles.get(reason, "dim")
-        shown = placement.module or "-"
-        if placement.variant is not None:
-            shown += f" / {placement.variant}"
-        payload = _short(placement.payload)
-        rows.append([placement.slot, Text(shown, style=style), Text(reason, style=style), payload])
+        module = placement["module"] or "-"
+        variant = "" if placement["variant"] is None else f" / {placement['variant']}"
+        rows.append(
+            [
+                placement["slot"],
+                Text(f"{module}{variant}", style=style),
+                Text(reason, style=style),
+                _short(placement["payload"]),
+            ]
+        )
         rows += [
-            ["", Text(f"  {module}", style="dim"), Text(str(why), style="dim"), ""]
-            for slot, module, why in rejected
-            if slot == placement.slot
+            ["", Text(f"  {lost['module']}", style="dim"), Text(str(lost["reason"]), style="dim"), ""]
+            for lost in page["rejected"]
+            if lost["slot"] == placement["slot"]
         ]
     return table(["slot", "module", "reason", "payload"], rows)
 

@@ -74,7 +74,7 @@ def size(number: float) -> str:
     return f"{number:,.1f} GB"
 
 
-def bar(part: float, whole: float, width: int = 24) -> str:
+def bar(part: float, whole: float, width: int = 20) -> str:
     """A bar `width` characters long where part is the whole."""
     eighths = round(8 * width * part / whole) if whole else 0
     if part > 0:
@@ -111,7 +111,7 @@ def table(
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
-    shown = Table(box=SIMPLE_HEAD, pad_edge=False, header_style="bold")
+    shown = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, header_style="bold")
     for name in columns:
         shown.add_column(name, justify="right" if name in numbers else "left", overflow="fold")
     for row in rows:
