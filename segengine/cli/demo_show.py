@@ -56,7 +56,11 @@ def show(
     beside = Table.grid(padding=(0, 6, 0, 0))
     beside.add_row(_rfm(answers["rfm"]), _lifecycle(answers["lifecycle"]))
     screen.print(beside)
-    _heading(screen, "Who is in which segment?", "each rule over all buyers, evaluated anew")
+    _heading(
+        screen,
+        "Who is in which segment?",
+        f"each over all buyers, the median of {answers['times']} times anew",
+    )
     screen.print()
     _segments(screen, answers)
     if answers["audience"] is not None:
@@ -75,9 +79,8 @@ def _store(
 ) -> None:
     """One line for the store, one for how it came here."""
     rows = {each.table: each.rows for each in loaded}
-    orders = engine.table("purchases", ["time"]).num_rows
     events = sum(n for name, n in rows.items() if name not in ("customers", "products"))
-    parts = [buyers(answers["customers"]), counted(orders, "purchase")]
+    parts = [buyers(answers["customers"]), counted(answers["purchases"], "purchase")]
     if "order_lines" in rows:
         parts.append(counted(rows["order_lines"], "order line"))
     if len(rows) > 1:
@@ -154,8 +157,8 @@ def _audience(screen: Console, answers: Mapping[str, Any]) -> None:
     _heading(
         screen,
         f"Who gets the campaign `{audience['campaign']}`?",
-        f"asked over gRPC at {answers['server']}: {_ms(audience['ms'])}, "
-        f"the first time {_ms(audience['first_ms'])}",
+        f"over gRPC at {answers['server']}: {_ms(audience['first_ms'])} the first time, then "
+        f"{_ms(audience['ms'])}",
     )
     screen.print()
     screen.print(ledger_table(audience["ledger"]))

@@ -6,7 +6,8 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -70,27 +71,26 @@ def load(
         )
     columns = pairs_of(column or [], "--column", '"amount=Quantity * UnitPrice"')
     started = time.perf_counter()
-    with opened(store) as engine, loading() as progress:
+    with opened(store) as engine:
         chosen = list(engine.config.load) if table_name is None else [table_name]
         before = {name: _rows(engine, name) for name in chosen}
-        if table_name is None or source is None:
-            progress.begins(", ".join(chosen))
-            reports = engine.load_configured(chosen, progress=progress.tell)
-        else:
-            progress.begins(table_name)
-            report = engine.load(
-                table_name,
-                os.path.abspath(source),  # noqa: PTH100 - a glob is no path
-                columns=columns,
-                where=where,
-                on_error=on_error or "refuse",
-                progress=progress.tell,
-            )
-            reports = [report]
-        progress.ends()
+        with loading(", ".join(chosen)) as tell, _in_words_of_the_shell():
+            if table_name is None or source is None:
+                reports = engine.load_configured(chosen, progress=tell)
+            else:
+                report = engine.load(
+                    table_name,
+                    os.path.abspath(source),  # noqa: PTH100 - a glob is no path
+                    columns=columns,
+                    where=where,
+                    on_error=on_error or "refuse",
+                    progress=tell,
+                )
+                reports = [report]
         for name, rows in before.items():
-            if rows:
-                note(f"`{name}` had {counted(rows, 'row')} before: a load adds, it never replaces")
+            now = _rows(engine, name) if rows else 0
+            if now > rows:
+                note(f"`{name}` had {rows:,} rows and has {now:,}: a load adds, it never replaces")
         if as_json:
             loads = [report_json(report) for report in reports]
             print_json({"loads": loads, "data_version": engine.data_version})
@@ -99,6 +99,18 @@ def load(
         seconds = time.perf_counter() - started
         everybody = engine.segment("TRUE").count()
         console().print(f"the store has {buyers(everybody)} now; {seconds:.1f} s")
+
+
+@contextmanager
+def _in_words_of_the_shell() -> Iterator[None]:
+    """What to do about bad rows, as it is written here rather than in Python."""
+    from segengine.ingest.report import RefusedError
+
+    try:
+        yield
+    except RefusedError as error:
+        said = str(error).replace('on_error="skip"', "`--on-error skip`")
+        raise InputError(said, field=error.field) from None
 
 
 def report_json(report: LoadReport) -> dict[str, Any]:

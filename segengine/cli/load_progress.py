@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -17,47 +17,43 @@ if TYPE_CHECKING:
 PATIENCE_SECONDS = 1.0
 
 
-class Loading:
+class _Loading:
     """A bar that shows itself once the load has lasted, and is gone at the end."""
 
-    def __init__(self, *, patience: float = PATIENCE_SECONDS) -> None:
-        self._patience = patience
+    def __init__(self, name: str) -> None:
+        self._name = name
         self._lock = threading.Lock()
         self._progress: Progress | None = None
         self._task: TaskID | None = None
-        self._timer: threading.Timer | None = None
-        self._name = ""
-        self._rows, self._total = 0, None  # type: tuple[int, int | None]
-
-    def begins(self, name: str) -> None:
-        """A load of this name begins now."""
-        self._name = name
-        self._timer = threading.Timer(self._patience, self._show)
+        self._state: tuple[int, int | None] = (0, None)
+        self._timer = threading.Timer(PATIENCE_SECONDS, self._show)
         self._timer.daemon = True
+        self._over = False
+
+    def begins(self) -> None:
+        """The load begins now."""
         self._timer.start()
 
     def tell(self, rows: int, total: int | None) -> None:
         """So many rows were read, of so many where that is known."""
         with self._lock:
-            self._rows, self._total = rows, total
+            self._state = rows, total
             if self._progress is not None and self._task is not None:
                 self._progress.update(self._task, completed=rows, total=total)
 
     def ends(self) -> None:
         """The load is over."""
-        if self._timer is not None:
-            self._timer.cancel()
+        self._timer.cancel()
         with self._lock:
-            self._timer = None
+            self._over = True
             if self._progress is not None:
                 self._progress.stop()
-                self._progress = None
 
     def _show(self) -> None:
         from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
         with self._lock:
-            if self._timer is None:
+            if self._over:
                 return
             self._progress = Progress(
                 TextColumn("loading {task.description}", markup=False),
@@ -67,18 +63,20 @@ class Loading:
                 console=console(errors=True),
                 transient=True,
             )
-            self._task = self._progress.add_task(
-                self._name, completed=self._rows, total=self._total
-            )
+            rows, total = self._state
+            self._task = self._progress.add_task(self._name, completed=rows, total=total)
             self._progress.start()
 
 
 @contextmanager
-def loading() -> Iterator[Loading]:
-    """A bar for a terminal; elsewhere one that never shows."""
-    on_terminal = console(errors=True).is_terminal
-    bar = Loading(patience=PATIENCE_SECONDS if on_terminal else threading.TIMEOUT_MAX)
+def loading(name: str) -> Iterator[Callable[[int, int | None], None] | None]:
+    """What a load tells its rows to: a bar on a terminal, None elsewhere."""
+    if not console(errors=True).is_terminal:
+        yield None
+        return
+    bar = _Loading(name)
+    bar.begins()
     try:
-        yield bar
+        yield bar.tell
     finally:
         bar.ends()

@@ -63,25 +63,27 @@ def page_json(
         "page": answer.page,
         "customer_id": customer_id,
         "context": visit,
-        "placements": [
-            {
-                "slot": p.slot,
-                "module": p.module,
-                "variant": p.variant,
-                "reason": p.reason,
-                "products": p.products,
-                "payload": p.payload,
-            }
-            for p in answer.placements
-        ],
+        "placements": [placement_json(placement) for placement in answer.placements],
         "rejected": [
-            {"slot": slot, "module": module, "reason": reason}
+            {"slot": slot, "module": module, "reason": str(reason)}
             for slot, module, reason in answer.rejected
         ],
         "as_of": answer.as_of,
         "data_version": answer.data_version,
         "valid_until": answer.valid_until,
         "traits": answer.traits,
+    }
+
+
+def placement_json(placement: Any) -> dict[str, Any]:
+    """A placement, of the engine or of its client, with the names that programs know."""
+    return {
+        "slot": placement.slot,
+        "module": placement.module,
+        "variant": placement.variant,
+        "reason": str(placement.reason),
+        "products": placement.products,
+        "payload": placement.payload,
     }
 
 
@@ -92,7 +94,7 @@ def placements_table(page: Mapping[str, Any]) -> Table:
     styles = {"MATCHED": "bold green", "FALLBACK": "yellow"}
     rows: list[list[str | Text]] = []
     for placement in page["placements"]:
-        reason = str(placement["reason"])
+        reason = placement["reason"]
         style = styles.get(reason, "dim")
         module = placement["module"] or "-"
         variant = "" if placement["variant"] is None else f" / {placement['variant']}"
@@ -105,7 +107,7 @@ def placements_table(page: Mapping[str, Any]) -> Table:
             ]
         )
         rows += [
-            ["", Text(f"  {lost['module']}", style="dim"), Text(str(lost["reason"]), style="dim"), ""]
+            ["", Text(f"  {lost['module']}", style="dim"), Text(lost["reason"], style="dim"), ""]
             for lost in page["rejected"]
             if lost["slot"] == placement["slot"]
         ]

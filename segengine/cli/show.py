@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from datetime import date, datetime
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any, Literal, TextIO
 from zoneinfo import ZoneInfo
 
 if TYPE_CHECKING:
@@ -105,15 +105,24 @@ def cell(value: Any, timezone: str) -> str:
 
 
 def table(
-    columns: Sequence[str], rows: Iterable[Sequence[str | Text]], *, numbers: Sequence[str] = ()
+    columns: Sequence[str],
+    rows: Iterable[Sequence[str | Text]],
+    *,
+    numbers: Sequence[str] = (),
+    whole: Sequence[str] = (),
 ) -> Table:
-    """A table for a terminal; columns named in `numbers` stand to the right."""
+    """A table for a terminal; columns named in `numbers` stand to the right.
+
+    Those named in `whole` are never broken into lines.
+    """
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
     shown = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, header_style="bold")
     for name in columns:
-        shown.add_column(name, justify="right" if name in numbers else "left", overflow="fold")
+        justify: Literal["left", "right"] = "right" if name in numbers else "left"
+        keep = name in numbers or name in whole
+        shown.add_column(name, justify=justify, overflow="fold", no_wrap=keep)
     for row in rows:
         shown.add_row(*row)
     return shown

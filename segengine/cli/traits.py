@@ -41,7 +41,9 @@ def traits(store: MaybeStore = None, out: Out = None, as_json: AsJson = False) -
         print_json({"traits": listed})
         return
     rows = ([row[name] for name in NAMES] for row in listed)
-    console().print(table(NAMES, rows))
+    shown = table(NAMES, rows, whole=("name", "family", "kind", "source"))
+    shown.columns[NAMES.index("definition")].min_width = 30
+    console().print(shown)
 
 
 def _computed() -> list[dict[str, Any]]:

@@ -29,6 +29,8 @@ from segengine.tables.tables import Tables
 
 _NOT_WRITTEN = {"customer_id", "is_purchase"}
 _ASKED_LATER = {"time", "amount"}
+_LARGE = 1_000_000
+"""Rows from which on a table grows by just what it needs."""
 
 
 def contradictions(tables: Tables, batch: Batch) -> list[BadRows]:
@@ -157,14 +159,13 @@ def _apply_events(tables: Tables, table: EventTable, batch: Batch) -> Change:
     order_rows = None
     if table.spec.name == ORDER_LINES:
         order_rows, begin_orders = _orders_of_lines(tables, batch, owners)
+    touched = _distinct(owners, tables.customers.rows)
     begin = table.rows
-    rows, fresh = _target_rows(table, batch, order_rows)
-    end = begin + len(fresh)
-    table.reserve(end, exact=len(fresh) > 1_000_000)
-    target: NDArray[np.int64] | slice = rows
-    if len(fresh) == count:
-        target = slice(begin, end)
+    target, added = _target_rows(table, batch, order_rows)
+    end = begin + added
+    table.reserve(end, exact=added > _LARGE)
     table.extra("owner")[target] = owners
+    del owners, batch.columns["customer_id"]
     if order_rows is not None:
         table.extra("order_row")[target] = order_rows
     for name in [n for n in batch.columns if n not in _NOT_WRITTEN]:
@@ -190,12 +191,20 @@ def _apply_events(tables: Tables, table: EventTable, batch: Batch) -> Change:
             orders.extra("last_line"), table.extra("previous_in_order"),
         )  # fmt: skip
         orders.link(begin_orders, orders.rows)
-        settle(tables, np.unique(order_rows).astype(np.int64))
+        settle(tables, _distinct(order_rows, orders.rows))
         orders.latest = max(orders.latest, table.latest)
     elif table.spec.name == ORDERS:
+        rows = np.arange(begin, end) if isinstance(target, slice) else target
         _note_order_rows(table, batch, rows, has_status=has_status)
         settle(tables, np.unique(rows))
-    return Change(np.unique(owners), count, repeats)
+    return Change(touched, count, repeats)
+
+
+def _distinct(rows: NDArray[np.int64], count: int) -> NDArray[np.int64]:
+    """Each of these rows once, ascending; all are below `count`."""
+    seen = np.zeros(count, np.bool_)
+    seen[rows] = True
+    return np.flatnonzero(seen)
 
 
 def _drop_repeats(table: EventTable, batch: Batch) -> int:
@@ -214,12 +223,12 @@ def _drop_repeats(table: EventTable, batch: Batch) -> int:
 
 def _target_rows(
     table: EventTable, batch: Batch, order_rows: NDArray[np.int64] | None
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """The row each batch row is written to, and the batch rows that begin a new row."""
+) -> tuple[NDArray[np.int64] | slice, int]:
+    """The row each batch row is written to, and how many rows that adds."""
     count, begin = batch.rows, table.rows
-    everything = np.arange(count, dtype=np.int64)
     if not table.spec.key or table.spec.key[-1] not in batch.columns:
-        return begin + everything, everything
+        return slice(begin, begin + count), count
+    everything = np.arange(count, dtype=np.int64)
     second = batch.values(table.spec.key[-1])
     first = order_rows if order_rows is not None else second
     missing = table.columns[table.spec.key[-1]].missing
@@ -232,8 +241,10 @@ def _target_rows(
     fresh = np.flatnonzero(is_new & (leader == everything))
     numbers = np.empty(count, np.int64)
     numbers[fresh] = begin + np.arange(len(fresh))
+    if len(fresh) == count:
+        return slice(begin, begin + count), count
     rows[is_new] = numbers[leader[is_new]]
-    return rows, fresh
+    return rows, len(fresh)
 
 
 def _orders_of_lines(
@@ -257,7 +268,7 @@ def _orders_of_lines(
     is_new = rows < 0
     fresh = np.flatnonzero(is_new & (leader == everything))
     end = begin + len(fresh)
-    orders.reserve(end, exact=len(fresh) > 1_000_000)
+    orders.reserve(end, exact=len(fresh) > _LARGE)
     added = slice(begin, end)
     orders.columns["time"].write(added, batch.values("time")[fresh])
     if ids is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -23,19 +23,17 @@ class BatchColumn:
 
 @dataclass(slots=True)
 class Batch:
-    """Rows for one table, checked one by one; `source_rows` says where each came from."""
+    """Rows for one table, checked one by one."""
 
     table: str
     rows: int
     columns: dict[str, BatchColumn]
-    source_rows: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
 
     def keep(self, mask: NDArray[np.bool_]) -> None:
         """Drop the rows that the mask does not have."""
         if mask.all():
             return
         self.rows = int(mask.sum())
-        self.source_rows = self.source_rows[mask]
         for column in self.columns.values():
             column.values = column.values[mask]
 
