@@ -74,16 +74,16 @@ class Zone:
         return local - int(self.offsets[index])
 
     def start_of_day(self, day: int) -> int:
-        """The first instant whose local date is `day`."""
+        """The first instant whose local date is `day`, or later where the date was skipped.
+
+        Where midnight came twice it is the first one; where it was skipped, the jump.
+        """
         local = day * DAY
-        instant = self.instant_of(local)
-        # A change that skips midnight: the day begins where the change happens.
-        index = int(np.searchsorted(self.starts, instant, side="right")) - 1
-        if index > 0 and self.day_of(int(self.starts[index])) == day:
-            before = int(self.starts[index]) - 1
-            if self.day_of(before) < day:
-                return min(instant, int(self.starts[index]))
-        return instant
+        index = int(np.searchsorted(self.starts, local - 2 * DAY, side="right")) - 1
+        last = len(self.starts) - 1
+        while index < last and local - int(self.offsets[index]) >= int(self.starts[index + 1]):
+            index += 1
+        return max(int(self.starts[index]), local - int(self.offsets[index]))
 
     def add(self, instant: int, *, months: int = 0, days: int = 0, micros: int = 0) -> int:
         """Calendar arithmetic in this zone for months and days, exact for microseconds.

@@ -46,6 +46,7 @@ from segengine.rules.term import CheckedRule
 from segengine.schema.store_config import FILE_NAME, StoreConfig, parse_config, read_config
 from segengine.storage.snapshot import read_snapshot, write_snapshot
 from segengine.tables.apply import apply
+from segengine.tables.settle import settle, unsettled
 from segengine.tables.tables import Tables
 from segengine.traits.build import TraitSettings, build_all, declare, refresh
 from segengine.traits.fit import Fits
@@ -76,6 +77,7 @@ class Engine:
         self._as_of = days.micros(fixed or datetime.now(UTC), self._zone)
         self._tables = Tables(settings.tables(), money_scale=settings.money_scale)
         self._settings = TraitSettings(self._zone, settings.rfm, settings.lifecycle)
+        self._tables.as_of = self._as_of
         declare(self._tables)
         self._buckets = Buckets(self._tables.customers)
         self._population = Population(
@@ -105,8 +107,8 @@ class Engine:
         engine = cls(config=read_config(folder / FILE_NAME))
         engine.folder = folder
         if read_snapshot(engine._tables, folder):
+            engine._moved(engine._as_of, unsettled(engine._tables, engine._as_of))
             engine._fits = engine._rebuilt()
-            engine._version += 1
             engine.prepare()
         return engine
 
@@ -162,21 +164,27 @@ class Engine:
             before = self._as_of
             if target == before:
                 return
-            if self._zone.day_of(before) != self._zone.day_of(target):
+            orders = unsettled(self._tables, target)
+            if self._zone.day_of(before) == self._zone.day_of(target):
+                touched = self._touched_between(min(before, target), max(before, target))
+                with self._tables.gate.writing():
+                    self._moved(target, orders)
+                    refresh(self._tables, self._settings, target, self._fits, touched)
+            elif len(orders):
+                with self._tables.gate.writing():
+                    self._moved(target, orders)
+                    self._fits = self._rebuilt()
+            else:
                 blocks, fits = build_all(self._tables, self._settings, target)
                 codes = self._tables.customers.codes_for(blocks)
                 with self._tables.gate.writing():
+                    self._moved(target, orders)
                     self._tables.customers.install_blocks(blocks, codes)
                     self._fits = fits
-                    self._moved(target)
-                return
-            touched = self._touched_between(min(before, target), max(before, target))
-            with self._tables.gate.writing():
-                refresh(self._tables, self._settings, target, self._fits, touched)
-                self._moved(target)
 
-    def _moved(self, target: int) -> None:
-        self._as_of = target
+    def _moved(self, target: int, orders: NDArray[np.int64]) -> None:
+        self._as_of = self._tables.as_of = target
+        settle(self._tables, orders)
         self._version += 1
 
     def _touched_between(self, after: int, until: int) -> NDArray[np.int64]:
@@ -290,12 +298,7 @@ class Engine:
                 raise UnknownCustomer(customer_id)
             with self._tables.gate.writing():
                 for table in self._tables.events.values():
-                    heads = self._tables.customers.heads(table.spec.name)
-                    event = int(heads[row])
-                    while event >= 0:
-                        table.extra("owner")[event] = -1
-                        event = int(table.extra("previous")[event])
-                    heads[row] = -1
+                    table.disown(row)
                 self._tables.customers.forget(row)
                 rows = np.array([row], np.int64)
                 refresh(self._tables, self._settings, self._as_of, self._fits, rows)

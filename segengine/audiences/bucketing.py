@@ -131,9 +131,9 @@ class Buckets:
 
         jit.over_ranges(work, len(out))
 
-    def shares(self, salt: str) -> NDArray[np.float64]:
-        """The share in [0, 1) of each row under a salt, as `bucket('salt')` in a rule."""
-        return self.of(salt) / BUCKETS
+    def shares(self, salt: str, begin: int, end: int) -> NDArray[np.float64]:
+        """The share in [0, 1) of rows [begin, end) under a salt, as `bucket('salt')` in a rule."""
+        return self.of(salt)[begin:end] / BUCKETS
 
     def nbytes(self) -> int:
         """Bytes of all kept buckets."""

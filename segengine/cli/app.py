@@ -82,19 +82,28 @@ for function, lines in (
     (warmup, ["segengine warmup"]),
     (serve, ["segengine serve --store my-store --port 50051"]),
 ):
-    app.command(epilog=example(*lines))(function)  # type: ignore[operator]
+    app.command(epilog=example(*lines))(function)
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        from importlib.metadata import version
+
+        sys.stdout.write(f"segengine {version('segengine')}\n")
+        raise typer.Exit
 
 
 @app.callback()
 def about(
-    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", help="Print the version.", callback=_print_version, is_eager=True
+        ),
+    ] = False,
 ) -> None:
-    """Nothing but the version is asked of segengine itself."""
-    if version:
-        from importlib.metadata import version as version_of
-
-        sys.stdout.write(f"segengine {version_of('segengine')}\n")
-        raise typer.Exit
+    """Who gets this campaign, and what does this buyer see: exactly, from one rule."""
+    del version
 
 
 def run() -> None:

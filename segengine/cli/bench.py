@@ -1,7 +1,5 @@
 """Is it as fast as it says, beside other engines on this machine?"""
 
-# ruff: noqa: PLC0415 - the rivals are imported when they are timed
-
 from __future__ import annotations
 
 from typing import Annotated, Any

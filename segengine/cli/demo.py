@@ -1,7 +1,5 @@
 """What does all this do? One look at a whole store: who gets a campaign, what a buyer sees."""
 
-# ruff: noqa: PLC0415 - the engine is imported when the demo runs
-
 from __future__ import annotations
 
 import resource
@@ -101,7 +99,7 @@ def _from_file(folder: Path, source: str | None) -> tuple[str, Engine, list[Load
     note(f"loading {found} into memory; nothing is written")
     engine = Engine(config=config)
     return (
-        f"{folder.name}: {found.name}",
+        f"{folder.resolve().name}, {found.name}",
         engine,
         load_file(engine, table, spec, str(found.absolute())),
     )

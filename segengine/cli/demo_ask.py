@@ -1,7 +1,5 @@
 """What does the demo ask its store? The questions of a shop's day, with the time each took."""
 
-# ruff: noqa: PLC0415 - the client is imported when the server answers
-
 from __future__ import annotations
 
 import statistics

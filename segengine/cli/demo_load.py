@@ -1,7 +1,5 @@
 """How does the demo's store come into memory? Table by table, as streams, never whole."""
 
-# ruff: noqa: PLC0415 - rich and Arrow are imported when there is something to load
-
 from __future__ import annotations
 
 import contextlib

@@ -87,12 +87,12 @@ def _store(
         parts.append(f"{events:,} events in all")
     seconds = sum(each.seconds for each in loaded)
     screen.print()
-    screen.print(Text.assemble(("segengine demo", "bold"), f": {title}"))
+    screen.print(Text.assemble(("segengine demo", "bold"), f" of {title}"))
     screen.print(" · ".join(parts), style="bold cyan")
     screen.print(
         f"as of {moment(answers['as_of'], engine.timezone)} · "
-        f"{size(answers['memory_bytes'])} in columns, {size(answers['peak_process_bytes'])} the "
-        f"process at most · loaded in {seconds:.1f} s",
+        f"{size(answers['memory_bytes'])} in columns (the process at most "
+        f"{size(answers['peak_process_bytes'])}) · loaded in {seconds:.1f} s",
         style="dim",
     )
 
@@ -129,7 +129,7 @@ def _lifecycle(stages: Mapping[str, int]) -> Group:
     everybody, most = sum(stages.values()), max(stages.values(), default=0)
     grid = Table(box=None, pad_edge=False, show_header=False)
     for justify in ("left", "right", "right", "left"):
-        grid.add_column(justify=justify, no_wrap=True)  # type: ignore[arg-type]
+        grid.add_column(justify=justify, no_wrap=True)
     for stage, count in stages.items():
         drawn = Text(bar(count, most), style=_STAGE_COLOURS[stage])
         grid.add_row(stage, f"{count:,}", share(count, everybody), drawn)

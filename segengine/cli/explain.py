@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from segengine.rules.explain import Reason
 
 MaybeRule = Annotated[
-    str | None, typer.Argument(metavar="[RULE]", help="A rule, in quotes.", show_default=False)
+    str | None, typer.Argument(metavar="RULE", help="A rule, in quotes.", show_default=False)
 ]
 InCampaign = Annotated[
     str | None,

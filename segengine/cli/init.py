@@ -13,7 +13,7 @@ from segengine.cli.store_template import TEMPLATE
 
 def init(store: Store = HERE, as_json: AsJson = False) -> None:
     """Write a store.toml with every setting, explained; nothing that is there is changed."""
-    from segengine.schema.store_config import FILE_NAME  # noqa: PLC0415 - not for --help
+    from segengine.schema.store_config import FILE_NAME
 
     file = store / FILE_NAME
     try:

@@ -1,7 +1,5 @@
 """How do a shop's files get into the store?"""
 
-# ruff: noqa: PLC0415 - rich is imported when something is shown
-
 from __future__ import annotations
 
 import os
@@ -16,7 +14,7 @@ from segengine.cli.load_progress import loading
 from segengine.cli.options import HERE, AsJson, Store, opened, pairs_of
 from segengine.cli.outcome import InputError
 from segengine.cli.plain import print_json
-from segengine.cli.show import buyers, console, counted, note, table
+from segengine.cli.show import buyers, console, note, table
 
 if TYPE_CHECKING:
     from segengine.engine import Engine
@@ -24,12 +22,12 @@ if TYPE_CHECKING:
 
 TableName = Annotated[
     str | None,
-    typer.Argument(metavar="[TABLE", help="A table, such as `orders`.", show_default=False),
+    typer.Argument(metavar="TABLE", help="A table, such as `orders`.", show_default=False),
 ]
 Source = Annotated[
     str | None,
     typer.Argument(
-        metavar="[SOURCE]]",
+        metavar="SOURCE",
         help="A .csv, .parquet or .json file, or a glob in quotes.",
         show_default=False,
     ),
@@ -63,7 +61,7 @@ def load(
     store: Store = HERE,
     as_json: AsJson = False,
 ) -> None:
-    """Load a file into a table; without arguments, all that store.toml says under [load]."""
+    """Load a file into a table; without arguments, all the sources that store.toml names."""
     if source is None and (where or column or on_error):
         raise InputError(
             "`--where`, `--column` and `--on-error` go with a TABLE and a SOURCE; for sources in "
@@ -142,7 +140,7 @@ def _show(reports: Sequence[LoadReport]) -> None:
     """A line a load, and under the table what was wrong and what was left."""
     from rich.text import Text
 
-    rows = [
+    rows: list[list[str | Text]] = [
         [
             r.table,
             f"{r.rows_read:,}",

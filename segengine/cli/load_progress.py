@@ -1,7 +1,5 @@
 """How far is a load? A bar on a terminal's standard error, for loads longer than a second."""
 
-# ruff: noqa: PLC0415 - rich is imported when something is shown
-
 from __future__ import annotations
 
 import threading

@@ -19,7 +19,13 @@ if TYPE_CHECKING:
 HERE = Path()
 
 Store = Annotated[
-    Path, typer.Option("--store", metavar="DIR", help="The store's directory.", show_default=".")
+    Path,
+    typer.Option(
+        "--store",
+        metavar="DIR",
+        help="The store's directory, by default this one.",
+        show_default=False,
+    ),
 ]
 AsJson = Annotated[
     bool,

@@ -11,7 +11,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from segengine.cli.show import complain
+from segengine.cli.show import note
 from segengine.errors import SegengineError, StoreError
 
 FAILURE, BAD_INPUT = 1, 2
@@ -54,7 +54,7 @@ class Commands(TyperGroup):
             result = super().invoke(ctx)
             sys.stdout.flush()
         except SegengineError as error:
-            complain(str(error))
+            note(str(error))
             raise typer.Exit(status_of(error)) from None
         except BrokenPipeError:
             forget_stdout()
@@ -67,7 +67,7 @@ class Commands(TyperGroup):
                 raise
             if os.environ.get(DEBUG) == "1":
                 raise
-            complain(internal(error))
+            note(internal(error))
             raise typer.Exit(FAILURE) from None
         return result
 

@@ -1,7 +1,5 @@
 """How do other programs ask? Over gRPC, until told to stop."""
 
-# ruff: noqa: PLC0415 - the server is imported when it is started
-
 from __future__ import annotations
 
 import logging

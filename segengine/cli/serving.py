@@ -1,7 +1,5 @@
 """How does one process both answer over gRPC and ask? With the server on a thread of its own."""
 
-# ruff: noqa: PLC0415 - the server is imported when it is started
-
 from __future__ import annotations
 
 import asyncio

@@ -28,15 +28,10 @@ def console(*, errors: bool = False) -> Console:
     return Console(file=stream, width=width, markup=False, highlight=False, emoji=False)
 
 
-def complain(message: str) -> None:
-    """A message about what went wrong, on standard error, as it stands."""
+def note(message: str) -> None:
+    """A message for people, on standard error, as it stands."""
     sys.stderr.write(f"{message}\n")
     sys.stderr.flush()
-
-
-def note(message: str) -> None:
-    """A message for people, on standard error."""
-    complain(message)
 
 
 def buyers(count: int) -> str:

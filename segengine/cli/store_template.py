@@ -82,6 +82,10 @@ share = 0.0                  # of all buyers, kept from every marketing campaign
 # salt = "spring"                   # what draws variants and holdout; by default the name
 # limit = 10000
 # order_by = "amount_total DESC"    # who comes first where the limit cuts
+# payload = { title = "Spring" }    # handed out as it is
+# goal = "orders"                   # with window_days and value, kept for reports to come
+# window_days = 3
+# value = "average_order_amount"
 
 # [pages.home.slots.banner.modules.vip_banner]
 # rule = "segment('vip') AND context.device = 'mobile'"

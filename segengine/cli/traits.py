@@ -1,7 +1,5 @@
 """Which traits may a rule read, and what does each mean?"""
 
-# ruff: noqa: PLC0415 - the catalogue is imported when it is shown
-
 from __future__ import annotations
 
 from pathlib import Path
@@ -21,7 +19,8 @@ MaybeStore = Annotated[
     Path | None,
     typer.Option("--store", metavar="DIR", help="The store whose own columns to list too."),
 ]
-NAMES = ("name", "family", "kind", "unit", "definition", "missing", "source")
+
+GIVEN = "given"
 
 
 def traits(store: MaybeStore = None, out: Out = None, as_json: AsJson = False) -> None:
@@ -40,10 +39,23 @@ def traits(store: MaybeStore = None, out: Out = None, as_json: AsJson = False) -
     if as_json:
         print_json({"traits": listed})
         return
-    rows = ([row[name] for name in NAMES] for row in listed)
-    shown = table(NAMES, rows, whole=("name", "family", "kind", "source"))
-    shown.columns[NAMES.index("definition")].min_width = 30
-    console().print(shown)
+    _show(listed)
+
+
+def _show(listed: list[dict[str, Any]]) -> None:
+    """Family by family: the definition, and under it the unit, what is missing when, the source."""
+    from rich.text import Text
+
+    rows: list[list[str | Text]] = []
+    for place, row in enumerate(listed):
+        if place == 0 or listed[place - 1]["family"] != row["family"]:
+            rows.append([Text(row["family"], style="bold"), "", ""])
+        told = Text(row["definition"])
+        if row["family"] != GIVEN:
+            facts = [row["unit"], f"missing: {row['missing']}", f"from {row['source']}"]
+            told.append("\n" + "; ".join(fact for fact in facts if fact), style="dim")
+        rows.append([f"  {row['name']}", row["kind"], told])
+    console().print(table(["trait", "kind", "definition"], rows, whole=("trait", "kind")))
 
 
 def _computed() -> list[dict[str, Any]]:
@@ -83,11 +95,11 @@ def _given(engine: Engine) -> list[dict[str, Any]]:
     return [
         {
             "name": name,
-            "family": "given",
+            "family": GIVEN,
             "kind": kind,
             "unit": "",
             "definition": "as loaded",
-            "missing": "never" if name in ("customer_id", "tags") else "as loaded",
+            "missing": "never" if name in ("customer_id", "tags") else "not given",
             "source": "customers",
         }
         for name, kind in kinds.items()

@@ -1,7 +1,5 @@
 """What would the first caller wait for? Kernels: compile every one of them now."""
 
-# ruff: noqa: PLC0415 - the engine is imported when it is warmed
-
 from __future__ import annotations
 
 import os

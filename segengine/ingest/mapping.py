@@ -6,11 +6,13 @@ becomes a status beside the row, never an error in the middle.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
 
 import duckdb
 
+from segengine.days import FIRST_INSTANT, LAST_INSTANT
 from segengine.errors import LoadError, did_you_mean
 from segengine.ingest.sources import Source, only_select, said
 from segengine.schema.identifiers import is_column_name, quoted
@@ -18,6 +20,8 @@ from segengine.schema.kinds import MONEY_DIGITS, Kind, kind_named
 from segengine.schema.tables import TableSpec
 
 OK, IS_NULL, UNREADABLE, INFINITE = 0, 1, 2, 3
+_FIRST_TIME = f"make_timestamptz({FIRST_INSTANT})"
+_LAST_TIME = f"make_timestamptz({LAST_INSTANT})"
 _READ_AS = {
     Kind.TIMESTAMP: "a time",
     Kind.DATE: "a date",
@@ -78,54 +82,79 @@ def plan_mapping(
     columns: Mapping[str, str],
     where: str | None,
     kinds: Mapping[str, Kind],
+    computed: Container[str],
     *,
     money_scale: int,
 ) -> ColumnPlan:
-    """The mapping of a load; mistakes that concern whole columns are errors here.
+    """The mapping of a load; mistakes that concern whole columns are one error here.
 
-    `kinds`: those of added columns and identifiers that are fixed already.
+    `kinds`: those of added columns and identifiers that are fixed already; `computed`: names
+    that no source may fill.
     """
     available = _described(source, f"SELECT * FROM {source.relation}", "the source")
     by_lower = {name.lower(): name for name in available}
-    wanted = {_our_name(name): text for name, text in columns.items()}
-    if where is not None:
-        _described(source, f"SELECT (\n{where}\n) AS c FROM {source.relation}", "`where`")
+    wanted = {name.lower(): text for name, text in columns.items()}
     for name, original in by_lower.items():
         if name in spec.by_name or name in kinds:
             wanted.setdefault(name, quoted(original))
-    for name in spec.required:
-        if name not in wanted:
-            have = ", ".join(f"`{n}`" for n in available) or "none"
-            raise LoadError(
-                f"{source.shown} has no column `{name}`, which `{spec.name}` needs; map it with "
-                f'columns={{"{name}": "..."}}; the source has {have}',
-                field=name,
-            )
+    mistakes = [
+        LoadError(f"`{n}` cannot be a column's name: letters, digits and `_` only", field=n)
+        for n in wanted
+        if not is_column_name(n)
+    ]
+    mistakes += [
+        LoadError(f"`{n}` is a trait, and computed; give the column another name", field=n)
+        for n in wanted
+        if n in computed
+    ]
+    mistakes += [_lacks(source, spec, n, available) for n in spec.required if n not in wanted]
     readings: list[Reading] = []
+    try:
+        if where is not None:
+            _described(source, f"SELECT (\n{where}\n) AS c FROM {source.relation}", "`where`")
+    except LoadError as mistake:
+        mistakes.append(mistake)
     for name, text in wanted.items():
         place = f"column `{name}` of `{spec.name}`"
-        sql_type = _described(source, f"SELECT (\n{text}\n) AS c FROM {source.relation}", place)[
-            "c"
-        ]
-        kind = _kind_for(spec, name, sql_type, kinds, place)
-        scale = money_scale
-        readings.append(
-            _reading(f"r{len(readings)}", name, kind, text, sql_type, place, scale,
-                     required=name in spec.required)
-        )  # fmt: skip
-    used = {text.strip('"').lower() for text in wanted.values()}
-    texts = " ".join(columns.values()).lower() + " " + (where or "").lower()
-    ignored = tuple(n for n in available if n.lower() not in used and n.lower() not in texts)
+        try:
+            described = _described(
+                source, f"SELECT (\n{text}\n) AS c FROM {source.relation}", place
+            )
+            kind = _kind_for(spec, name, described["c"], kinds, place)
+            reading = _reading(
+                f"r{len(readings)}", name, kind, text, described["c"], place, money_scale,
+                required=name in spec.required, identifier=_is_identifier(spec, name),
+            )  # fmt: skip
+            readings.append(reading)
+        except LoadError as mistake:
+            mistakes.append(mistake)
+    if mistakes:
+        raise LoadError("\n".join(str(m) for m in mistakes), field=mistakes[0].field)
+    words = _words(" ".join([*wanted.values(), where or ""]))
+    ignored = tuple(n for n in available if n.lower() not in words)
     return ColumnPlan(tuple(readings), ignored, where)
 
 
-def _our_name(name: str) -> str:
-    lower = name.lower()
-    if not is_column_name(lower):
-        raise LoadError(
-            f"`{name}` cannot be a column's name: letters, digits and `_` only", field=name
-        )
-    return lower
+def _lacks(source: Source, spec: TableSpec, name: str, available: Mapping[str, str]) -> LoadError:
+    nearest = did_you_mean(name, [n.lower() for n in available])
+    have = ", ".join(f"`{n}`" for n in available) or "none"
+    return LoadError(
+        f"{source.shown} has no column `{name}`, which `{spec.name}` needs; map it with "
+        f'columns={{"{name}": "..."}}; {f"{nearest} " if nearest else ""}the source has {have}',
+        field=name,
+    )
+
+
+def _is_identifier(spec: TableSpec, name: str) -> bool:
+    return name in spec.by_name and spec.by_name[name].identifier
+
+
+def _words(sql: str) -> set[str]:
+    """The names, quoted or not, that SQL may mean; what stands in a literal is none."""
+    without_literals = re.sub(r"'(?:[^']|'')*'", " ", sql)
+    quoted_names = re.findall(r'"((?:[^"]|"")*)"', without_literals)
+    bare = re.findall(r"\w+", re.sub(r'"(?:[^"]|"")*"', " ", without_literals))
+    return {name.replace('""', '"').lower() for name in (*quoted_names, *bare)}
 
 
 def _described(source: Source, select: str, place: str) -> dict[str, str]:
@@ -184,6 +213,7 @@ def _reading(
     scale: int,
     *,
     required: bool,
+    identifier: bool,
 ) -> Reading:
     """The SQL that reads a value of one type as another without losing anything."""
     given = kind_named(sql_type)
@@ -193,6 +223,10 @@ def _reading(
         typed, good = f"CAST({raw} AS {_sql(kind, scale)})", ""
     elif kind is Kind.VARCHAR and given is not Kind.TAGS:
         typed = f"CAST({raw} AS VARCHAR)"
+        if identifier and given in (Kind.DOUBLE, Kind.MONEY):
+            # 17.0 is how a frame with gaps spells the id 17.
+            typed = f"CAST(TRY_CAST({raw} AS BIGINT) AS VARCHAR)"
+            good = f"TRY_CAST({raw} AS BIGINT) = {raw}"
     elif kind is Kind.TAGS and (given is Kind.TAGS or given is Kind.VARCHAR):
         typed = f"TRY_CAST({raw} AS VARCHAR[])"
         good = f"{typed} IS NOT NULL" if given is Kind.VARCHAR else ""
@@ -203,10 +237,10 @@ def _reading(
         naive = "WITH TIME ZONE" not in sql_type and given is not Kind.VARCHAR
         inner = f"CAST({raw} AS TIMESTAMP)" if naive else raw
         typed = f"TRY_CAST({inner} AS TIMESTAMPTZ)"
-        good = f"coalesce(isfinite({typed}), false)"
+        good = f"{typed} BETWEEN {_FIRST_TIME} AND {_LAST_TIME}"
     elif kind is Kind.DATE and given in (Kind.TIMESTAMP, Kind.DATE, Kind.VARCHAR):
         typed = f"TRY_CAST({raw} AS DATE)"
-        good = f"coalesce(isfinite({typed}), false)"
+        good = f"{typed} BETWEEN DATE '0001-01-01' AND DATE '9999-12-31'"
         if given is Kind.TIMESTAMP:
             good += f" AND CAST({raw} AS TIMESTAMP) = CAST({typed} AS TIMESTAMP)"
     elif kind is Kind.BIGINT and (given in (Kind.DOUBLE, Kind.MONEY, Kind.VARCHAR) or whole):

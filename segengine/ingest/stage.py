@@ -21,6 +21,7 @@ from segengine.ingest.mapping import ColumnPlan, Reading, plan_mapping
 from segengine.ingest.report import LoadProblem, LoadReport, RefusedError, merged
 from segengine.ingest.sources import opened, said
 from segengine.schema.kinds import Kind, dtype_of, missing_of
+from segengine.schema.tables import CUSTOMERS
 from segengine.tables.apply import contradictions
 from segengine.tables.batch import Batch, BatchColumn
 from segengine.tables.tables import Tables
@@ -67,6 +68,7 @@ def stage(
     with opened(request.source, request.query, timezone, request.folder) as source:
         mapping = plan_mapping(
             source, spec, request.columns, request.where, _fixed_kinds(tables, request.table),
+            tables.customers.traits if request.table == CUSTOMERS else (),
             money_scale=tables.money_scale,
         )  # fmt: skip
         staging = _Staging(tables, request.table, mapping)

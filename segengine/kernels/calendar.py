@@ -31,13 +31,9 @@ def local_day(instant: np.int64, starts: NDArray[np.int64], offsets: NDArray[np.
 
 @inlined
 def day_start(day: np.int64, starts: NDArray[np.int64], offsets: NDArray[np.int64]) -> np.int64:
-    """The first instant of a local date."""
+    """The first instant of a local date: the first midnight of two, the jump over a skipped one."""
     midnight = day * _DAY
-    index = starts.shape[0] - 1
-    while index > 0 and starts[index] + offsets[index] > midnight:
-        index -= 1
-    instant = midnight - offsets[index]
-    if index + 1 < starts.shape[0] and starts[index + 1] <= instant:
-        # Midnight was skipped: the date begins where the clock jumped.
-        instant = starts[index + 1]
-    return instant
+    index = segment_of(midnight - 2 * _DAY, starts)
+    while index + 1 < starts.shape[0] and midnight - offsets[index] >= starts[index + 1]:
+        index += 1
+    return max(starts[index], midnight - offsets[index])

@@ -13,6 +13,7 @@ from __future__ import annotations
 import hashlib
 import os
 import sys
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -40,12 +41,12 @@ def cache_folder() -> Path:
         base = Path(parent)
     else:
         base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "segengine"
-    return base / f"kernels-{_fingerprint()}"
+    return base / f"kernels-{fingerprint(Path(__file__).parent.parent)}"
 
 
-def _fingerprint() -> str:
+def fingerprint(package: Path) -> str:
+    """A hash of all kernel sources under a folder, of the versions and of the processor."""
     digest = hashlib.sha256()
-    package = Path(__file__).parent.parent
     for source in sorted([*package.glob("kernels/*.py"), *package.glob("**/*_loops.py")]):
         digest.update(source.name.encode())
         digest.update(source.read_bytes())
@@ -96,18 +97,33 @@ _SMALL = 1 << 18
 _pool = ThreadPoolExecutor(THREADS, thread_name_prefix="segengine-scan") if THREADS > 1 else None
 
 
+class _Inside(threading.local):
+    """Whether this thread is one of the pool's."""
+
+    is_worker = False
+
+
+_inside = _Inside()
+
+
+def _as_worker(work: Callable[[int, int], None], begin: int, end: int) -> None:
+    _inside.is_worker = True
+    work(begin, end)
+
+
 def over_ranges(work: Callable[[int, int], None], count: int, *, align: int = 64) -> None:
     """Run `work(begin, end)` over [0, count) in one aligned range per thread.
 
-    Small counts run in the calling thread: handing over costs about 30 microseconds.
+    Small counts run in the calling thread: handing over costs about 30 microseconds. So does
+    work within work: threads that wait for the pool they occupy would wait for ever.
     """
-    if _pool is None or count < _SMALL:
+    if _pool is None or count < _SMALL or _inside.is_worker:
         work(0, count)
         return
     step = -(-count // THREADS)
     step = -(-step // align) * align
     ranges = [(begin, min(begin + step, count)) for begin in range(step, count, step)]
-    rest = [_pool.submit(work, begin, end) for begin, end in ranges]
+    rest = [_pool.submit(_as_worker, work, begin, end) for begin, end in ranges]
     work(0, min(step, count))
     for future in rest:
         future.result()

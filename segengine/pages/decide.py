@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segengine import days
-from segengine.audiences.bucketing import bucket_of, share_limit, variant_table
+from segengine.audiences.bucketing import BUCKETS, bucket_of, share_limit, variant_table
 from segengine.audiences.campaign import within_hours
 from segengine.pages.page import Module, Page
 from segengine.rules.compute import Clock
@@ -168,10 +168,17 @@ class _Visitor:
         self._as_of = clock.as_of
         local = clock.as_of + clock.zone.offset_at(clock.as_of)
         self._time = days.moment(local).time()
+        self._buckets = self._own_buckets if row == NOBODY else None
+
+    def _own_buckets(self, salt: str) -> NDArray[np.float64]:
+        """The bucket of an unknown visitor's id; without an id it is missing."""
+        known = np.nan if self._id is None else bucket_of(salt, self._id) / BUCKETS
+        return np.array([known])
 
     def satisfies(self, rule: CheckedRule) -> bool:
         """Whether a rule holds for the visitor."""
-        return holds(self._view.plan(rule), self._view.population, self._row, self._context)
+        population = self._view.population
+        return holds(self._view.plan(rule), population, self._row, self._context, self._buckets)
 
     def refuses(self, candidate: CheckedModule) -> Reason | None:
         """Why the module may not be shown; None where it may."""

@@ -13,6 +13,7 @@ from typing import NoReturn, TypeAlias
 
 from segengine.rules import expr as e
 from segengine.rules.format import format_expr
+from segengine.rules.functions import ALIASES
 from segengine.schema.kinds import Kind
 
 Operand: TypeAlias = "Rule | bool | int | float | Decimal | str | date | datetime | None"
@@ -97,14 +98,16 @@ class Rule:
         return Rule(e.Arithmetic("%", self.expr, expr_of(other)))
 
     def __neg__(self) -> Rule:
-        return Rule(e.Minus(self.expr))
+        return Rule(e.negative(self.expr))
 
     def between(self, low: Operand, high: Operand) -> Rule:
         """low <= this <= high."""
         return Rule(e.Between(self.expr, expr_of(low), expr_of(high)))
 
     def is_in(self, options: Iterable[Operand]) -> Rule:
-        """This equals one of the options."""
+        """This equals one of the options, which may be an Arrow or NumPy array of any length."""
+        for plain in ("to_pylist", "tolist"):
+            options = getattr(options, plain, lambda given=options: given)()
         found = tuple(expr_of(option) for option in options)
         if not found:
             raise ValueError("is_in needs at least one option")
@@ -160,7 +163,8 @@ def lit(value: Operand) -> Rule:
 
 def call(name: str, *args: Operand) -> Rule:
     """Any function of the language: `se.call("in_last_days", se.col("last_order_at"), 30)`."""
-    return Rule(e.Call(name.lower(), tuple(expr_of(arg) for arg in args)))
+    called = name.lower()
+    return Rule(e.Call(ALIASES.get(called, called), tuple(expr_of(arg) for arg in args)))
 
 
 def segment(name: str) -> Rule:

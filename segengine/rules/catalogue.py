@@ -8,11 +8,15 @@ from dataclasses import dataclass, replace
 from segengine.errors import DefinitionError, Problem, RuleError, UnknownNameError, did_you_mean
 from segengine.rules import expr as e
 from segengine.rules.builder import Rule
-from segengine.rules.check import Vocabulary, check
+from segengine.rules.check import MAX_NODES, Vocabulary, check
 from segengine.rules.format import format_expr
 from segengine.rules.parse import parse
+from segengine.rules.syntax import MAX_DEPTH, too_deep
 from segengine.rules.term import CheckedRule, Term
 from segengine.schema.identifiers import is_definition_name
+
+
+_CIRCLE, _NESTED = "segments go in a circle", "segments are nested too deeply"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +44,13 @@ class Finding:
 def read_rule(rule: str | Rule, place: str) -> tuple[e.Expr, str]:
     """A rule given as text or expression, as a node and its text."""
     if isinstance(rule, Rule):
+        levels, nodes = e.measured(rule.expr, e.inner)
+        if levels > MAX_DEPTH or nodes > MAX_NODES:
+            raise RuleError([Problem(too_deep())], "", place)
         return rule.expr, format_expr(rule.expr)
     if not isinstance(rule, str):
-        raise DefinitionError(f"{place}: a rule is a text or an expression, not `{rule}`",
+        where = f"{place}: " if place else ""
+        raise DefinitionError(f"{where}a rule is a text or an expression, not `{rule}`",
                               field="rule")  # fmt: skip
     return parse(rule, place), rule
 
@@ -122,14 +130,19 @@ class SegmentCatalogue:
     def _term(self, name: str, under: tuple[str, ...]) -> Term:
         if name in under:
             cycle = " -> ".join([*under[under.index(name) :], name])
-            raise RuleError([Problem(f"segments go in a circle: {cycle}")])
+            raise RuleError([Problem(f"{_CIRCLE}: {cycle}")])
+        if len(under) > MAX_DEPTH:
+            raise RuleError([Problem(f"{_NESTED}: at most {MAX_DEPTH} levels are read")])
+        self._forget_stale()
         definition = self.definitions[name]
         words = self.vocabulary(under=(*under, name))
         try:
-            return check(definition.expr, words, definition.text).term
+            if name not in self._checked:
+                self._checked[name] = check(definition.expr, words, definition.text)
+            return self._checked[name].term
         except RuleError as error:
             first = error.problems[0]
-            if first.message.startswith("segments go in a circle"):
+            if first.message.startswith((_CIRCLE, _NESTED)):
                 raise RuleError([first]) from None
             raise RuleError(
                 [Problem(f"segment `{name}` cannot be: {first.message}", help=first.help)]

@@ -9,17 +9,29 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from decimal import Decimal
+from decimal import Context, Decimal
 
 from segengine import days
 from segengine.errors import Problem, RuleError, did_you_mean
 from segengine.rules import expr as e
 from segengine.rules.format import format_expr
-from segengine.rules.functions import AGREEING, ALIASES, KNOWN, NOT_BUILT, SIGNATURES
+from segengine.rules.functions import (
+    AGREEING,
+    ALIASES,
+    KNOWN,
+    NOT_BUILT,
+    SIGNATURES,
+    named,
+    wrong_count,
+)
+from segengine.rules.places import problem_at, shortened
 from segengine.rules.term import CheckedRule, Term
 from segengine.schema.kinds import Kind
 
+MAX_LEVELS = 128
+MAX_NODES = 100_000
 _INT_MAX = 2**63 - 1
+_EXACT = Context(prec=100_000)
 _ORDERED_PAIR = {"<": ">", "<=": ">=", ">": "<", ">=": "<=", "=": "=", "<>": "<>"}
 
 
@@ -40,20 +52,18 @@ def check(expr: e.Expr, vocabulary: Vocabulary, text: str = "", place: str = "")
     """The rule with all kinds known; a `RuleError` lists every mistake."""
     text = text or format_expr(expr)
     checker = _Checker(vocabulary, text)
-    term = checker.term(expr)
+    term = checker.checked(expr)
     if not checker.problems:
         term = checker.condition(term, expr)
-    if checker.problems:
-        raise RuleError(checker.problems, text, place)
+    checker.refuse(place)
     return CheckedRule(expr, term, text, e.leaf_count(expr))
 
 
 def check_value(expr: e.Expr, vocabulary: Vocabulary, text: str, place: str) -> Term:
     """An expression of any kind, such as what an audience is ordered by."""
     checker = _Checker(vocabulary, text)
-    term = checker.term(expr)
-    if checker.problems:
-        raise RuleError(checker.problems, text, place)
+    term = checker.checked(expr)
+    checker.refuse(place)
     return term
 
 
@@ -68,14 +78,28 @@ class _Checker:
         self._text = text
         self.problems: list[Problem] = []
 
+    def checked(self, expr: e.Expr) -> Term:
+        """The term of a whole rule, whose segments written out stay within bounds."""
+        try:
+            term = self.term(expr)
+            levels, nodes = e.measured(term, lambda t: t.args)
+        except RecursionError:
+            levels, nodes = MAX_LEVELS + 1, 0
+        if levels > MAX_LEVELS or nodes > MAX_NODES:
+            self.problems.append(Problem(
+                f"written out with its segments the rule is too large: at most {MAX_LEVELS} "
+                f"levels and {MAX_NODES:,} parts",
+            ))  # fmt: skip
+        return term
+
+    def refuse(self, place: str) -> None:
+        """All mistakes found, in reading order, as one error."""
+        if self.problems:
+            found = sorted(dict.fromkeys(self.problems), key=lambda p: (p.line, p.column))
+            raise RuleError(found, self._text, place)
+
     def wrong(self, expr: e.Expr, message: str, help_: str = "") -> Term:
-        line, column, length = 1, 1, 1
-        if expr.at is not None and expr.at[0] < len(self._text):
-            before = self._text[: expr.at[0]]
-            line = before.count("\n") + 1
-            column = expr.at[0] - (before.rfind("\n") + 1) + 1
-            length = expr.at[1] - expr.at[0] + 1
-        self.problems.append(Problem(message, line, column, length, help_))
+        self.problems.append(problem_at(self._text, expr.at, message, help_))
         return _BROKEN
 
     def condition(self, term: Term, expr: e.Expr) -> Term:
@@ -85,7 +109,7 @@ class _Checker:
             return Term("const", Kind.BOOLEAN, source=expr)
         return self.wrong(
             expr,
-            f"a condition is needed here, and `{format_expr(expr)}` is a {term.kind}",
+            f"a condition is needed here, and {_shown(expr)} is {named(term.kind)}",
             "compare it with something",
         )
 
@@ -106,15 +130,14 @@ class _Checker:
                 return self._compare(expr.op, expr.left, expr.right, expr)
             case e.DistinctFrom():
                 return self._distinct(expr)
-            case e.Between(operand=operand, low=low, high=high):
-                parts = (self._compare(">=", operand, low, expr),
-                         self._compare("<=", operand, high, expr))  # fmt: skip
-                self.problems = list(dict.fromkeys(self.problems))
-                return Term("and", Kind.BOOLEAN, parts, source=expr)
+            case e.Between():
+                return self._between(expr)
             case e.OneOf():
                 return self._one_of(expr)
             case e.IsNull(operand=operand):
                 inner = self.term(operand)
+                if inner.op == "broken":
+                    return inner
                 return Term("is_null", Kind.BOOLEAN, (inner,), source=expr)
             case e.Like():
                 return self._like(expr)
@@ -142,12 +165,12 @@ class _Checker:
             return Term("const", Kind.BOOLEAN, value=int(value), source=expr)
         if isinstance(value, int):
             if not -_INT_MAX <= value <= _INT_MAX:
-                return self.wrong(expr, f"`{str(value)[:40]}` does not fit in 64 bits")
+                return self.wrong(expr, f"{_shown(expr)} does not fit in 64 bits")
             return Term("const", Kind.BIGINT, value=value, source=expr)
         if isinstance(value, float | Decimal):
             number = float(value)
             if not math.isfinite(number):
-                return self.wrong(expr, "the number is too large")
+                return self.wrong(expr, f"{_shown(expr)} is beyond the numbers that are known")
             return Term("const", Kind.DOUBLE, value=number, source=expr)
         if isinstance(value, str):
             return Term("const", Kind.VARCHAR, value=value, source=expr)
@@ -198,9 +221,25 @@ class _Checker:
         if pair is None:
             return _BROKEN
         if pair[0].kind is Kind.TAGS:
-            return self.wrong(expr, "lists are not compared",
-                              "ask list_contains, list_has_any, list_has_all or len")  # fmt: skip
+            return self._lists(expr)
         return Term(op, Kind.BOOLEAN, pair, source=expr)
+
+    def _lists(self, expr: e.Expr) -> Term:
+        return self.wrong(expr, "lists are not compared",
+                          "ask list_contains, list_has_any, list_has_all or len")  # fmt: skip
+
+    def _between(self, expr: e.Between) -> Term:
+        parts = tuple(self.term(part) for part in (expr.operand, expr.low, expr.high))
+        if any(part.op == "broken" for part in parts):
+            return _BROKEN
+        operand, low, high = _wide(parts, self._words.money_scale)
+        tests = (
+            self._compared(">=", operand, low, expr),
+            self._compared("<=", operand, high, expr),
+        )
+        if any(test.op == "broken" for test in tests):
+            return _BROKEN
+        return Term("and", Kind.BOOLEAN, tests, source=expr)
 
     def _distinct(self, expr: e.DistinctFrom) -> Term:
         first, second = self.term(expr.left), self.term(expr.right)
@@ -213,7 +252,7 @@ class _Checker:
             # An amount the money scale cannot hold is distinct from every amount.
             found = Term("const", Kind.BOOLEAN, value=1, source=expr)
         elif pair[0].kind is Kind.TAGS:
-            return self.wrong(expr, "lists are not compared")
+            return self._lists(expr)
         else:
             found = Term("distinct", Kind.BOOLEAN, pair, source=expr)
         return Term("not", Kind.BOOLEAN, (found,), source=expr) if expr.negated else found
@@ -223,18 +262,35 @@ class _Checker:
         options = [self.term(option) for option in expr.options]
         if operand.op == "broken" or any(o.op == "broken" for o in options):
             return _BROKEN
-        constant = all(o.op == "const" for o in options)
-        if (
-            constant
-            and operand.kind in (Kind.VARCHAR, Kind.BIGINT)
-            and all(o.kind in (operand.kind, None) for o in options)
-        ):
-            values = frozenset(o.value for o in options if o.kind is not None)
-            has_null = any(o.kind is None for o in options)
-            return Term("in", Kind.BOOLEAN, (operand,), (values, has_null), source=expr)
+        operand, *options = _wide((operand, *options), self._words.money_scale)
+        if all(o.op == "const" for o in options):
+            listed = self._listed(operand, options)
+            if listed is not None:
+                return Term("in", Kind.BOOLEAN, (operand,), listed, source=expr)
         tests = tuple(self._compared("=", operand, option, expr) for option in options)
-        self.problems = list(dict.fromkeys(self.problems))
+        if any(test.op == "broken" for test in tests):
+            return _BROKEN
         return Term("or", Kind.BOOLEAN, tests, source=expr)
+
+    def _listed(
+        self, operand: Term, options: Sequence[Term]
+    ) -> tuple[frozenset[object], bool] | None:
+        """The values of an IN-list and whether NULL is one, if they are of the operand's kind."""
+        kind = operand.kind
+        if kind in (None, Kind.BOOLEAN, Kind.TAGS):
+            return None
+        values, has_null = set(), False
+        for option in options:
+            if kind is Kind.MONEY:
+                if _inexact("=", operand, option, self._words.money_scale, e.Literal(None)):
+                    # An amount that the scale cannot hold is no amount.
+                    continue
+                option = _exact_money(option, self._words.money_scale)  # noqa: PLW2901
+            if option.kind is not None and option.kind is not kind:
+                return None
+            has_null |= option.value is None
+            values.add(option.value)
+        return frozenset(values - {None}), has_null
 
     def _like(self, expr: e.Like) -> Term:
         operand, pattern = self.term(expr.operand), self.term(expr.pattern)
@@ -242,7 +298,10 @@ class _Checker:
             return _BROKEN
         word = "ILIKE" if expr.ignore_case else "LIKE"
         if operand.kind not in (Kind.VARCHAR, None):
-            return self.wrong(expr, f"{word} compares text, and this is a {operand.kind}")
+            return self.wrong(
+                expr.operand, f"{word} compares text, and {_shown(expr.operand)} is "
+                f"{named(operand.kind)}",
+            )  # fmt: skip
         if pattern.kind is None:
             return Term("const", Kind.BOOLEAN, source=expr)
         if pattern.op != "const" or pattern.kind is not Kind.VARCHAR:
@@ -277,19 +336,23 @@ class _Checker:
                 help_ = ""
                 if part.kind in (Kind.DATE, Kind.TIMESTAMP):
                     help_ = "ask days_since(...) or days_until(...), or shift by an INTERVAL"
-                return self.wrong(side, f"`{op}` takes numbers, and this is a {part.kind}", help_)
+                return self.wrong(
+                    side, f"`{op}` takes numbers, and {_shown(side)} is {named(part.kind)}", help_
+                )
         if op in ("+", "-"):
             first, second = _as_money_if(first, second, scale), _as_money_if(second, first, scale)
+            if {first.kind, second.kind} == {Kind.MONEY, Kind.BIGINT}:
+                first, second = _times_one(first, scale), _times_one(second, scale)
         kinds = {first.kind, second.kind} - {None}
         if op in ("//", "%"):
             if kinds - {Kind.BIGINT}:
-                return self.wrong(expr, f"`{op}` takes whole numbers",
+                return self.wrong(expr, f"`{op}` takes whole numbers on both sides",
                                   "use `/`, which gives a DOUBLE")  # fmt: skip
-            return Term(op, Kind.BIGINT, (first, second), source=expr)
+            return Term(op, Kind.BIGINT, _of_kind(Kind.BIGINT, first, second), source=expr)
         if op != "/" and kinds <= {Kind.BIGINT}:
-            return Term(op, Kind.BIGINT, (first, second), source=expr)
+            return Term(op, Kind.BIGINT, _of_kind(Kind.BIGINT, first, second), source=expr)
         if op in ("+", "-") and kinds == {Kind.MONEY}:
-            return Term(op, Kind.MONEY, (first, second), source=expr)
+            return Term(op, Kind.MONEY, _of_kind(Kind.MONEY, first, second), source=expr)
         if op == "*" and kinds == {Kind.MONEY, Kind.BIGINT}:
             return Term(op, Kind.MONEY, (first, second), source=expr)
         pair = (_double(first, scale), _double(second, scale))
@@ -302,7 +365,9 @@ class _Checker:
         if inner.op == "broken":
             return inner
         if inner.kind is not None and not inner.kind.is_number:
-            return self.wrong(expr, f"`-` takes a number, and this is a {inner.kind}")
+            return self.wrong(
+                expr, f"`-` takes a number, and {_shown(operand)} is {named(inner.kind)}"
+            )
         return Term("neg", inner.kind or Kind.BIGINT, (inner,), source=expr)
 
     def _shifted(self, expr: e.Arithmetic) -> Term:
@@ -317,25 +382,22 @@ class _Checker:
         inner = self.term(base)
         if inner.op == "broken":
             return inner
-        if inner.op not in ("now", "today", "shift", "const") or inner.kind not in (
-            Kind.DATE, Kind.TIMESTAMP,
-        ):  # fmt: skip
-            return self._interval_elsewhere(expr, base, span, sign)
+        if inner.kind not in (Kind.DATE, Kind.TIMESTAMP):
+            said = "NULL" if inner.kind is None else named(inner.kind)
+            return self.wrong(
+                base, f"an INTERVAL is added to a date or a time, and {_shown(base)} is {said}"
+            )
+        if inner.op not in ("now", "today", "shift", "const"):
+            turned = "-" if sign > 0 else "+"
+            return self.wrong(
+                expr,
+                "an INTERVAL stands only beside now(), today() or a literal",
+                f"compare {_shown(base)} with `now() {turned} {format_expr(span)}` instead",
+            )
         amount = (sign * span.months, sign * span.days, sign * span.micros)
-        if inner.kind is Kind.DATE:
+        if inner.kind is Kind.DATE and span.micros:
             inner = Term("to_instant", Kind.TIMESTAMP, (inner,), source=base)
-        return Term("shift", Kind.TIMESTAMP, (inner,), amount, source=expr)
-
-    def _interval_elsewhere(
-        self, expr: e.Arithmetic, base: e.Expr, span: e.Interval, sign: int
-    ) -> Term:
-        shown = format_expr(base)
-        turned = "-" if sign > 0 else "+"
-        return self.wrong(
-            expr,
-            "an INTERVAL stands only beside now(), today() or a literal",
-            f"compare `{shown}` with `now() {turned} {format_expr(span)}` instead",
-        )
+        return Term("shift", inner.kind, (inner,), amount, source=expr)
 
     def _lone_interval(self, expr: e.Interval) -> Term:
         return self.wrong(expr, "an INTERVAL stands only beside now(), today() or a literal",
@@ -356,15 +418,17 @@ class _Checker:
         args = [self.term(arg) for arg in expr.args]
         if any(arg.op == "broken" for arg in args):
             return _BROKEN
-        if len(args) != len(signature.args):
-            count = len(signature.args)
-            return self.wrong(expr, f"`{name}` takes {count} argument{'s' * (count != 1)}, "
-                              f"not {len(args)}", f"for example `{signature.example}`")  # fmt: skip
+        message, help_ = wrong_count(name, len(args))
+        if message:
+            return self.wrong(expr, message, help_)
         for arg, allowed, written in zip(args, signature.args, expr.args, strict=True):
             if arg.kind is not None and arg.kind not in allowed:
-                wanted = " or ".join(sorted(k.value for k in allowed))
-                return self.wrong(written, f"`{name}` takes a {wanted} here, and this is a "
-                                  f"{arg.kind}", f"for example `{signature.example}`")  # fmt: skip
+                wanted = " or ".join(dict.fromkeys(named(k) for k in Kind if k in allowed))
+                return self.wrong(
+                    written,
+                    f"`{name}` takes {wanted} here, and {_shown(written)} is {named(arg.kind)}",
+                    f"for example `{signature.example}`",
+                )
         if name == "bucket" and args[0].op != "const":
             return self.wrong(expr, "the salt of `bucket` is a text in quotes")
         if any(arg.kind is None for arg in args) and signature.args:
@@ -392,10 +456,9 @@ class _Checker:
         args = [self.term(arg) for arg in expr.args]
         if any(arg.op == "broken" for arg in args):
             return _BROKEN
-        if name == "nullif" and len(args) != 2:
-            return self.wrong(expr, f"`nullif` takes 2 arguments, not {len(args)}")
-        if not args:
-            return self.wrong(expr, f"`{name}` takes at least 1 argument")
+        message, help_ = wrong_count(name, len(args))
+        if message:
+            return self.wrong(expr, message, help_)
         agreed = self._agreed(tuple(args), expr)
         if agreed is None:
             return _BROKEN
@@ -404,7 +467,8 @@ class _Checker:
         return Term(name, agreed[0].kind, agreed, source=expr)
 
     def _case(self, expr: e.Case) -> Term:
-        conditions = [self.condition(self.term(c), c) for c, _ in expr.branches]
+        subject = self.term(expr.subject) if expr.subject is not None else None
+        conditions = [self._when(subject, c) for c, _ in expr.branches]
         values = [self.term(v) for _, v in expr.branches]
         values.append(self.term(expr.otherwise) if expr.otherwise is not None
                       else Term("const", None))  # fmt: skip
@@ -415,6 +479,15 @@ class _Checker:
             return _BROKEN
         flat = [part for pair in zip(conditions, agreed[:-1], strict=True) for part in pair]
         return Term("case", agreed[0].kind, (*flat, agreed[-1]), source=expr)
+
+    def _when(self, subject: Term | None, expr: e.Expr) -> Term:
+        """The condition of one branch: as written, or that a subject equals it."""
+        term = self.term(expr)
+        if subject is None:
+            return self.condition(term, expr)
+        if "broken" in (subject.op, term.op):
+            return _BROKEN
+        return self._compared("=", subject, term, expr)
 
     def _cast(self, expr: e.Cast) -> Term:
         inner = self.term(expr.operand)
@@ -455,22 +528,45 @@ class _Checker:
                 for t in terms
             )  # fmt: skip
         if len(kinds) > 1:
-            names = sorted(k.value for k in kinds if k is not None)
-            help_ = ""
-            if "VARCHAR" in names and len(names) == 2:
-                other = next(n for n in names if n != "VARCHAR")
-                help_ = {
-                    "DATE": "write a date as DATE '2024-02-29'",
-                    "TIMESTAMP": "write a time as TIMESTAMP '2024-02-29 18:30:00'",
-                }.get(other, "text is written in quotes, numbers without")
-            self.wrong(expr, f"{' and '.join(f'a {n}' for n in names)} are not compared", help_)
+            self._disagreement(terms, expr)
             return None
-        if not kinds:
-            return tuple(Term("const", Kind.BOOLEAN, source=t.source) for t in terms)
-        kind = kinds.pop()
-        return tuple(
-            t if t.kind is not None else Term("const", kind, source=t.source) for t in terms
-        )
+        return _of_kind(kinds.pop() if kinds else Kind.BOOLEAN, *terms)
+
+    def _disagreement(self, terms: Sequence[Term], expr: e.Expr) -> None:
+        first = next(t for t in terms if t.kind is not None)
+        other = next(t for t in terms if t.kind not in (None, first.kind))
+        if first.kind is not None and other.kind is not None and first.kind.is_number:
+            other = next((t for t in terms if t.kind and not t.kind.is_number), other)
+        kinds = {first.kind, other.kind}
+        help_ = ""
+        if Kind.TAGS in kinds:
+            help_ = "ask list_contains, list_has_any, list_has_all or len"
+        elif Kind.VARCHAR in kinds and Kind.DATE in kinds:
+            help_ = "write a date as DATE '2024-02-29'"
+        elif Kind.VARCHAR in kinds and Kind.TIMESTAMP in kinds:
+            help_ = "write a time as TIMESTAMP '2024-02-29 18:30:00'"
+        elif Kind.VARCHAR in kinds:
+            help_ = "text is written in quotes, numbers without"
+        elif kinds & {Kind.DATE, Kind.TIMESTAMP}:
+            help_ = "ask days_since(...) or days_until(...) for a number of days"
+        said = " and ".join(f"{_told(t)} is {named(t.kind)}" for t in (first, other) if t.kind)
+        compared = isinstance(expr, e.Compare | e.DistinctFrom | e.Between | e.OneOf)
+        what = "they are not compared" if compared else "all must be of one kind"
+        self.wrong(expr, f"{said}: {what}", help_)
+
+
+def _of_kind(kind: Kind | None, *terms: Term) -> tuple[Term, ...]:
+    """The same terms, where NULL is the NULL of a kind."""
+    return tuple(t if t.kind is not None else Term("const", kind, source=t.source) for t in terms)
+
+
+def _shown(expr: e.Expr) -> str:
+    """What was written, as an error quotes it."""
+    return f"`{shortened(format_expr(expr), 60)}`"
+
+
+def _told(term: Term) -> str:
+    return _shown(term.source) if term.source is not None else "this"
 
 
 def _after(text: str, mark: str) -> list[str]:
@@ -496,7 +592,7 @@ def _exact_money(term: Term, scale: int) -> Term:
     written = _written(term)
     if written is None or term.kind is Kind.MONEY:
         return term
-    scaled = Decimal(written).scaleb(scale)
+    scaled = Decimal(written).scaleb(scale, _EXACT)
     if scaled == scaled.to_integral_value() and abs(scaled) <= _INT_MAX:
         return Term("const", Kind.MONEY, value=int(scaled), source=term.source)
     return term
@@ -505,6 +601,32 @@ def _exact_money(term: Term, scale: int) -> Term:
 def _as_money_if(term: Term, other: Term, scale: int) -> Term:
     """Beside money, a number with a point is money; a whole one is not less exact."""
     return _exact_money(term, scale) if other.kind is Kind.MONEY else term
+
+
+def _times_one(term: Term, scale: int) -> Term:
+    """An integer expression as money, for sums: null beyond what money can hold."""
+    if term.kind is not Kind.BIGINT:
+        return term
+    one = Term("const", Kind.MONEY, value=10**scale)
+    return Term("*", Kind.MONEY, (term, one), source=term.source)
+
+
+def _wide(terms: Sequence[Term], scale: int) -> tuple[Term, ...]:
+    """All as DOUBLE, where several numbers meet and one of them is DOUBLE."""
+    points = [t for t in terms if _is_point(t)]
+    kinds = {t.kind for t in terms if not _is_point(t)} - {None}
+    numbers = all(k is not None and k.is_number for k in kinds)
+    if numbers and (Kind.DOUBLE in kinds or (points and Kind.MONEY not in kinds)):
+        return tuple(_double(t, scale) for t in terms)
+    return tuple(terms)
+
+
+def _is_point(term: Term) -> bool:
+    """Whether it is a literal with a point, exact against money."""
+    source = term.source
+    return term.op == "const" and isinstance(source, e.Literal) and isinstance(
+        source.value, Decimal
+    )  # fmt: skip
 
 
 def _whole_money(term: Term) -> Term:
@@ -538,7 +660,7 @@ def _inexact(op: str, first: Term, second: Term, scale: int, expr: e.Expr) -> Te
     written = _written(second)
     if written is None:
         return None
-    scaled = Decimal(written).scaleb(scale)
+    scaled = Decimal(written).scaleb(scale, _EXACT)
     if scaled == scaled.to_integral_value() and abs(scaled) <= _INT_MAX:
         return None
     floor = int(scaled.to_integral_value(rounding="ROUND_FLOOR"))

@@ -8,6 +8,7 @@ a dictionary at a time for conditions on text. Values are arrays in the form col
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -55,11 +56,9 @@ class Block:
 
 
 def truth(term: Term, block: Block) -> NDArray[np.int8]:
-    """The truth of a condition for each row: int8[rows], the caller's own."""
+    """The truth of a condition for each row: int8[rows], which may be a trait's own array."""
     found = compute(term, block)
     assert isinstance(found, np.ndarray)
-    if term.op == "column":
-        return found.copy()
     return found if found.dtype == np.int8 else found.astype(np.int8)
 
 
@@ -107,15 +106,16 @@ def _missing(values: Values) -> NDArray[np.bool_]:
     return values == (UNKNOWN if values.dtype == np.int8 else NO_INT)
 
 
+# INVARIANT: only these two write into an array they were given, and so into a copy of it.
 def _and(term: Term, block: Block) -> NDArray[np.int8]:
-    found = truth(term.args[0], block)
+    found = truth(term.args[0], block).copy()
     for arg in term.args[1:]:
         kernels_truth.both(truth(arg, block), found)
     return found
 
 
 def _or(term: Term, block: Block) -> NDArray[np.int8]:
-    found = truth(term.args[0], block)
+    found = truth(term.args[0], block).copy()
     for arg in term.args[1:]:
         kernels_truth.either(truth(arg, block), found)
     return found
@@ -188,7 +188,7 @@ def _in(term: Term, block: Block) -> NDArray[np.int8]:
         hits = pc.is_in(operand, pa.array(sorted(values), pa.large_string()))
         hits = hits.to_numpy(zero_copy_only=False)
     else:
-        hits = np.isin(operand, np.array(sorted(values), np.int64))
+        hits = np.isin(operand, np.array(sorted(values), operand.dtype))
     found = _known(hits, _missing(operand))
     return np.where(found == FALSE, UNKNOWN, found) if has_null else found
 
@@ -269,8 +269,14 @@ def _to_double(term: Term, block: Block) -> Values:
     if operand.kind is Kind.VARCHAR:
         return np.array([_number(v.as_py()) for v in values], np.float64)
     missing = _missing(values)
-    unit = 10**block.money_scale if operand.kind is Kind.MONEY else 1
-    return np.where(missing, np.nan, values / unit)
+    if operand.kind is not Kind.MONEY:
+        return np.where(missing, np.nan, values)
+    unit = 10**block.money_scale
+    found = values / unit
+    # Beyond 2**53 an integer is not a double: NumPy would round before it divides.
+    for row in np.flatnonzero(np.abs(values) > 2**53):
+        found[row] = int(values[row]) / unit
+    return np.where(missing, np.nan, found)
 
 
 def _number(text: str | None) -> float:
@@ -285,9 +291,7 @@ def _to_bigint(term: Term, block: Block) -> Values:
     found = []
     for value in compute(term.args[0], block):
         text = (value.as_py() or "").strip()
-        digits = text.removeprefix("-").removeprefix("+")
-        good = digits.isascii() and digits.isdigit() and len(digits) <= 19
-        number = int(text) if good else NO_INT
+        number = int(text) if re.fullmatch("[+-]?[0-9]{1,19}", text) else NO_INT
         found.append(number if -(2**63) < number < 2**63 else NO_INT)
     return np.array(found, np.int64)
 
@@ -327,10 +331,13 @@ def _shift(term: Term, block: Block) -> Values:
     months, days, micros = term.value
     zone = block.clock.zone
 
-    def moved(instant: int) -> int:
-        if instant == NO_INT:
+    def moved(value: int) -> int:
+        if value == NO_INT:
             return NO_INT
-        found = zone.add(instant, months=months, days=days, micros=micros)
+        if term.kind is Kind.DATE:
+            found = add_to_day(value, months=months, days=days)
+        else:
+            found = zone.add(value, months=months, days=days, micros=micros)
         return found if -(2**63) < found < 2**63 else NO_INT
 
     values = compute(term.args[0], block)

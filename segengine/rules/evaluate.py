@@ -6,8 +6,10 @@ whole program. The same plan answers for one row by looking at its values alone.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -34,6 +36,8 @@ from segengine.tables.column import Column
 from segengine.tables.customers import CustomerTable
 
 Words = NDArray[np.uint64]
+BucketsOf = Callable[[str], NDArray[np.float64]]
+"""The bucket share of each row of a block under a salt."""
 Step = Callable[[int, int, int, Words], None]
 """run(first word, end word, mode, out)"""
 
@@ -43,11 +47,11 @@ _MANY_RANGES = 8
 
 @dataclass(slots=True)
 class Population:
-    """The buyers as rules see them: traits, and the buckets of a salt."""
+    """The buyers as rules see them: traits, and the bucket shares of some rows under a salt."""
 
     customers: CustomerTable
     money_scale: int
-    buckets: Callable[[str], NDArray[np.float64]]
+    buckets: Callable[[str, int, int], NDArray[np.float64]]
     entries: dict[Any, NDArray[np.int8]] = field(default_factory=dict)
 
     def column(self, name: str) -> Column:
@@ -66,9 +70,14 @@ class Population:
         return domain_of(self.column(name))
 
     def block(
-        self, begin: int, end: int, clock: Clock, context: Mapping[str, str] | None = None
+        self,
+        begin: int,
+        end: int,
+        clock: Clock,
+        context: Mapping[str, str] | None = None,
+        buckets: BucketsOf | None = None,
     ) -> Block:
-        """Rows [begin, end) for computing over."""
+        """Rows [begin, end) for computing over; `buckets` where they are not those of the rows."""
 
         def values(name: str) -> Any:
             column = self.column(name)
@@ -81,7 +90,7 @@ class Population:
 
         return Block(
             end - begin, clock, self.money_scale, values,
-            lambda salt: self.buckets(salt)[begin:end], context or {},
+            buckets or (lambda salt: self.buckets(salt, begin, end)), context or {},
         )  # fmt: skip
 
     def truths(self, column: Column, term: Term, clock: Clock) -> NDArray[np.int8]:
@@ -89,7 +98,7 @@ class Population:
         dictionary = column.dictionary
         assert dictionary is not None
         size = dictionary.size
-        key = (id(dictionary), term, size, clock.as_of if term.reads_clock else 0)
+        key = (dictionary, term, size, clock.as_of if term.reads_clock else 0)
         found = self.entries.get(key)
         if found is None:
             values = dictionary.values()
@@ -130,20 +139,28 @@ def evaluate(plan: Plan, population: Population) -> Words:
 
 
 def holds(
-    plan: Plan, population: Population, row: int, context: Mapping[str, str] | None = None
+    plan: Plan,
+    population: Population,
+    row: int,
+    context: Mapping[str, str] | None = None,
+    buckets: BucketsOf | None = None,
 ) -> bool:
-    """Whether the rule holds for one row."""
-    return _holds(plan.root, population, row, plan.clock, context)
+    """Whether the rule holds for one row; `buckets` where they are not the row's own."""
+
+    def block() -> Block:
+        return population.block(row, row + 1, plan.clock, context, buckets)
+
+    return _holds(plan.root, population, row, plan.clock, block)
 
 
 def _holds(
-    node: Node, population: Population, row: int, clock: Clock, context: Mapping[str, str] | None
+    node: Node, population: Population, row: int, clock: Clock, block: Callable[[], Block]
 ) -> bool:
     match node:
         case AllOf(parts=parts):
-            return all(_holds(p, population, row, clock, context) for p in parts)
+            return all(_holds(p, population, row, clock, block) for p in parts)
         case AnyOf(parts=parts):
-            return any(_holds(p, population, row, clock, context) for p in parts)
+            return any(_holds(p, population, row, clock, block) for p in parts)
         case Everyone(holds=found):
             return found
         case Ranges(trait=trait, ranges=ranges, missing=missing):
@@ -151,14 +168,14 @@ def _holds(
             value = column.values[row]
             if value != value or value == column.missing:  # noqa: PLR0124 - NaN
                 return missing
-            return any(low <= value <= high for low, high in ranges)
+            place = bisect_right(ranges, value, key=itemgetter(0)) - 1
+            return bool(place >= 0 and value <= ranges[place][1])
         case Entries(trait=trait, term=term, wanted=wanted):
             column = population.column(trait)
             truths = population.truths(column, term, clock)
             return bool(truths[column.values[row] + 1] == (1 if wanted else 0))
         case Computed(term=term, wanted=wanted):
-            block = population.block(row, row + 1, clock, context)
-            return bool(truth(term, block)[0] == (1 if wanted else 0))
+            return bool(truth(term, block())[0] == (1 if wanted else 0))
     raise AssertionError(f"a step without a meaning: {node!r}")
 
 
@@ -206,11 +223,30 @@ def _constant(found: bool) -> Step:
 
 def _ranges(node: Ranges, population: Population) -> Step:
     column = population.column(node.trait)
-    steps = [_range_step(column, population.customers.rows, low, high)
-             for low, high in node.ranges]  # fmt: skip
+    if len(node.ranges) > _MANY_RANGES:
+        steps = [_many_ranges(column, population.customers.rows, node)]
+    else:
+        steps = [_range_step(column, population.customers.rows, low, high)
+                 for low, high in node.ranges]  # fmt: skip
     if node.missing:
         steps.append(_code_step(column, population.customers.rows, 0, 0))
     return _one_or_all(steps)
+
+
+def _many_ranges(column: Column, rows: int, node: Ranges) -> Step:
+    """One look at each value instead of a scan for each range."""
+    lows = np.array([low for low, _ in node.ranges], column.dtype)
+    highs = np.array([high for _, high in node.ranges], column.dtype)
+
+    def run(begin: int, end: int, mode: int, out: Words) -> None:
+        for word in range(begin, end, _BLOCK_WORDS):
+            last = min(64 * min(word + _BLOCK_WORDS, end), rows)
+            values = column.values[64 * word : last]
+            place = np.searchsorted(lows, values, side="right") - 1
+            hits = (place >= 0) & (values <= highs[place])
+            scan.words_of_truth(hits.view(np.int8), np.int8(1), word, mode, out)
+
+    return run
 
 
 def _one_or_all(steps: list[Step]) -> Step:
@@ -266,6 +302,10 @@ def _entries(node: Entries, population: Population, clock: Clock) -> Step:
 def _computed(node: Computed, population: Population, clock: Clock) -> Step:
     wanted = np.int8(1 if node.wanted else 0)
     rows = population.customers.rows
+    for term in node.term.walk():
+        if term.op == "bucket":
+            # Once, before several threads would each find it missing.
+            population.buckets(str(term.args[0].value), 0, 0)
 
     def run(begin: int, end: int, mode: int, out: Words) -> None:
         for word in range(begin, end, _BLOCK_WORDS):

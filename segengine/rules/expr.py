@@ -5,15 +5,18 @@ Nodes compare by what they say; where they stood in a text (`at`) is not part of
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, fields
 from datetime import date, datetime
 from decimal import Decimal
+from typing import TypeVar
 
 from segengine.schema.kinds import Kind
 
 Position = tuple[int, int]
 """First and last character of a node in its text, counted from 0."""
+
+Node = TypeVar("Node")
 
 LiteralValue = bool | int | float | Decimal | str | date | datetime | None
 
@@ -35,16 +38,20 @@ class Literal(Expr):
     value: LiteralValue
 
     def __eq__(self, other: object) -> bool:
-        """True, 1 and 1.0 are three different literals."""
+        """True, 1 and 1.0 are three different literals; 1.5 and 1.50 are one."""
         return (
             isinstance(other, Literal)
             and type(self.value) is type(other.value)
-            and (self.value == other.value or (self.value != self.value))
-            and str(self.value) == str(other.value)
+            and (self.value == other.value or (self.is_not_a_number and other.is_not_a_number))
         )
 
     def __hash__(self) -> int:
-        return hash((type(self.value), str(self.value)))
+        return hash((type(self.value), "nan" if self.is_not_a_number else self.value))
+
+    @property
+    def is_not_a_number(self) -> bool:
+        """Whether it is NaN, which Python lets nothing equal."""
+        return self.value != self.value
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,10 +156,14 @@ class Call(Expr):
 
 @dataclass(frozen=True, slots=True)
 class Case(Expr):
-    """CASE WHEN condition THEN value ... ELSE value END."""
+    """CASE WHEN condition THEN value ... ELSE value END.
+
+    With a subject, CASE subject WHEN value THEN ...: it is compared with each.
+    """
 
     branches: tuple[tuple[Expr, Expr], ...]
     otherwise: Expr | None = None
+    subject: Expr | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,6 +209,30 @@ def children(expr: Expr) -> Iterator[Expr]:
                     yield from item
 
 
+def inner(expr: Expr) -> Iterator[Expr]:
+    """The nodes directly under a node that are no literals, of which there may be very many."""
+    return (child for child in children(expr) if not isinstance(child, Literal))
+
+
+def measured(root: Node, under: Callable[[Node], Iterable[Node]]) -> tuple[int, int]:
+    """How many levels are under a node, and how many nodes there are written out.
+
+    A node that stands in several places is looked at once and counted at each.
+    """
+    found: dict[int, tuple[int, int]] = {}
+    pending = [root]
+    while pending:
+        node = pending[-1]
+        below = list(under(node))
+        waiting = [each for each in below if id(each) not in found]
+        pending += waiting
+        if not waiting:
+            known = [found[id(each)] for each in below]
+            depth = 1 + max((depth for depth, _ in known), default=-1)
+            found[id(pending.pop())] = (depth, 1 + sum(size for _, size in known))
+    return found[id(root)]
+
+
 def leaf_count(expr: Expr) -> int:
     """How many leaves a rule has as written: what AND, OR and NOT join."""
     if isinstance(expr, And | Or):
@@ -219,3 +254,13 @@ def disjunction(parts: tuple[Expr, ...]) -> Expr:
     for part in parts:
         flat += part.parts if isinstance(part, Or) else [part]
     return flat[0] if len(flat) == 1 else Or(tuple(flat))
+
+
+def negative(operand: Expr, at: Position | None = None) -> Expr:
+    """Minus this; before a number it is part of the number."""
+    if isinstance(operand, Literal) and type(operand.value) in (int, float, Decimal):
+        value = operand.value
+        assert isinstance(value, int | float | Decimal)
+        # Decimal's own minus would round to 28 digits.
+        return Literal(value.copy_negate() if isinstance(value, Decimal) else -value, at=at)
+    return Minus(operand, at=at)

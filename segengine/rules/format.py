@@ -70,13 +70,14 @@ def _text(expr: e.Expr) -> tuple[str, int]:
             return f"{text} {word} {pattern}{escape}", _COMPARE
         case e.Call(name=name, args=args):
             return f"{name}({_listed(args)})", _ATOM
-        case e.Case(branches=branches, otherwise=otherwise):
+        case e.Case(branches=branches, otherwise=otherwise, subject=subject):
             parts = [
                 f"WHEN {_within(condition, _OR)} THEN {_within(value, _OR)}"
                 for condition, value in branches
             ]
             tail = f" ELSE {_within(otherwise, _OR)}" if otherwise is not None else ""
-            return f"CASE {' '.join(parts)}{tail} END", _ATOM
+            head = f"CASE {_within(subject, _OR)}" if subject is not None else "CASE"
+            return f"{head} {' '.join(parts)}{tail} END", _ATOM
         case e.Cast(operand=operand, kind=kind):
             return f"CAST({_within(operand, _OR)} AS {kind})", _ATOM
         case e.And(parts=parts):

@@ -9,11 +9,10 @@ from segengine.schema.kinds import Kind
 
 @dataclass(frozen=True, slots=True)
 class Signature:
-    """`args`: the kinds each argument may have; the last repeats when `repeats`."""
+    """`args`: the kinds each argument may have."""
 
     args: tuple[frozenset[Kind], ...]
     result: Kind | None
-    repeats: bool = False
     example: str = ""
 
 
@@ -25,6 +24,17 @@ _DATE = frozenset({Kind.DATE})
 _INSTANT = frozenset({Kind.TIMESTAMP})
 _DAY = frozenset({Kind.DATE, Kind.TIMESTAMP})
 _BOOL, _INT, _STR = Kind.BOOLEAN, Kind.BIGINT, Kind.VARCHAR
+
+_IN_WORDS = {
+    Kind.BOOLEAN: "true or false",
+    Kind.BIGINT: "a whole number",
+    Kind.DOUBLE: "a number",
+    Kind.MONEY: "money",
+    Kind.VARCHAR: "text",
+    Kind.DATE: "a date",
+    Kind.TIMESTAMP: "a time",
+    Kind.TAGS: "a list",
+}
 
 SIGNATURES: dict[str, Signature] = {
     # `result` None: that of the arguments, which must agree.
@@ -51,8 +61,13 @@ SIGNATURES: dict[str, Signature] = {
     "in_last_days": Signature((_DAY, _WHOLE), _BOOL, example="in_last_days(last_order_at, 30)"),
     "bucket": Signature((_TEXT,), Kind.DOUBLE, example="bucket('spring') < 0.1"),
 }
-AGREEING = frozenset({"coalesce", "nullif", "least", "greatest"})
-"""Functions whose arguments must have one kind, which is the result's."""
+AGREEING = {
+    "coalesce": "coalesce(city, 'unknown')",
+    "nullif": "nullif(city, '')",
+    "least": "least(orders_7d, 3)",
+    "greatest": "greatest(orders_7d, 1)",
+}
+"""Functions whose arguments must have one kind, which is the result's, with an example."""
 ALIASES = {"len": "length", "list_has": "list_contains"}
 NOT_BUILT = {
     "affinity": "affinity leaves",
@@ -60,3 +75,25 @@ NOT_BUILT = {
     "quantile": "population leaves",
 }
 KNOWN = sorted({*SIGNATURES, *AGREEING, *ALIASES, "segment"})
+
+
+def named(kind: Kind) -> str:
+    """A kind as an operator calls it."""
+    return _IN_WORDS[kind]
+
+
+def wrong_count(name: str, given: int) -> tuple[str, str]:
+    """What to say, and an example, when a function is given so many arguments; "" if it may be."""
+    own = ALIASES.get(name, name)
+    if own == "segment":
+        return ("", "") if given == 1 else ("`segment` takes a name in quotes", "")
+    if own in AGREEING:
+        least, exact = (2, True) if own == "nullif" else (1, False)
+        example = AGREEING[own]
+    else:
+        least, exact, example = len(SIGNATURES[own].args), True, SIGNATURES[own].example
+    if given == least or (given > least and not exact):
+        return "", ""
+    some = "" if exact else "at least "
+    arguments = "no arguments" if least == 0 else f"{some}{least} argument{'s' * (least != 1)}"
+    return f"`{name}` takes {arguments}, not {given}", f"for example `{example}`"

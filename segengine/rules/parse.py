@@ -6,6 +6,7 @@ Every mistake of form that can be told apart is reported, in our words, with its
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable
 from datetime import date, datetime
 from decimal import Decimal
@@ -13,24 +14,28 @@ from typing import Any
 
 import sqlglot
 from sqlglot import exp
-from sqlglot.tokens import Token, TokenType  # type: ignore[attr-defined]
+from sqlglot.tokens import TokenType  # type: ignore[attr-defined]
 
 from segengine.days import DAY, HOUR, MINUTE, SECOND
-from segengine.errors import Problem, RuleError
+from segengine.errors import Problem, RuleError, did_you_mean
 from segengine.rules import expr as e
+from segengine.rules.functions import KNOWN
+from segengine.rules.places import problem_at, shortened
+from segengine.rules.spans import Spans
+from segengine.rules.syntax import (
+    JOIN_BY,
+    MAX_DEPTH,
+    bracket_problems,
+    complaint,
+    size_problem,
+    too_deep,
+    unended,
+)
 from segengine.schema.kinds import Kind
-
-MAX_DEPTH = 32
-MAX_BYTES = 64 * 1024
-# The parser below recurses some 15 frames for each level; this many are safe in any thread.
-_MAX_NESTING = 2 * MAX_DEPTH
 
 logging.getLogger("sqlglot").setLevel(logging.CRITICAL)
 
 _DIALECT = sqlglot.Dialect.get_or_raise("duckdb")
-_OPENING = {TokenType.L_PAREN, TokenType.L_BRACKET, TokenType.L_BRACE, TokenType.CASE}
-_CLOSING = {TokenType.R_PAREN, TokenType.R_BRACKET, TokenType.R_BRACE, TokenType.END}
-_PREFIXES = {TokenType.NOT, TokenType.DASH, TokenType.PLUS, TokenType.TILDE}
 
 _COMPARES: dict[Any, str] = {
     exp.EQ: "=",
@@ -100,117 +105,76 @@ _LATER = (
 )
 
 
+# What a node may carry; anything else it carries would be lost, and is refused.
+_PARTS = frozenset({"this", "expression", "expressions"})
+_FURTHER_PARTS: dict[Any, frozenset[str]] = {
+    exp.Between: frozenset({"low", "high"}),
+    exp.Column: frozenset({"table"}),
+    exp.Literal: frozenset({"is_string"}),
+    exp.In: frozenset({"field", "query", "unnest"}),
+    exp.Like: frozenset({"negate"}),
+    exp.ILike: frozenset({"negate"}),
+    exp.Case: frozenset({"ifs", "default"}),
+    exp.Cast: frozenset({"to"}),
+    exp.Interval: frozenset({"unit"}),
+    exp.Div: frozenset({"typed", "safe"}),
+    exp.Least: frozenset({"ignore_nulls"}),
+    exp.Greatest: frozenset({"ignore_nulls"}),
+}
+
+
 def parse(text: str, place: str = "") -> e.Expr:
     """The rule that a text says; a `RuleError` lists every mistake of form."""
-    _admit_size(text, place)
+    problem = size_problem(text)
+    if problem is not None:
+        raise RuleError([problem], "", place)
     try:
         tokens = _DIALECT.tokenize(text)
     except sqlglot.errors.SqlglotError:
-        problem = _unended(text)
-        raise RuleError([problem], text, place) from None
-    _admit_nesting(tokens, text, place)
+        raise RuleError([unended(text)], text, place) from None
+    problems = bracket_problems(tokens, text)
+    if problems:
+        raise RuleError(problems, text, place)
     try:
         trees = _DIALECT.parser().parse(tokens, text)
     except sqlglot.errors.ParseError as error:
-        raise RuleError([_syntax(error, tokens, text)], text, place) from None
+        raise RuleError([complaint(error, tokens, text)], text, place) from None
     except RecursionError:
-        raise RuleError([Problem(_too_deep())], text, place) from None
+        raise RuleError([Problem(too_deep())], text, place) from None
     except Exception:
         raise RuleError([Problem("this is not a rule")], text, place) from None
     trees = [tree for tree in trees if tree is not None]
-    if len(trees) != 1:
-        at = next((t for t in tokens if t.token_type is TokenType.SEMICOLON), None)
-        what = "a rule is one condition" if trees else "the rule is empty"
-        where = _line_and_column(text, at.start) if at is not None and trees else (1, 1)
-        raise RuleError([Problem(what, *where)], text, place)
-    reader = _Reader(text)
-    found = reader.read(trees[0], 0)
+    if not trees:
+        raise RuleError([Problem("the rule is empty")], text, place)
+    if len(trees) > 1:
+        end = next(t for t in tokens if t.token_type is TokenType.SEMICOLON)
+        what = "a rule is one condition, not several statements"
+        raise RuleError([problem_at(text, (end.start, end.end), what)], text, place)
+    tree: exp.Expr = trees[0]
+    reader = _Reader(text, Spans(tree, tokens))
+    if not isinstance(tree, exp.Condition | exp.Alias | exp.Interval | exp.Tuple):
+        reader.refuse_statement(tokens[0].start, tokens[0].end)
+    found = reader.read(tree, 0)
     if reader.problems:
         raise RuleError(reader.problems, text, place)
     return found
 
 
-def _admit_size(text: str, place: str) -> None:
-    try:
-        size = len(text.encode())
-    except UnicodeEncodeError:
-        raise RuleError([Problem("the rule is not valid text")], "", place) from None
-    if size > MAX_BYTES:
-        raise RuleError(
-            [
-                Problem(
-                    f"the rule has {size:,} bytes; at most {MAX_BYTES:,} are read",
-                    help="load a long list as a column, and compare with that",
-                )
-            ],
-            "",
-            place,
-        )
-
-
-def _admit_nesting(tokens: list[Token], text: str, place: str) -> None:
-    depth, run = 0, 0
-    for token in tokens:
-        kind = token.token_type
-        depth += (kind in _OPENING) - (kind in _CLOSING)
-        run = run + 1 if kind in _PREFIXES else 0
-        if depth > _MAX_NESTING or run > _MAX_NESTING:
-            where = _line_and_column(text, token.start)
-            raise RuleError([Problem(_too_deep(), *where)], text, place)
-
-
-def _too_deep() -> str:
-    return f"the rule is nested too deeply: at most {MAX_DEPTH} levels are read"
-
-
-def _unended(text: str) -> Problem:
-    for quote, name in (("'", "text"), ('"', "quoted name")):
-        if text.count(quote) % 2:
-            where = _line_and_column(text, text.rindex(quote))
-            return Problem(f"a {name} begins here and does not end", *where)
-    return Problem("this is not a rule")
-
-
-def _syntax(error: sqlglot.errors.ParseError, tokens: list[Token], text: str) -> Problem:
-    """The parser's first complaint in our words."""
-    if not tokens:
-        return Problem("the rule is empty")
-    details: dict[str, Any] = dict(error.errors[0]) if error.errors else {}
-    token = next(
-        (t for t in tokens if (t.line, t.col) == (details.get("line"), details.get("col"))),
-        tokens[-1],
-    )
-    where = _line_and_column(text, token.start)
-    length = token.end - token.start + 1
-    shown = text[token.start : token.end + 1]
-    said = str(details.get("description", ""))
-    if said.startswith("Expecting )"):
-        return Problem("a `(` is not closed", *where, length)
-    if said.startswith("Required keyword"):
-        if token is tokens[-1]:
-            return Problem("the rule ends where a value was expected", *where, length)
-        return Problem(f"something is missing after `{shown}`", *where, length)
-    return Problem(f"unexpected `{shown}`", *where, length)
-
-
-def _line_and_column(text: str, offset: int) -> tuple[int, int]:
-    before = text[:offset]
-    return before.count("\n") + 1, offset - (before.rfind("\n") + 1) + 1
-
-
 class _Reader:
     """Turns the admitted nodes of a tree into ours and collects the others."""
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, spans: Spans) -> None:
         self.text = text
         self.problems: list[Problem] = []
+        self._spans = spans
+        self._at = spans.of
         self._readers: dict[Any, Callable[[Any, int], e.Expr]] = {
             exp.Paren: lambda n, d: self.read(n.this, d),
             exp.Column: self._column,
             exp.Literal: self._literal,
             exp.Boolean: lambda n, _: e.Literal(bool(n.this), at=self._at(n)),
             exp.Null: lambda n, _: e.Literal(None, at=self._at(n)),
-            exp.Neg: lambda n, d: _negative(self.read(n.this, d + 1), self._at(n)),
+            exp.Neg: self._negative,
             exp.Between: lambda n, d: e.Between(*self._all(n, d, "this", "low", "high"),
                                                 at=self._at(n)),
             exp.In: self._one_of,
@@ -238,56 +202,52 @@ class _Reader:
 
     def read(self, node: Any, depth: int) -> e.Expr:
         if depth > MAX_DEPTH:
-            if not any(p.message == _too_deep() for p in self.problems):
-                self._wrong(node, _too_deep())
-            return e.Literal(None)
-        if not isinstance(node, exp.Expression):
-            self.problems.append(Problem("something is missing here"))
+            if not any(p.message == too_deep() for p in self.problems):
+                self._wrong(node, too_deep())
             return e.Literal(None)
         reader = self._readers.get(type(node))
         if reader is None:
             return self._refused(node)
+        known = _PARTS | _FURTHER_PARTS.get(type(node), frozenset())
+        if any(part and name not in known for name, part in node.args.items()):
+            return self._unknown(node)
         return reader(node, depth)
+
+    def refuse_statement(self, first: int, last: int) -> None:
+        what = "a rule is a condition, not a statement or a subquery"
+        raise RuleError([problem_at(self.text, (first, last), what)], self.text)
 
     def _refused(self, node: exp.Expression) -> e.Expr:
         if isinstance(node, _LATER):
-            name = node.sql_name().lower() if isinstance(node, exp.Func) else "FILTER"
-            self._wrong(node, f"history and population leaves (`{name}`) are not built yet")
+            which = "population" if isinstance(node, exp.Window) else "history"
+            inner: Any = node
+            while isinstance(inner, exp.Filter | exp.Window):
+                inner = inner.this
+            shown = shortened(self._source(inner)).split("(")[0].lower()
+            self._wrong(node, f"{which} leaves (`{shown}`) are not built yet")
         elif isinstance(node, exp.Alias):
             alias = node.args.get("alias")
-            self._wrong(alias or node, f"unexpected `{node.alias}`", "join conditions by AND or OR")
-        elif isinstance(node, exp.Func):
-            name = node.sql_name().lower()
-            self._wrong(node, f"unknown function `{name}`")
-        elif isinstance(node, exp.Select | exp.Subquery | exp.Query | exp.Command | exp.DDL):
+            self._wrong(alias or node, f"unexpected `{shortened(node.alias)}`", JOIN_BY)
+        elif node.find(exp.Query) is not None:
             self._wrong(node, "a rule is a condition, not a statement or a subquery")
+        elif isinstance(node, exp.Func) and "(" in self._source(node):
+            name = self._source(node).split("(")[0].strip().lower()
+            self._wrong(node, f"unknown function `{shortened(name)}`", did_you_mean(name, KNOWN))
         else:
-            shown = type(node).__name__.lower()
-            self._wrong(node, f"`{shown}` is not part of the rule language")
+            return self._unknown(node)
         return e.Literal(None)
 
-    def _wrong(self, node: exp.Expression, message: str, help_: str = "") -> None:
-        at = self._at(node)
-        if at is None:
-            self.problems.append(Problem(message, help=help_))
-            return
-        where = _line_and_column(self.text, at[0])
-        self.problems.append(Problem(message, *where, at[1] - at[0] + 1, help_))
+    def _unknown(self, node: exp.Expression) -> e.Expr:
+        shown = f"`{shortened(self._source(node))}`" if self._spans.is_own(node) else "this"
+        self._wrong(node, f"{shown} is not part of the rule language")
+        return e.Literal(None)
 
-    def _at(self, node: exp.Expression) -> e.Position | None:
-        """From the first to the last character that anything under a node stands at."""
-        first, last = None, None
-        pending = [node]
-        while pending:
-            each = pending.pop()
-            meta = each.meta
-            if "start" in meta:
-                first = meta["start"] if first is None else min(first, meta["start"])
-                last = meta["end"] if last is None else max(last, meta["end"])
-            # One level deep is enough for leaves; long chains would cost their square.
-            if len(pending) < 64:
-                pending += list(each.iter_expressions())
-        return None if first is None or last is None else (first, last)
+    def _source(self, node: exp.Expression) -> str:
+        at = self._at(node)
+        return self.text if at is None else self.text[at[0] : at[1] + 1]
+
+    def _wrong(self, node: exp.Expression, message: str, help_: str = "") -> None:
+        self.problems.append(problem_at(self.text, self._at(node), message, help_))
 
     def _all(self, node: exp.Expression, depth: int, *names: str) -> tuple[Any, ...]:
         return tuple(self.read(node.args.get(name), depth + 1) for name in names)
@@ -309,6 +269,11 @@ class _Reader:
             return e.Call(name, self._each(given, depth), at=self._at(node))
 
         return read
+
+    def _negative(self, node: exp.Neg, depth: int) -> e.Expr:
+        operand = node.this.unnest()
+        inside = depth if isinstance(operand, exp.Literal) else depth + 1
+        return e.negative(self.read(operand, inside), self._at(node))
 
     def _anonymous(self, node: exp.Anonymous, depth: int) -> e.Expr:
         name = str(node.this).lower()
@@ -339,20 +304,22 @@ class _Reader:
         if node.is_string:
             return e.Literal(text, at=self._at(node))
         try:
-            if text.isdigit():
-                return e.Literal(int(text), at=self._at(node))
             if "e" in text.lower():
                 return e.Literal(float(text), at=self._at(node))
-            return e.Literal(Decimal(text), at=self._at(node))
+            if "." in text:
+                return e.Literal(Decimal(text), at=self._at(node))
+            return e.Literal(int(text), at=self._at(node))
         except (ValueError, ArithmeticError):
-            self._wrong(node, f"`{text[:40]}` is not a number")
+            what = "does not fit in 64 bits" if text.isdecimal() else "is not a number"
+            self._wrong(node, f"`{shortened(text)}` {what}")
             return e.Literal(None)
 
     def _one_of(self, node: exp.In, depth: int) -> e.Expr:
-        if node.args.get("query") is not None or node.args.get("unnest") is not None:
-            return self._refused(exp.Select())
+        if node.args.get("query") is not None:
+            return self._refused(node)
         if not node.expressions:
-            self._wrong(node, "IN needs a list in parentheses with at least one value")
+            self._wrong(node, "IN needs a list in parentheses with at least one value",
+                        "for example `city IN ('Hangzhou', 'Shanghai')`")  # fmt: skip
         return e.OneOf(
             self.read(node.this, depth + 1), self._each(node.expressions, depth), at=self._at(node)
         )
@@ -365,22 +332,18 @@ class _Reader:
         if isinstance(right, exp.Boolean):
             literal = e.Literal(bool(right.this))
             return e.DistinctFrom(operand, literal, negated=True, at=self._at(node))
-        return self._refused(node)
+        return self._unknown(node)
 
     def _like(self, node: exp.Expression, depth: int, escape: str, outer: exp.Expression) -> e.Expr:
-        found = e.Like(
-            self.read(node.this, depth + 1),
-            self.read(node.args.get("expression"), depth + 1),
-            escape,
-            isinstance(node, exp.ILike),
-            at=self._at(outer),
-        )
-        return e.Not(found, at=self._at(outer)) if node.args.get("negate") else found
+        negated = bool(node.args.get("negate"))
+        operand, pattern = self._all(node, depth + negated, "this", "expression")
+        found = e.Like(operand, pattern, escape, isinstance(node, exp.ILike), at=self._at(outer))
+        return e.Not(found, at=self._at(outer)) if negated else found
 
     def _escape(self, node: exp.Escape, depth: int) -> e.Expr:
         inner, mark = node.this, node.args.get("expression")
         if not isinstance(inner, exp.Like | exp.ILike):
-            return self._refused(node)
+            return self._unknown(node)
         if not isinstance(mark, exp.Literal) or not mark.is_string or len(str(mark.this)) > 1:
             self._wrong(node, "ESCAPE takes one character in quotes")
             return e.Literal(None)
@@ -391,14 +354,10 @@ class _Reader:
         branches = []
         for branch in node.args.get("ifs") or []:
             condition = self.read(branch.this, depth + 1)
-            if subject is not None:
-                condition = e.Compare("=", subject, condition, at=condition.at)
             branches.append((condition, self.read(branch.args.get("true"), depth + 1)))
-        if not branches:
-            self._wrong(node, "CASE needs at least one WHEN")
         default = node.args.get("default")
         otherwise = self.read(default, depth + 1) if default is not None else None
-        return e.Case(tuple(branches), otherwise, at=self._at(node))
+        return e.Case(tuple(branches), otherwise, subject, at=self._at(node))
 
     def _cast(self, node: exp.Cast, depth: int) -> e.Expr:
         to = node.args["to"].this
@@ -409,7 +368,7 @@ class _Reader:
             return self._date(node, str(inner.this))
         if literal and to in (types.TIMESTAMP, types.TIMESTAMPNTZ, types.TIMESTAMPTZ):
             return self._timestamp(node, str(inner.this))
-        if to in _CASTS and not node.args.get("safe"):
+        if to in _CASTS:
             return e.Cast(self.read(inner, depth + 1), _CASTS[to], at=self._at(node))
         self._wrong(
             node,
@@ -422,41 +381,36 @@ class _Reader:
         try:
             return e.Literal(date.fromisoformat(text.strip()), at=self._at(node))
         except ValueError:
-            self._wrong(node, f"`{text[:40]}` is not a date such as '2024-02-29'")
+            self._wrong(node, f"`{shortened(text)}` is not a date such as '2024-02-29'")
             return e.Literal(None)
 
     def _timestamp(self, node: exp.Expression, text: str) -> e.Expr:
         try:
             return e.Literal(datetime.fromisoformat(text.strip()), at=self._at(node))
         except ValueError:
-            shown = f"`{text[:40]}` is not a time such as '2024-02-29 18:30:00'"
+            shown = f"`{shortened(text)}` is not a time such as '2024-02-29 18:30:00'"
             self._wrong(node, shown)
             return e.Literal(None)
 
     def _interval(self, node: exp.Interval, _: int) -> e.Expr:
         amount, unit = node.this, node.args.get("unit")
+        while isinstance(amount, exp.Paren):
+            amount = amount.this
         text = str(amount.this) if isinstance(amount, exp.Literal) else ""
-        words = f"{text} {unit.name if unit is not None else ''}".split()
+        words = f"{text} {unit.name if isinstance(unit, exp.Var) else ''}".split()
         months, days, micros = 0, 0, 0
         good = len(words) >= 2 and len(words) % 2 == 0
+        good &= unit is None or isinstance(unit, exp.Var)
         for count, name in zip(words[::2], words[1::2], strict=False):
-            factors = _UNITS.get(name.upper().rstrip("S") if name.upper() != "S" else name)
-            digits = count.removeprefix("-")
-            if factors is None or not digits.isdigit() or len(digits) > 9:
+            factors = _UNITS.get(name.upper().removesuffix("S"))
+            if factors is None or re.fullmatch("-?[0-9]{1,9}", count) is None:
                 good = False
                 break
             months += int(count) * factors[0]
             days += int(count) * factors[1]
             micros += int(count) * factors[2]
         if not good or abs(micros) > 10_000_000 * DAY:
-            self._wrong(node, "an INTERVAL is a whole number and a unit, such as INTERVAL 30 DAY")
+            self._wrong(node, "an INTERVAL is a whole number and a unit, such as INTERVAL 30 DAY",
+                        "units are YEAR, MONTH, WEEK, DAY, HOUR, MINUTE and SECOND")  # fmt: skip
             return e.Literal(None)
         return e.Interval(months, days, micros, at=self._at(node))
-
-
-def _negative(operand: e.Expr, at: e.Position | None) -> e.Expr:
-    """A minus before a number is part of the number."""
-    if isinstance(operand, e.Literal) and type(operand.value) in (int, float, Decimal):
-        assert isinstance(operand.value, int | float | Decimal)
-        return e.Literal(-operand.value, at=at)
-    return e.Minus(operand, at=at)

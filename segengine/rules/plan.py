@@ -19,6 +19,7 @@ from segengine.rules.format import format_expr
 from segengine.rules.term import Term
 from segengine.schema.kinds import Kind
 
+_MANY = 64
 Range = tuple[Any, Any]
 """low <= value <= high."""
 
@@ -116,6 +117,8 @@ class _Planner:
         if term.op in ("and", "or"):
             together = (term.op == "and") == wanted
             parts = [self.node(arg, wanted=wanted) for arg in term.args]
+            if _is_one_leaf(term) and not all(isinstance(p, Ranges | Everyone) for p in parts):
+                return self._leaf(term, wanted=wanted)
             return _joined(parts, self._domains, together=together)
         return self._leaf(term, wanted=wanted)
 
@@ -152,7 +155,7 @@ class _Planner:
             return Ranges(name, ((1, 1),) if wanted else ((0, 0),))
         if term.op == "is_null" and term.args[0].op == "column":
             return Ranges(name, (), missing=True) if wanted else Ranges(name, everything)
-        if term.op == "in" and term.args[0].op == "column":
+        if term.op == "in":
             return self._in(term, name, domain, wanted=wanted)
         if term.op == "in_last_days" and not term.args[1].columns:
             count = self._constant(term.args[1])
@@ -165,10 +168,18 @@ class _Planner:
             return self._comparison(term, name, domain, wanted=wanted)
         return None
 
-    def _in(self, term: Term, name: str, domain: Domain, *, wanted: bool) -> Node:
+    def _in(self, term: Term, name: str, domain: Domain, *, wanted: bool) -> Node | None:
         values, has_null = term.value
-        inside = tuple((v, v) for v in sorted(values) if domain.least <= v <= domain.greatest)
-        merged = _united(inside, domain)
+        (operand,) = term.args
+        if len(values) > _MANY and operand.op != "column":
+            return None
+        inside = []
+        for value in sorted(values):
+            hits = self._preimage(operand, name, domain, value, value)
+            if hits is None:
+                return None
+            inside += [hits] if hits else []
+        merged = _united(tuple(inside), domain)
         if wanted:
             return Ranges(name, merged)
         return Everyone(False) if has_null else Ranges(name, _complement(merged, domain))
@@ -258,6 +269,11 @@ class _Planner:
         return self._follows(inner)
 
 
+def _is_one_leaf(term: Term) -> bool:
+    """Whether an AND or OR is how one written leaf, such as BETWEEN, is decided."""
+    return term.source is not None and all(arg.source is term.source for arg in term.args)
+
+
 def _day_edge(zone: Any, day: Any) -> Any:
     """The first instant of a date; dates that no instant has keep their order."""
     if abs(day) > 4_000_000:
@@ -322,13 +338,16 @@ def _united(ranges: tuple[Range, ...], domain: Domain) -> tuple[Range, ...]:
 
 
 def _intersected(first: tuple[Range, ...], second: tuple[Range, ...]) -> tuple[Range, ...]:
-    found = []
+    """What lies in both; each is ascending and disjoint, and so is the result."""
+    found, place = [], 0
     for low, high in first:
-        for other_low, other_high in second:
-            both = (max(low, other_low), min(high, other_high))
-            if both[0] <= both[1]:
-                found.append(both)
-    return tuple(sorted(found))
+        while place < len(second) and second[place][1] < low:
+            place += 1
+        for other_low, other_high in second[place:]:
+            if other_low > high:
+                break
+            found.append((max(low, other_low), min(high, other_high)))
+    return tuple(found)
 
 
 def _joined(parts: list[Node], domains: DomainOf, *, together: bool) -> Node:
@@ -372,7 +391,7 @@ def cost(node: Node) -> float:
     if isinstance(node, Everyone):
         return 0.0
     if isinstance(node, Ranges):
-        return len(node.ranges) + node.missing
+        return min(len(node.ranges), 8) + node.missing
     if isinstance(node, Entries):
         return 4.0
     if isinstance(node, Computed):
@@ -395,6 +414,8 @@ def _lines(node: Node, depth: int) -> list[str]:
         return [f"{pad}{'everyone' if node.holds else 'nobody'}"]
     if isinstance(node, Ranges):
         parts = [f"{low} to {high}" if low != high else f"{low}" for low, high in node.ranges]
+        if len(parts) > _MANY:
+            parts = [f"{len(parts):,} ranges from {node.ranges[0][0]} to {node.ranges[-1][1]}"]
         if node.missing:
             parts.append("missing")
         return [f"{pad}scan {node.trait} in {', '.join(parts) or 'nothing'}  ({cost(node):g} B)"]

@@ -23,10 +23,10 @@ from segengine.schema.tables import PURCHASES, TableSpec, catalogue
 FILE_NAME = "store.toml"
 _CHANNEL_HELP = "a lower-case word such as `sms`"
 _NOT_BUILT = {
-    "caps": "frequency caps",
-    "affinity": "affinity traits",
-    "range_mix": "the range mix report",
-    "traits": "traits declared in the rule language",
+    "caps": "frequency caps are",
+    "affinity": "affinity traits are",
+    "range_mix": "the range mix report is",
+    "traits": "traits declared in the rule language are",
 }
 
 
@@ -105,21 +105,20 @@ def read_config(path: Path) -> StoreConfig:
         raise ConfigError(f"cannot read `{path}`: {error.strerror}", field=str(path)) from error
     try:
         return parse_config(raw)
-    except NotBuiltYetError as error:
-        raise NotBuiltYetError(f"`{path}`: {error}", field=error.field) from None
-    except ConfigError as error:
-        raise ConfigError(f"`{path}`:\n{error}", field=error.field) from None
+    except (ConfigError, NotBuiltYetError) as error:
+        raise type(error)(f"`{path}`:\n{error}", field=error.field) from None
 
 
 def parse_config(raw: Mapping[str, Any]) -> StoreConfig:
-    """Settings from a mapping shaped like `store.toml`; all mistakes in one `ConfigError`."""
+    """Settings from a mapping shaped like `store.toml`; all mistakes in one `ConfigError`.
+
+    A `NotBuiltYetError` where nothing is wrong but parts that are not built yet.
+    """
     reader = _Reader()
     top = reader.section(raw, "")
     for name, part in _NOT_BUILT.items():
         if top.pop(name, None):
-            raise NotBuiltYetError(
-                f"`[{name}]`: {part} are not built yet; take the section out", field=name
-            )
+            reader.not_built(name, f"{part} not built yet; take the section out")
     store = reader.section(top.pop("store", {}), "store")
     values: dict[str, Any] = {
         "timezone": reader.take(store, "store.timezone", _timezone, "UTC"),
@@ -128,7 +127,8 @@ def parse_config(raw: Mapping[str, Any]) -> StoreConfig:
         "as_of": reader.take(store, "store.as_of", _moment, None),
         "money_scale": reader.take(store, "store.money_scale", _between(0, 9), 4),
     }
-    reader.nothing_left(store, "store", ["timezone", "currency", "channels", "as_of"])
+    known = ["timezone", "currency", "channels", "as_of", "money_scale"]
+    reader.nothing_left(store, "store", known)
     values["further_tables"] = _further_tables(reader, top.pop("tables", {}))
     names = catalogue(values["channels"], values["further_tables"])
     values["load"] = _loads(reader, top.pop("load", {}), names)
@@ -165,9 +165,14 @@ class _Reader:
 
     def __init__(self) -> None:
         self.mistakes: list[tuple[str, str]] = []
+        self._not_built = 0
 
     def wrong(self, place: str, what: str) -> None:
         self.mistakes.append((place, what))
+
+    def not_built(self, place: str, what: str) -> None:
+        self.wrong(place, what)
+        self._not_built += 1
 
     def section(self, raw: object, place: str) -> dict[str, Any]:
         if isinstance(raw, Mapping):
@@ -196,8 +201,10 @@ class _Reader:
 
     def finish(self) -> None:
         if self.mistakes:
-            lines = [f"  `{place}`: {what}" for place, what in self.mistakes]
-            raise ConfigError("\n".join(lines), field=self.mistakes[0][0])
+            lines = "\n".join(f"  `{place}`: {what}" for place, what in self.mistakes)
+            all_right = self._not_built == len(self.mistakes)
+            error = NotBuiltYetError if all_right else ConfigError
+            raise error(lines, field=self.mistakes[0][0])
 
 
 def _text(value: Any) -> str:
@@ -286,11 +293,10 @@ def _rfm(reader: _Reader, raw: object) -> RfmSettings:
 
 def _lifecycle(reader: _Reader, raw: object) -> LifecycleSettings:
     section = reader.section(raw, "lifecycle")
-    if "thresholds" in section:
-        raise NotBuiltYetError(
-            "`lifecycle.thresholds`: fitted thresholds are not built yet; give new_days, "
-            "active_days and sleeping_days",
-            field="lifecycle.thresholds",
+    if section.pop("thresholds", None) is not None:
+        reader.not_built(
+            "lifecycle.thresholds",
+            "fitted thresholds are not built yet; give new_days, active_days and sleeping_days",
         )
     defaults = LifecycleSettings()
     read = {

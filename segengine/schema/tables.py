@@ -20,6 +20,9 @@ STATUS_TIMES = (
 )
 """An orders source that has none of these has no statuses: every order of it is a purchase."""
 
+FILLED = {"category": 1, "brand": 2}
+"""What an event takes from its product where it has none, and the bit that marks it as taken."""
+
 
 @dataclass(frozen=True, slots=True)
 class ColumnSpec:

@@ -2,8 +2,8 @@
 
 A snapshot is a folder `snapshots/<number>` of Arrow IPC files, one per table and one per
 dictionary, and `manifest.json` with the size and checksum of each. The file `CURRENT` names the
-snapshot in use; replacing it is the moment a load becomes lasting. Columns stand in the form they
-are kept in memory, so opening one copies nothing.
+snapshot in use and the checksum of its manifest; replacing it is the moment a load becomes
+lasting. Columns stand in the form they are kept in memory, so opening one copies nothing.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import mmap
 import os
+import re
 import shutil
 import zlib
 from pathlib import Path
@@ -29,44 +30,80 @@ from segengine.tables.events import EventTable
 from segengine.tables.table import Table
 from segengine.tables.tables import Tables
 
-FORMAT = 1
+FORMAT = 2
 FOLDER, CURRENT, MANIFEST = "snapshots", "CURRENT", "manifest.json"
+_NONE = "000000"
+_POINTER = re.compile(r"(\d{6,}) ([0-9a-f]{8})\n")
 
 
 def write_snapshot(tables: Tables, store: Path) -> Path:
     """Write all tables beside the snapshot in use, then put it in its place.
 
-    Called while no one changes the tables. The one before is removed afterwards.
+    Called while no one changes the tables. Those before, and what a crash has left, are removed
+    afterwards.
     """
     folder = store / FOLDER
-    folder.mkdir(exist_ok=True)
-    before = _current(store)
-    number = 1 + max((int(p.name) for p in folder.iterdir() if p.name.isdigit()), default=0)
-    target = folder / f"{number:06d}"
+    target = folder
     try:
+        if not folder.is_dir():
+            # From here on a missing `CURRENT` is a loss, not a beginning.
+            _point(store, _NONE, 0)
+            folder.mkdir()
+        others = [p for p in folder.iterdir() if p.name.isdigit()]
+        target = folder / f"{1 + max((int(p.name) for p in others), default=0):06d}"
         target.mkdir()
-        manifest = _write_tables(tables, target)
-        _write_bytes(target / MANIFEST, json.dumps(manifest, indent=1).encode())
+        manifest = json.dumps(_write_tables(tables, target), indent=1).encode()
+        _write_bytes(target / MANIFEST, manifest)
         _sync_folder(target)
-        fresh = store / f"{CURRENT}.new"
-        _write_bytes(fresh, target.name.encode())
-        fresh.replace(store / CURRENT)
-        _sync_folder(store)
+        _sync_folder(folder)
+        _point(store, target.name, zlib.crc32(manifest))
     except OSError as error:
-        shutil.rmtree(target, ignore_errors=True)
+        if target != folder:
+            shutil.rmtree(target, ignore_errors=True)
         raise StoreError(
-            f"cannot write a snapshot to `{target}`: {error.strerror}", field="store"
+            f"cannot write a snapshot to `{target}`: {error.strerror or error}", field="store"
         ) from error
-    if before is not None:
-        shutil.rmtree(before, ignore_errors=True)
+    for other in others:
+        shutil.rmtree(other, ignore_errors=True)
     return target
 
 
-def _current(store: Path) -> Path | None:
+def _point(store: Path, name: str, checksum: int) -> None:
+    """Let `CURRENT` name this snapshot, at once and lastingly."""
+    fresh = store / f"{CURRENT}.new"
+    _write_bytes(fresh, f"{name} {checksum:08x}\n".encode())
+    fresh.replace(store / CURRENT)
+    _sync_folder(store)
+
+
+def _current(store: Path) -> tuple[Path, int] | None:
+    """The folder of the snapshot in use and the checksum of its manifest; None before the first."""
     pointer = store / CURRENT
-    if not pointer.is_file():
+    try:
+        found = _POINTER.fullmatch(pointer.read_bytes().decode(errors="replace"))
+    except FileNotFoundError:
+        if not (store / FOLDER).is_dir():
+            return None
+        raise StoreError(
+            f"`{pointer}` is missing: it names the snapshot in use; restore the store from a "
+            f"backup, or remove `{store / FOLDER}` and load anew",
+            field="store",
+        ) from None
+    except OSError as error:
+        raise StoreError(f"`{pointer}` cannot be read: {error.strerror}", field="store") from error
+    if found is None:
+        raise _damaged(pointer)
+    if found[1] == _NONE:
         return None
-    return store / FOLDER / pointer.read_text().strip()
+    return store / FOLDER / found[1], int(found[2], 16)
+
+
+def _damaged(path: Path) -> StoreError:
+    return StoreError(
+        f"`{path}` is damaged: it is not what was written; restore the store from a backup or "
+        "load it anew",
+        field="store",
+    )
 
 
 def _write_bytes(path: Path, data: bytes) -> None:
@@ -89,6 +126,7 @@ def _write_tables(tables: Tables, target: Path) -> dict[str, Any]:
     manifest: dict[str, Any] = {
         "format": FORMAT,
         "money_scale": tables.money_scale,
+        "as_of": tables.as_of,
         "identifiers": {name: kind.value for name, kind in tables.identifier_kinds.items()},
         "tables": {},
         "files": writer.files,
@@ -116,6 +154,9 @@ def _write_tables(tables: Tables, target: Path) -> dict[str, Any]:
             live[: len(tables.customers.live)] = tables.customers.live
             arrays["live"] = np.unpackbits(live.view(np.uint8), bitorder="little")
         writer.arrays(f"{name}.arrow", arrays, padded(table.rows))
+        if isinstance(table, EventTable) and len(table.update_ids.keys):
+            keys = table.update_ids.keys
+            writer.arrays(f"{name}.updates.arrow", {"event_id": keys}, len(keys))
         manifest["tables"][name] = {
             "rows": table.rows, "columns": columns, "given": sorted(table.given),
         }  # fmt: skip
@@ -158,17 +199,22 @@ class _Writer:
 
 def read_snapshot(tables: Tables, store: Path) -> bool:
     """Fill new, empty tables from the snapshot in use; False where there is none."""
-    folder = _current(store)
-    if folder is None:
+    current = _current(store)
+    if current is None:
         return False
+    folder, checksum = current
     try:
-        manifest = json.loads((folder / MANIFEST).read_text())
-    except (OSError, ValueError) as error:
+        text = (folder / MANIFEST).read_bytes()
+    except OSError as error:
         raise StoreError(
-            f"`{folder / MANIFEST}` cannot be read: {error}; restore the store from a backup",
+            f"`{folder / MANIFEST}` cannot be read: {error.strerror}; restore the store from a "
+            "backup",
             field="store",
         ) from error
-    if manifest.get("format") != FORMAT:
+    if zlib.crc32(text) != checksum:
+        raise _damaged(folder / MANIFEST)
+    manifest = json.loads(text)
+    if manifest["format"] != FORMAT:
         raise StoreError(
             f"`{folder}` has format {manifest.get('format')}, and this version reads {FORMAT}; "
             "open it with the version of segengine that wrote it",
@@ -183,6 +229,7 @@ def read_snapshot(tables: Tables, store: Path) -> bool:
     for name, expected in manifest["files"].items():
         _verify(folder / name, expected)
     _restore_schema(tables, manifest, folder)
+    tables.as_of = int(manifest["as_of"])
     dictionaries: set[int] = set()
     for name, saved in manifest["tables"].items():
         _restore_table(tables, tables.table(name), saved, folder / f"{name}.arrow", dictionaries)
@@ -199,11 +246,7 @@ def _verify(path: Path, expected: dict[str, int]) -> None:
     except OSError as error:
         raise StoreError(f"`{path}` cannot be read: {error.strerror}", field="store") from error
     if size != expected["bytes"] or checksum != expected["crc32"]:
-        raise StoreError(
-            f"`{path}` is damaged: it is not what was written; restore the store from a backup "
-            "or load it anew",
-            field="store",
-        )
+        raise _damaged(path)
 
 
 def _restore_schema(tables: Tables, manifest: dict[str, Any], folder: Path) -> None:
@@ -236,7 +279,7 @@ def _restore_table(
         assert kind is not None
         if name not in table.columns:
             table.add_column(ColumnSpec(name, kind))
-        elif table.columns[name].kind is not kind:
+        elif column["written"] and table.columns[name].kind is not kind:
             raise StoreError(
                 f"`{path}` keeps `{name}` as {kind} and store.toml now says "
                 f"{table.columns[name].kind}; load the table anew",
@@ -251,6 +294,9 @@ def _restore_table(
         table.set_extra(name, arrays[f"extra.{name}"])
     if isinstance(table, EventTable):
         table.restore(rows)
+        updates = path.with_suffix(".updates.arrow")
+        if updates.is_file():
+            table.update_ids.add(_mapped(updates)[0]["event_id"])
     elif table is tables.customers:
         for name in tables.events:
             if f"head.{name}" in arrays:

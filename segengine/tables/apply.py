@@ -6,25 +6,24 @@ the caller's decision to refuse or to skip.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
 from segengine.kernels import history
 from segengine.schema.tables import (
     CUSTOMERS,
+    FILLED,
     ORDER_LINES,
     ORDERS,
     PRODUCTS,
     STATUS_TIMES,
     ColumnSpec,
 )
-from segengine.tables import order_loops
 from segengine.tables.batch import BadRows, Batch, Change
 from segengine.tables.events import EventTable
+from segengine.tables.fill import fill_from_products
 from segengine.tables.key_index import first_places
-from segengine.tables.table import Table
+from segengine.tables.settle import settle
 from segengine.tables.tables import Tables
 
 _NOT_WRITTEN = {"customer_id", "is_purchase"}
@@ -84,8 +83,10 @@ def apply(tables: Tables, batch: Batch) -> Change:
         if known is not None and known.identifier:
             tables.fix_identifier(batch.table, name, column.kind)
         if name not in table.columns:
-            added = table.add_column(ColumnSpec(name, column.kind))
-            added.dictionary = column.dictionary
+            table.add_column(ColumnSpec(name, column.kind))
+        if not table.columns[name].is_allocated:
+            # The batch was coded before the column had a dictionary of its own.
+            table.columns[name].dictionary = column.dictionary
         table.given.add(name)
     if batch.table == CUSTOMERS:
         return _apply_customers(tables, batch)
@@ -110,6 +111,12 @@ def _apply_customers(tables: Tables, batch: Batch) -> Change:
 def _apply_products(tables: Tables, batch: Batch) -> Change:
     products, ids = tables.products, batch.values("product_id")
     rows = tables.product_rows(ids)
+    fills = [name for name in FILLED if name in batch.columns]
+    known = np.flatnonzero(rows >= 0)
+    revised = False
+    for name in fills:
+        before = products.columns[name].values[rows[known]]
+        revised |= bool(((before >= 0) & (before != batch.values(name)[known])).any())
     new = np.flatnonzero(rows < 0)
     begin, end = products.rows, products.rows + len(new)
     products.reserve(end)
@@ -119,36 +126,13 @@ def _apply_products(tables: Tables, batch: Batch) -> Change:
     products.rows = end
     kept = products.columns["product_id"].values
     tables.product_index().add((kept, kept), begin, end)
-    touched = [_fill_from_products(tables, t, 0, t.rows) for t in tables.events.values()]
-    return Change(np.unique(np.concatenate([*touched, np.empty(0, np.int64)])), batch.rows)
-
-
-def _fill_from_products(
-    tables: Tables, table: EventTable, begin: int, end: int
-) -> NDArray[np.int64]:
-    """Category and brand of rows [begin, end) where absent; the owners of rows that changed."""
-    nobody = np.empty(0, np.int64)
-    columns = table.columns
-    if "product_id" not in columns or "category" not in columns or end == begin:
-        return nobody
-    if tables.products.rows == 0 or not columns["product_id"].is_allocated:
-        return nobody
-    rows = begin + np.flatnonzero(
-        (columns["category"].values[begin:end] < 0) | (columns["brand"].values[begin:end] < 0)
-    )
-    if len(rows) == 0:
-        return nobody
-    products = tables.product_rows(columns["product_id"].values[rows])
-    rows, products = rows[products >= 0], products[products >= 0]
-    changed = np.zeros(len(rows), np.bool_)
-    for name in ("category", "brand"):
-        source = tables.products.columns[name]
-        if not source.is_allocated:
-            continue
-        absent = columns[name].values[rows] < 0
-        columns[name].write(rows[absent], source.values[products[absent]])
-        changed |= absent
-    return np.unique(table.extra("owner")[rows[changed]]).astype(np.int64)
+    touched = [np.empty(0, np.int64)]
+    if fills:
+        touched += [
+            fill_from_products(tables, table, slice(0, table.rows), again=revised)
+            for table in tables.events.values()
+        ]
+    return Change(np.unique(np.concatenate(touched)), batch.rows)
 
 
 def _apply_events(tables: Tables, table: EventTable, batch: Batch) -> Change:
@@ -164,12 +148,15 @@ def _apply_events(tables: Tables, table: EventTable, batch: Batch) -> Change:
     target, added = _target_rows(table, batch, order_rows)
     end = begin + added
     table.reserve(end, exact=added > _LARGE)
+    _write_event_ids(table, batch, begin, target)
     table.extra("owner")[target] = owners
     del owners, batch.columns["customer_id"]
     if order_rows is not None:
         table.extra("order_row")[target] = order_rows
     for name in [n for n in batch.columns if n not in _NOT_WRITTEN]:
         table.columns[name].write(target, batch.values(name))
+        if name in FILLED and "filled" in table.extras():
+            table.extra("filled")[target] &= ~FILLED[name]
         if name not in _ASKED_LATER:
             # A large load is not held twice.
             del batch.columns[name]
@@ -183,7 +170,7 @@ def _apply_events(tables: Tables, table: EventTable, batch: Batch) -> Change:
     table.enter_keys(begin, end)
     if count:
         table.latest = max(table.latest, int(batch.values("time").max()))
-    _fill_from_products(tables, table, begin, end)
+    fill_from_products(tables, table, target, again=True)
     if order_rows is not None:
         orders = tables.events[ORDERS]
         history.link_rows(
@@ -212,13 +199,26 @@ def _drop_repeats(table: EventTable, batch: Batch) -> int:
     if "event_id" not in batch.columns or batch.rows == 0:
         return 0
     ids = batch.values("event_id")
-    values = table.columns["event_id"].values
-    missing = int(table.columns["event_id"].missing)
-    seen = table.event_ids().find((ids, ids), (values, values)) >= 0
-    repeated = seen | (first_places((ids, ids)) != np.arange(batch.rows))
-    repeated &= ids != missing
+    repeated = table.has_seen(ids)
+    repeated |= first_places((ids, ids)) != np.arange(batch.rows)
+    repeated &= ids != _missing(batch, "event_id")
     batch.keep(~repeated)
     return int(repeated.sum())
+
+
+def _write_event_ids(
+    table: EventTable, batch: Batch, begin: int, target: NDArray[np.int64] | slice
+) -> None:
+    """A row shows the event_id that began it; those of its updates are only remembered."""
+    if "event_id" not in batch.columns:
+        return
+    ids = batch.columns.pop("event_id").values
+    if not isinstance(target, slice):
+        rows, places = np.unique(target, return_index=True)
+        places = places[rows >= begin]
+        table.update_ids.add(np.delete(ids, places))
+        ids = ids[places]
+    table.columns["event_id"].write(slice(begin, begin + len(ids)), ids)
 
 
 def _target_rows(
@@ -290,22 +290,5 @@ def _note_order_rows(
     orders.extra("has_status")[first_time] = has_status
     orders.extra("row_given")[rows] = 1
     if "amount" in batch.columns:
-        given = batch.values("amount") != orders.columns["amount"].missing
-        orders.extra("amount_given")[rows[given]] = 1
-
-
-def settle(tables: Tables, rows: NDArray[np.int64]) -> None:
-    """Amount and time of derived orders, and `is_purchase` of orders and their lines."""
-    orders, lines = tables.events[ORDERS], tables.events[ORDER_LINES]
-
-    def values(table: Table, name: str) -> NDArray[Any]:
-        return table.columns[name].values
-
-    order_loops.settle_orders(
-        rows, orders.extra("last_line"), lines.extra("previous_in_order"),
-        values(lines, "amount"), values(lines, "time"), lines.extra("flag_given"),
-        orders.extra("row_given"), orders.extra("amount_given"), orders.extra("has_status"),
-        orders.extra("flag_given"), values(orders, "paid_at"), values(orders, "closed_at"),
-        values(orders, "refunded_at"), values(orders, "refund_amount"), values(orders, "time"),
-        values(orders, "amount"), values(orders, "is_purchase"), values(lines, "is_purchase"),
-    )  # fmt: skip
+        # A null is given too: missing is not the sum of the lines.
+        orders.extra("amount_given")[rows] = 1

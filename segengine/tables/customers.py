@@ -195,9 +195,10 @@ class CustomerTable(Table):
                 column.touch(added)
 
     def forget(self, row: int) -> None:
-        """The buyer of this row is gone: from the index, from every answer."""
-        column = self.columns["customer_id"]
-        column.write(np.array([row]), column.missing)
+        """The buyer of this row is gone: what they gave, from the index, from every answer."""
+        for column in self.columns.values():
+            if column.is_allocated:
+                column.write(np.array([row], np.int64), column.default)
         live = self.live.copy()
         bits.clear_rows(np.array([row], np.int64), live)
         self.live = live

@@ -7,6 +7,9 @@ list once.
 
 from __future__ import annotations
 
+import re
+from typing import Any
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -112,6 +115,13 @@ class Dictionary:
             lists = [list_of_text(text) for text in self.texts().to_pylist()]
             self._lists = pa.array(lists, pa.list_(pa.large_string()))
         return self._lists
+
+    def have_item(self, item: str, codes: NDArray[np.integer[Any]]) -> NDArray[np.bool_]:
+        """Whether the lists with these codes hold an item; -1 is no list."""
+        pattern = re.escape(_ITEM + _escaped(item)) + f"({_ITEM}|$)"
+        kept = self.texts().take(pa.array(np.maximum(codes, 0)))
+        held = pc.match_substring_regex(kept, pattern).to_numpy(zero_copy_only=False)
+        return np.asarray(held & (codes >= 0), np.bool_)
 
     def arrays(self) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
         """Offsets and bytes of all kept texts, for kernels."""

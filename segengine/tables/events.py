@@ -6,13 +6,17 @@ before. Two tables keep more: orders know their lines, and lines their order.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+from numpy.typing import NDArray
 
 from segengine.kernels import history
-from segengine.schema.tables import ORDER_LINES, ORDERS, ColumnSpec, TableSpec
+from segengine.schema.kinds import Kind
+from segengine.schema.tables import FILLED, ORDER_LINES, ORDERS, ColumnSpec, TableSpec
 from segengine.tables.column import Column, JoinedColumn
 from segengine.tables.customers import CustomerTable
-from segengine.tables.key_index import KeyIndex, Keys
+from segengine.tables.key_index import KeyIndex, Keys, KeySet
 from segengine.tables.table import MakeDictionary, Table
 
 NOT_GIVEN = -128
@@ -45,8 +49,21 @@ class EventTable(Table):
             self.add_extra("order_row", np.int32, -1)
             self.add_extra("previous_in_order", np.int32, -1)
             self.add_extra("flag_given", np.int8, NOT_GIVEN)
+        if "product_id" in spec.by_name and any(name in spec.by_name for name in FILLED):
+            self.add_extra("filled", np.int8, 0)
+        self._forget_keys()
+
+    def _forget_keys(self) -> None:
         self._index: KeyIndex | None = None
         self._event_ids: KeyIndex | None = None
+        self.update_ids = KeySet(int(self.columns["event_id"].missing))
+        """event_ids of rows that updated another row, which shows the one that began it."""
+
+    def fix_kind(self, name: str, kind: Kind) -> None:
+        """As `Table.fix_kind`; indexes follow the kind of their keys."""
+        if self.columns[name].kind is not kind:
+            super().fix_kind(name, kind)
+            self._forget_keys()
 
     def add_column(self, spec: ColumnSpec, *, default: int | float | None = None) -> Column:
         """As `Table.add_column`; what the owner or the order knows is not kept twice."""
@@ -97,6 +114,26 @@ class EventTable(Table):
             if column.is_allocated:
                 self._event_ids.add((column.values, column.values), 0, self.rows)
         return self._event_ids
+
+    def has_seen(self, event_ids: NDArray[Any]) -> NDArray[np.bool_]:
+        """Which of these event_ids a row or an update has brought before."""
+        values = self.columns["event_id"].values
+        found = self.event_ids().find((event_ids, event_ids), (values, values)) >= 0
+        return found | self.update_ids.has(event_ids)
+
+    def disown(self, buyer: int) -> None:
+        """A buyer is gone: their rows belong to nobody, and no key finds them."""
+        heads = self._customers.heads(self.spec.name)
+        rows = []
+        row = int(heads[buyer])
+        while row >= 0:
+            rows.append(row)
+            row = int(self.extra("previous")[row])
+        heads[buyer] = -1
+        self.extra("owner")[rows] = -1
+        if self.spec.key and rows:
+            key = self.columns[self.spec.key[-1]]
+            key.write(np.array(rows, np.int64), key.missing)
 
     def link(self, begin: int, end: int) -> None:
         """Chain rows [begin, end), whose owners are written."""

@@ -42,6 +42,38 @@ class KeyIndex:
         return int(self._slots.nbytes)
 
 
+class KeySet:
+    """Integer keys that stand in no table."""
+
+    def __init__(self, missing: int) -> None:
+        self._missing = missing
+        self._kept: NDArray[np.int64] = np.empty(64, np.int64)
+        self._count = 0
+        self._index = KeyIndex((missing, missing))
+
+    @property
+    def keys(self) -> NDArray[np.int64]:
+        """The keys in the order they came."""
+        return self._kept[: self._count]
+
+    def add(self, keys: NDArray[Any]) -> None:
+        """Take these keys; a missing one is none."""
+        keys = keys[keys != self._missing]
+        begin, self._count = self._count, self._count + len(keys)
+        if self._count > len(self._kept):
+            grown = np.empty(max(self._count, 2 * len(self._kept)), np.int64)
+            grown[:begin] = self._kept[:begin]
+            self._kept = grown
+        self._kept[begin : self._count] = keys
+        self._index.add((self._kept, self._kept), begin, self._count)
+
+    def has(self, keys: NDArray[Any]) -> NDArray[np.bool_]:
+        """Which of these keys are there."""
+        if self._count == 0:
+            return np.zeros(len(keys), np.bool_)
+        return self._index.find((keys, keys), (self._kept, self._kept)) >= 0
+
+
 def first_places(keys: Keys) -> NDArray[np.int64]:
     """For each key of a batch the index at which it first appears: int64[n]."""
     first, second = (np.ascontiguousarray(k, np.int64) for k in keys)

@@ -13,6 +13,7 @@ _NO_VALUE = np.int64(-(2**63))
 @kernel
 def settle_orders(
     rows: NDArray[np.int64],
+    as_of: np.int64,
     line_heads: NDArray[np.int32],
     line_previous: NDArray[np.int32],
     line_amount: NDArray[np.int64],
@@ -31,22 +32,33 @@ def settle_orders(
     is_purchase: NDArray[np.int8],
     line_is_purchase: NDArray[np.int8],
 ) -> None:
-    """Derive what orders take from their lines, and whether each is a purchase.
+    """Derive what orders take from their lines up to `as_of`, and whether each is a purchase.
 
     rows: int64[n] orders to settle. An order without a row of its own takes time = its first
     line's; one without a given amount takes the sum of its lines (missing where the sum leaves
-    the int64). line_flag, flag_given: int8, 0, 1 or -128 for not given.
+    the int64). An order whose lines all lie ahead has them all, unseen itself until then.
+    line_flag, flag_given: int8, 0, 1 or -128 for not given.
     out: time, amount, is_purchase: [orders]  line_is_purchase: int8[lines]
     """
     for index in range(rows.shape[0]):
         order = rows[index]
+        first = np.int64(2**63 - 1)
+        line = line_heads[order]
+        while line >= 0:
+            first = min(first, line_time[line])
+            line = line_previous[line]
+        until = as_of
+        if not row_given[order] and first > as_of:
+            until = np.int64(2**63 - 1)
         total = np.int64(0)
         known = 0
         overflow = False
-        first = np.int64(2**63 - 1)
         flags = np.int8(-128)
         line = line_heads[order]
         while line >= 0:
+            if line_time[line] > until:
+                line = line_previous[line]
+                continue
             value = line_amount[line]
             if value != _NO_VALUE:
                 # Unsigned, so that the compiler may not assume that the sum fits.
@@ -55,7 +67,6 @@ def settle_orders(
                     overflow = True
                 total = added
                 known += 1
-            first = min(first, line_time[line])
             flags = max(flags, line_flag[line])
             line = line_previous[line]
         if line_heads[order] >= 0:

@@ -30,6 +30,8 @@ class Tables:
     def __init__(self, specs: Mapping[str, TableSpec], *, money_scale: int) -> None:
         self.gate = Gate()
         self.money_scale = money_scale
+        self.as_of = int(np.iinfo(np.int64).max)
+        """The moment for which orders are settled; see `settle.py`."""
         self.specs = dict(specs)
         self.shared: dict[tuple[str, Kind], Dictionary] = {}
         self.identifier_kinds: dict[str, Kind] = {}

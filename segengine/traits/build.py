@@ -142,7 +142,8 @@ def _facts(
         )  # fmt: skip
 
     jit.over_ranges(purchases, len(rows))
-    _intents(tables, settings, as_of, rows, blocks["intent"][0])
+    since = zone.start_of_day(today - (intent_loops.DAYS - 1))
+    _intents(tables, clock, since, rows, blocks["intent"][0])
 
 
 def _values_of(table: Table) -> Callable[[str], NDArray[Any]]:
@@ -157,8 +158,8 @@ def _dictionary(table: Table, column: str) -> Dictionary:
 
 def _intents(
     tables: Tables,
-    settings: TraitSettings,
-    as_of: int,
+    clock: purchase_loops.Clock,
+    since: int,
     rows: NDArray[np.int64],
     out: NDArray[np.int32],
 ) -> None:
@@ -171,14 +172,16 @@ def _intents(
         if code >= 0:
             meaning[code + 1] = meant
     never = np.zeros(1 + lists.size, np.int8)
-    for code, tags in enumerate(lists.values().to_pylist()):
-        never[code + 1] = "never" in tags
-    since = settings.zone.start_of_day(settings.zone.day_of(as_of) - 29)
+    held = np.arange(lists.size)
+    if len(rows) < lists.size:
+        # A batch looks at the lists of its own buyers, not at every list there is.
+        held = np.unique(customers.columns["tags"].values[rows])
+    never[held + 1] = lists.have_item("never", held)
     product = behaviors.columns["product_id"]
 
     def work(begin: int, end: int) -> None:
         intent_loops.intent_facts(
-            rows[begin:end], np.int64(since), np.int64(as_of),
+            rows[begin:end], clock, np.int64(since),
             customers.heads("behaviors"), behaviors.extra("previous"),
             behaviors.columns["time"].values, behaviors.columns["kind"].values,
             product.values, product.dtype.type(product.missing), meaning,

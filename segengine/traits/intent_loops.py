@@ -7,17 +7,33 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from segengine.kernels.jit import kernel
+from segengine.kernels.calendar import local_day
+from segengine.kernels.jit import inlined, kernel
+from segengine.traits.purchase_loops import Clock
 
 OTHER, VISIT, VIEW, CART, FAVORITE, INQUIRY, QUOTE, REPLY = range(8)
+DAYS = 30
+_DAY = np.int64(86_400_000_000)
 NOT_NOW, HESITATING, INTERESTED, QUOTED_NO_REPLY, NEVER = range(5)
+
+
+@inlined
+def _is_recent(at: np.int64, since: np.int64, clock: Clock) -> bool:
+    """Whether an instant up to as_of is on one of the 30 dates that end today."""
+    if at < since or at > clock.as_of:
+        return False
+    if since + _DAY <= at <= clock.as_of - _DAY:
+        return True
+    # Near either end a clock that went back over midnight shows a date outside.
+    age = clock.today - local_day(at, clock.starts, clock.offsets)
+    return bool(0 <= age < DAYS)
 
 
 @kernel
 def intent_facts(
     rows: NDArray[np.int64],
+    clock: Clock,
     since: np.int64,
-    as_of: np.int64,
     heads: NDArray[np.int32],
     previous: NDArray[np.int32],
     time: NDArray[np.int64],
@@ -34,7 +50,8 @@ def intent_facts(
 ) -> None:
     """Write the stage of these buyers, -1 for none.
 
-    rows: int64[n]  kind: int32[events]  product: int64 or int32[events]
+    rows: int64[n]  since: the first instant of the 30 dates  kind: int32[events]
+    product: int64 or int32[events]
     meaning: int8[1 + kinds], what a kind's code means, entry 0 for a missing one
     tags: int32[rows]  never: int8[1 + lists], whether a list holds the tag, entry 0 for missing
     out: int32[rows]
@@ -50,7 +67,7 @@ def intent_facts(
         row = heads[buyer]
         while row >= 0:
             at = time[row]
-            if since <= at <= as_of:
+            if _is_recent(at, since, clock):
                 did = meaning[kind[row] + 1]
                 if did == VISIT:
                     visited = True
@@ -73,7 +90,7 @@ def intent_facts(
         if quote >= since:
             order = order_heads[buyer]
             while order >= 0:
-                if order_time[order] <= as_of:
+                if order_time[order] <= clock.as_of:
                     reply = max(reply, order_time[order])
                 order = order_previous[order]
             if reply <= quote:

@@ -251,7 +251,8 @@ def _sums(
         age = clock.today - local_day(orders.time[row], clock.starts, clock.offsets)
         for k in range(4):
             window = 7 if k == 0 else 30 if k == 1 else 90 if k == 2 else 365
-            if age < window:
+            # Below 0 where the clock has gone back over midnight since.
+            if 0 <= age < window:
                 counts[ORDERS_7D + k, buyer] += 1
                 if net != _NO_VALUE:
                     wides[AMOUNT_7D + k, buyer] = plus(wides[AMOUNT_7D + k, buyer], net)
