@@ -24,8 +24,8 @@ HEAD = """\
 <!-- Made by docs/make_traits.py from segengine/traits/catalogue.py: change it there. -->
 
 A rule may read two sorts of facts: the columns that the shop [loaded](loading.md) into `customers`,
-and the {count} traits below, which are computed from events. `segengine traits` lists both for a
-store, with `--out traits.csv` for a spreadsheet.
+and the {count} traits below, which are computed from events. `segengine traits` lists both for a store,
+with `--out traits.csv` for a spreadsheet.
 
 ```python
 import segengine as se
@@ -53,8 +53,8 @@ for row in engine.segment("customer_id <= 5").table(columns).to_pylist():
 
 GIVEN = """\
 Each of them is missing where the shop gave nothing; `tags` is then the empty list. A channel of
-`store.channels` adds `<channel>_consent` and `has_<channel>`, both BOOLEAN, and a mapping may add any
-column.
+`store.channels` adds `<channel>_consent` and `has_<channel>`, both BOOLEAN, and a mapping may add
+any column.
 """
 
 TAIL = """\
@@ -76,7 +76,7 @@ print(fits.shown["recency"], fits.shown["orders"])
 ```
 
 ```text
-RECENCY
+(52.0, 75.4, 91.4, 112.0) (1.0, 1.0, 1.0, 1.4)
 ```
 
 Cuts are continuous quantiles at .2, .4, .6 and .8 over the buyers with a purchase. Buyers with the

@@ -6,6 +6,7 @@ Nothing raised here leaves the engine changed.
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -93,18 +94,27 @@ def _drawn(problem: Problem, text: str, place: str) -> str:
     """One mistake as the operator sees it: message, place, the line, what to do."""
     where = f"{place}, " if place else ""
     lines = [problem.message, f"  {where}line {problem.line}, column {problem.column}"]
-    source = text.splitlines()
-    if 0 < problem.line <= len(source):
+    source = text.split("\n")
+    if text and 0 < problem.line <= len(source):
         line = source[problem.line - 1]
         # A long line is shown around the mistake, never whole.
         start = max(0, problem.column - 41)
         shown = line[start : start + 80]
-        under = " " * (problem.column - 1 - start)
-        width = max(1, min(problem.length, len(shown) - len(under)))
-        lines += [f"    | {shown}", f"    | {under}{'^' * width}"]
+        under = "".join(_blank(char) for char in line[start : problem.column - 1])
+        marked = shown[problem.column - 1 - start :][: problem.length]
+        lines += [f"    | {shown}", f"    | {under}{'^' * max(1, sum(map(_columns, marked)))}"]
     if problem.help:
         lines.append(f"  {problem.help}")
     return "\n".join(lines)
+
+
+def _columns(char: str) -> int:
+    """How many columns a terminal gives a character: a Chinese one takes two."""
+    return 2 if unicodedata.east_asian_width(char) in "WF" else 1
+
+
+def _blank(char: str) -> str:
+    return char if char == "\t" else " " * _columns(char)
 
 
 def did_you_mean(name: str, known: Sequence[str]) -> str:

@@ -7,6 +7,7 @@ and the step that dropped a buyer can be named.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -20,7 +21,7 @@ from segengine import days
 from segengine.audiences import message_loops
 from segengine.audiences.bucketing import Buckets, share_limit, variant_table
 from segengine.audiences.campaign import Campaign, within_hours
-from segengine.errors import DefinitionError, UnknownCustomer
+from segengine.errors import UnknownCustomer
 from segengine.kernels import bits, jit
 from segengine.rules.evaluate import Population, Words, values_of
 from segengine.rules.explain import explain
@@ -382,10 +383,5 @@ def _ranked(values: Any, kind: Kind | None) -> tuple[NDArray[Any], NDArray[np.bo
 
 def read_order(order_by: str) -> tuple[str, bool]:
     """An expression and whether it is descending: `amount_365d DESC`."""
-    text = order_by.strip()
-    for word, descending in ((" desc", True), (" asc", False)):
-        if text.lower().endswith(word):
-            return text[: -len(word)], descending
-    if not text:
-        raise DefinitionError("`order_by` is empty", field="order_by")
-    return text, False
+    found = re.fullmatch(r"(?is)(.+?)\s+(asc|desc)\s*", order_by)
+    return (order_by, False) if found is None else (found[1], found[2].lower() == "desc")

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, time
 from typing import Any
 
 from segengine.errors import DefinitionError, NotBuiltYetError, did_you_mean
 from segengine.rules.builder import Rule
-from segengine.schema.identifiers import is_definition_name
+from segengine.schema.identifiers import is_definition_name, is_text
 
 KINDS = ("service", "care", "marketing")
 RuleLike = str | Rule
@@ -96,17 +96,24 @@ class Campaign:
         payload: Any = None,
     ) -> None:
         place = f"campaign `{name}`"
-        for given, what in ((budget, "budgets"), (caps, "frequency caps"), (text, "texts")):
-            if given:
-                raise NotBuiltYetError(f"{place}: {what} are not built yet", field="campaign")
+        refuse_unbuilt(place, budget=budget, caps=caps or None, text=text)
         mistakes = [
             *name_mistakes(name),
             *window_mistakes(starts_at, ends_at),
             *share_mistakes("holdout", holdout),
+            *text_mistakes(channel=channel, salt=salt, goal=goal),
         ]
-        if isinstance(exclusions, str | Rule):
-            mistakes.append("`exclusions` is a list of rules, not one rule")
+        if isinstance(exclusions, str | Rule) or not isinstance(exclusions, Iterable):
+            mistakes.append(f"`exclusions` is a list of rules, not `{exclusions}`")
             exclusions = ()
+        exclusions = tuple(exclusions)
+        if isinstance(order_by, Rule):
+            order_by = str(order_by)
+        if order_by is not None and not (isinstance(order_by, str) and order_by.strip()):
+            mistakes.append(f"`order_by` is an expression such as `amount_total DESC`, "
+                            f"not `{order_by}`")  # fmt: skip
+        if value is not None and not isinstance(value, str | Rule):
+            mistakes.append(f"`value` is an expression, not `{value}`")
         for rule, where in ((segment, "segment"), *((x, "exclusions") for x in exclusions)):
             if not isinstance(rule, str | Rule):
                 mistakes.append(f"`{where}` is a rule's text or an expression, not `{rule}`")
@@ -125,7 +132,7 @@ class Campaign:
         mistakes += wrong
         refuse(place, mistakes, "campaign")
         values = {
-            "name": name, "segment": segment, "exclusions": tuple(exclusions),
+            "name": name, "segment": segment, "exclusions": exclusions,
             "channel": channel, "kind": kind, "starts_at": starts_at, "ends_at": ends_at,
             "hours": day_parts, "priority": priority, "value": value, "variants": found,
             "holdout": float(holdout), "salt": name if salt is None else salt, "limit": limit,
@@ -134,6 +141,23 @@ class Campaign:
         }  # fmt: skip
         for key, each in values.items():
             object.__setattr__(self, key, each)
+
+
+_UNBUILT = {
+    "budget": "budgets",
+    "caps": "frequency caps",
+    "text": "texts",
+    "pool": "product pools",
+    "cap": "impression caps",
+}
+
+
+def refuse_unbuilt(place: str, **given: object) -> None:
+    """An option that is known by name and not built yet, if one is given."""
+    names = [name for name, value in given.items() if value is not None]
+    if names:
+        what = " and ".join(f"{_UNBUILT[name]} (`{name}`)" for name in names)
+        raise NotBuiltYetError(f"{place}: {what} are not built yet", field=names[0])
 
 
 def refuse(place: str, mistakes: Sequence[str], field: str) -> None:
@@ -150,6 +174,15 @@ def name_mistakes(name: object) -> list[str]:
     return [f"`{name}` is no name: printable text without spaces at its ends"]
 
 
+def text_mistakes(**given: object) -> list[str]:
+    """What is wrong with options that are a text where they are given."""
+    return [
+        f"`{name}` is a text, not `{value!r}`"
+        for name, value in given.items()
+        if value is not None and not is_text(value)
+    ]
+
+
 def window_mistakes(starts_at: object, ends_at: object) -> list[str]:
     """What is wrong with a window [starts_at, ends_at)."""
     found = [
@@ -162,7 +195,7 @@ def window_mistakes(starts_at: object, ends_at: object) -> list[str]:
         if not same_kind:
             found.append("give both `starts_at` and `ends_at` a timezone, or neither")
         elif ends_at <= starts_at:
-            found.append(f"the window ends ({ends_at}) before it starts ({starts_at})")
+            found.append(f"the window ends ({ends_at}) before it has started ({starts_at})")
     return found
 
 

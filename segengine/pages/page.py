@@ -15,10 +15,12 @@ from segengine.audiences.campaign import (
     read_hours,
     read_variants,
     refuse,
+    refuse_unbuilt,
     share_mistakes,
+    text_mistakes,
     window_mistakes,
 )
-from segengine.errors import NotBuiltYetError, did_you_mean
+from segengine.errors import did_you_mean
 from segengine.rules.builder import Rule
 
 
@@ -73,13 +75,12 @@ class Module:
         payload: Any = None,
     ) -> None:
         place = f"module `{name}`"
-        for given, what in ((pool, "product pools"), (cap, "impression caps")):
-            if given is not None:
-                raise NotBuiltYetError(f"{place}: {what} are not built yet", field="module")
+        refuse_unbuilt(place, pool=pool, cap=cap)
         mistakes = [
             *name_mistakes(name),
             *window_mistakes(starts_at, ends_at),
             *share_mistakes("holdout", holdout),
+            *text_mistakes(salt=salt),
         ]
         if rule is not None and not isinstance(rule, str | Rule):
             mistakes.append(f"`rule` is a rule's text or an expression, not `{rule}`")

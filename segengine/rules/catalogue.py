@@ -15,7 +15,6 @@ from segengine.rules.syntax import MAX_DEPTH, too_deep
 from segengine.rules.term import CheckedRule, Term
 from segengine.schema.identifiers import is_definition_name
 
-
 _CIRCLE, _NESTED = "segments go in a circle", "segments are nested too deeply"
 
 
@@ -47,12 +46,22 @@ def read_rule(rule: str | Rule, place: str) -> tuple[e.Expr, str]:
         levels, nodes = e.measured(rule.expr, e.inner)
         if levels > MAX_DEPTH or nodes > MAX_NODES:
             raise RuleError([Problem(too_deep())], "", place)
-        return rule.expr, format_expr(rule.expr)
+        return _placed(rule.expr)
     if not isinstance(rule, str):
         where = f"{place}: " if place else ""
         raise DefinitionError(f"{where}a rule is a text or an expression, not `{rule}`",
                               field="rule")  # fmt: skip
     return parse(rule, place), rule
+
+
+def _placed(expr: e.Expr) -> tuple[e.Expr, str]:
+    """An expression and its text; read back from there its nodes know where they stand."""
+    text = format_expr(expr)
+    try:
+        read = parse(text)
+    except RuleError:
+        return expr, text
+    return (read if read == expr else expr), text
 
 
 class SegmentCatalogue:

@@ -26,6 +26,7 @@ from segengine.rules.functions import (
 )
 from segengine.rules.places import problem_at, shortened
 from segengine.rules.term import CheckedRule, Term
+from segengine.schema.identifiers import is_text
 from segengine.schema.kinds import Kind
 
 MAX_LEVELS = 128
@@ -96,7 +97,7 @@ class _Checker:
         """All mistakes found, in reading order, as one error."""
         if self.problems:
             found = sorted(dict.fromkeys(self.problems), key=lambda p: (p.line, p.column))
-            raise RuleError(found, self._text, place)
+            raise RuleError(found, self._text if is_text(self._text) else "", place)
 
     def wrong(self, expr: e.Expr, message: str, help_: str = "") -> Term:
         self.problems.append(problem_at(self._text, expr.at, message, help_))
@@ -170,9 +171,11 @@ class _Checker:
         if isinstance(value, float | Decimal):
             number = float(value)
             if not math.isfinite(number):
-                return self.wrong(expr, f"{_shown(expr)} is beyond the numbers that are known")
+                return self.wrong(expr, f"{_shown(expr)} is beyond every number")
             return Term("const", Kind.DOUBLE, value=number, source=expr)
         if isinstance(value, str):
+            if not is_text(value):
+                return self.wrong(expr, "this is not valid text")
             return Term("const", Kind.VARCHAR, value=value, source=expr)
         if isinstance(value, datetime):
             micros = days.micros(value, self._words.zone)

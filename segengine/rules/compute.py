@@ -94,6 +94,8 @@ def _const(term: Term, block: Block) -> Values:
 
 def _context(term: Term, block: Block) -> Values:
     value = block.context.get(term.value)
+    if value is not None:
+        value = value.encode(errors="replace").decode()
     return pa.repeat(pa.scalar(value, pa.large_string()), block.rows)
 
 

@@ -19,7 +19,13 @@ _RESERVED = frozenset(
     "union with on using join left right full inner outer cross set into window partition by "
     "asc desc primary unique check default create constraint similar isnull notnull at "
     "try_cast overlaps div glob rlike regexp collate map struct localtime localtimestamp "
-    "current_time current_user session_user qualify".split()
+    "current_time current_user session_user qualify if for xor except intersect only lateral "
+    # Words that begin a statement.
+    "alter analyze attach begin cache call comment commit connect connect_by_root copy "
+    "current_catalog delete describe detach disconnect drop execute explain fetch force grant "
+    "insert install kill load merge optimize partitioned_by pivot pivot_wider positional pragma "
+    "prepare rename reset returning revoke rollback show summarize tablesample truncate uncache "
+    "unpivot update use vacuum".split()
 )
 # Binding strength: OR < AND < NOT < comparisons < + - < * / < unary minus < atoms.
 _OR, _AND, _NOT, _COMPARE, _SUM, _PRODUCT, _UNARY, _ATOM = range(8)

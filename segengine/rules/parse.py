@@ -150,11 +150,13 @@ def parse(text: str, place: str = "") -> e.Expr:
         end = next(t for t in tokens if t.token_type is TokenType.SEMICOLON)
         what = "a rule is one condition, not several statements"
         raise RuleError([problem_at(text, (end.start, end.end), what)], text, place)
-    tree: exp.Expr = trees[0]
+    tree: Any = trees[0]
     reader = _Reader(text, Spans(tree, tokens))
     if not isinstance(tree, exp.Condition | exp.Alias | exp.Interval | exp.Tuple):
         reader.refuse_statement(tokens[0].start, tokens[0].end)
-    found = reader.read(tree, 0)
+        found: e.Expr = e.Literal(None)
+    else:
+        found = reader.read(tree, 0)
     if reader.problems:
         raise RuleError(reader.problems, text, place)
     return found
@@ -215,7 +217,11 @@ class _Reader:
 
     def refuse_statement(self, first: int, last: int) -> None:
         what = "a rule is a condition, not a statement or a subquery"
-        raise RuleError([problem_at(self.text, (first, last), what)], self.text)
+        word = self.text[first : last + 1]
+        help_ = (
+            f'a trait of that name is written "{word}", in quotes' if word.isidentifier() else ""
+        )
+        self.problems.append(problem_at(self.text, (first, last), what, help_))
 
     def _refused(self, node: exp.Expression) -> e.Expr:
         if isinstance(node, _LATER):
@@ -266,6 +272,8 @@ class _Reader:
         def read(node: exp.Expression, depth: int) -> e.Expr:
             args = [node.args.get("this"), node.args.get("expression"), *node.expressions]
             given = [a for a in args if a is not None]
+            if not given and name not in ("now", "today"):
+                return self._unknown(node)
             return e.Call(name, self._each(given, depth), at=self._at(node))
 
         return read

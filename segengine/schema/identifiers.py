@@ -15,7 +15,15 @@ def is_column_name(name: str) -> bool:
 
 def is_definition_name(name: str) -> bool:
     """Any printable text up to 200 characters that does not begin or end with a space."""
-    return _NAME.fullmatch(name) is not None and name == name.strip()
+    return _NAME.fullmatch(name) is not None and name == name.strip() and is_text(name)
+
+
+def is_text(value: object) -> bool:
+    """A text that can be written as UTF-8: no half of a surrogate pair."""
+    try:
+        return isinstance(value, str) and value.encode() is not None
+    except UnicodeEncodeError:
+        return False
 
 
 def quoted(name: str) -> str:

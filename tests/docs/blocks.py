@@ -9,7 +9,7 @@ A page is run from top to bottom in one folder and one Python namespace:
 - `<!-- not run: why -->` before a block, and it is only read; `<!-- exit 2 -->` is the status that
   a console block ends with.
 
-`...` stands for anything. Durations and the layout of tables are not compared.
+`...` stands for anything. Durations, bars and the layout of tables are not compared.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _FENCE = re.compile(
     re.MULTILINE | re.DOTALL,
 )
 _DURATION = re.compile(r"\b\d[\d,.]* (ms|s)\b")
-_FRAME = re.compile(r"[─━│┃╭╮╰╯┏┓┗┛]+")
+_FRAME = re.compile(r"[─━│┃╭╮╰╯┏┓┗┛█▉▊▋▌▍▎▏]+")
 
 
 @dataclass(frozen=True)

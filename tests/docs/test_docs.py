@@ -10,6 +10,7 @@ import json
 import re
 import shlex
 import shutil
+import tomllib
 from collections.abc import Iterator
 from contextlib import ExitStack, redirect_stdout
 from datetime import datetime, timedelta
@@ -39,6 +40,7 @@ from segengine.schema.tables import catalogue
 from tests.docs.blocks import DOCS, PAGES, ROOT, Block, blocks_of, rules_of, same
 
 SERVER = "127.0.0.1:50051"
+FEW = "300"
 MOST_NOT_RUN = 6
 NOT_BUILT = (
     *("over the events", "population", "affinity", "rule language"),
@@ -89,6 +91,8 @@ class Reader:
             self._type(block)
         elif block.language == "sql":
             self._count(block)
+        elif block.language == "toml":
+            self._set(block)
 
     def _execute(self, block: Block) -> None:
         printed = io.StringIO()
@@ -107,6 +111,8 @@ class Reader:
             words = shlex.split(command)
             if words[0] != "segengine":
                 continue
+            if words[1:] == ["demo"]:
+                words += ["--customers", FEW]
             result = CliRunner().invoke(app, words[1:])
             said, status = result.output, result.exit_code
             at = f"{block.place}: {command}"
@@ -129,12 +135,30 @@ class Reader:
                     wrong.append(f"{rule} holds for {count}, not {promised}")
         assert not wrong, "\n".join([block.place, *wrong])
 
+    def _set(self, block: Block) -> None:
+        """Settings are sound, and those of the shop are what the shop has."""
+        given = tomllib.loads(block.body)
+        store = {"channels": ["sms", "email"], **given.get("store", {})}
+        has = tomllib.loads(Path("shop/store.toml").read_text(encoding="utf-8"))
+        segments = {**has["segments"], **given.get("segments", {})}
+        engine = se.Engine(config={**given, "store": store, "segments": segments})
+        assert not engine.check(), block.place
+        assert _part_of(given, has), f"{block.place}: docs/shop/store.toml says otherwise"
+
     def _server(self) -> str:
         """A server over the shop, until the page ends."""
         if self._target is None:
             engine = self._stack.enter_context(se.Engine.open("shop"))
             self._target = self._stack.enter_context(serving(engine))
         return self._target
+
+
+def _part_of(given: dict[str, Any], has: dict[str, Any]) -> bool:
+    """Whether what both have is the same."""
+    shared = [(given[key], has[key]) for key in given.keys() & has.keys()]
+    return all(
+        _part_of(a, b) if isinstance(a, dict) and isinstance(b, dict) else a == b for a, b in shared
+    )
 
 
 @pytest.fixture

@@ -77,8 +77,11 @@ class Shop:
     text_ids: bool = False
     buyers: int = 8
     order_ids: int = 14
+    ties: bool = False
     _event_id: int = 0
     _instants: list[datetime] = field(default_factory=list)
+    _times: dict[int, datetime] = field(default_factory=dict)
+    _taken: set[tuple[int, datetime]] = field(default_factory=set)
 
     @classmethod
     def drawn(cls, rng: Random, *, buyers: int = 8) -> Shop:
@@ -141,7 +144,7 @@ class Shop:
         has_events = rng.random() < 0.3
         rows = []
         for _ in range(count):
-            order_id, number, time = self._order()
+            order_id, number, time = self._order(has_id=has_ids)
             row: dict[str, Any] = {"customer_id": self.buyer(number), "time": time}
             if has_ids:
                 row["order_id"] = order_id
@@ -152,24 +155,35 @@ class Shop:
             rows.append(self._with_event_id(row) if has_events else row)
         return Batch("orders", rows)
 
-    def _order(self) -> tuple[str | None, int, datetime]:
-        """An order's id, buyer and time: always the same for an id, but that time may be earlier."""
+    def _order(self, *, has_id: bool) -> tuple[str | None, int, datetime]:
+        """An order's id, buyer and time: an id always has the same, but the time may be earlier."""
         rng = self.rng
         number = rng.randrange(self.order_ids)
+        if not has_id or rng.random() < 0.05:
+            return None, number % self.buyers, self._moment(number)
         moment = self.time_of(number)
         if rng.random() < 0.2:
-            moment -= timedelta(hours=rng.randrange(1, 30))
-        order_id = None if rng.random() < 0.05 else f"o{number}"
-        return order_id, number % self.buyers, moment
+            moment -= timedelta(hours=rng.randrange(1, 30), microseconds=number + 1)
+        return f"o{number}", number % self.buyers, moment
 
     def time_of(self, number: int) -> datetime:
         """When an order was placed at the latest; its lines are not earlier."""
-        rng = Random(f"{self.timezone}{number}{self.as_of.date()}")
-        held, self.rng = self.rng, rng
-        try:
-            return self.instant() if rng.random() < 0.9 else self.as_of
-        finally:
-            self.rng = held
+        if number not in self._times:
+            self._times[number] = self._moment(number)
+        return self._times[number]
+
+    def _moment(self, number: int) -> datetime:
+        """When the buyer of an order placed one.
+
+        Two orders of a buyer share a moment only where `ties` are asked for: which of them comes
+        first is a matter of arrival, and the twin does not know whether an order row or another
+        order's line arrived first.
+        """
+        moment, buyer = self.instant(), number % self.buyers
+        while (buyer, moment) in self._taken and not self.ties:
+            moment += timedelta(microseconds=1)
+        self._taken.add((buyer, moment))
+        return moment
 
     def order_lines(self, count: int) -> Batch:
         """Lines of orders that are there, or not yet."""
@@ -186,16 +200,18 @@ class Shop:
         rows = []
         for _ in range(count):
             number = rng.randrange(self.order_ids)
-            later = rng.choice((0, 0, 0, 1, 3600, 86_400, 400_000))
+            own = not has_ids or rng.random() < 0.05
+            moment = self._moment(number) if own else self.time_of(number)
+            later = 0 if own else rng.choice((0, 0, 0, 1, 3600, 86_400, 400_000))
             row: dict[str, Any] = {
                 "customer_id": self.buyer(number % self.buyers),
-                "time": self.time_of(number) + timedelta(seconds=later),
+                "time": moment + timedelta(seconds=later),
                 "product_id": rng.choice((*_PRODUCTS, None)),
                 "quantity": rng.choice((None, 0, 1, 2, 7)),
                 "amount": rng.choice((None, *[self.money()] * 9)),
             }
             if has_ids:
-                row["order_id"] = None if rng.random() < 0.05 else f"o{number}"
+                row["order_id"] = None if own else f"o{number}"
             rows.append(row | {name: extras[name]() for name in chosen})
         return Batch("order_lines", rows)
 

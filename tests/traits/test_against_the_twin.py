@@ -19,6 +19,8 @@ from tests.traits.histories import (
 )
 
 TABLES = ("customers", "products", "orders", "orders", "order_lines", "order_lines", "behaviors")
+ORDERS_ALONE = ("customers", "orders", "orders", "behaviors")
+LINES_ALONE = ("products", "order_lines", "order_lines")
 
 
 def disagreements(seed: int, *, buyers: int = 8, batches: int = 9, rows: int = 8) -> list[str]:
@@ -27,7 +29,9 @@ def disagreements(seed: int, *, buyers: int = 8, batches: int = 9, rows: int = 8
     days = sorted(rng.choices((0, 1, 7, 30, 60, 90, 180), k=3))
     lifecycle = Lifecycle(*days)
     config = {"lifecycle": dict(zip(("new_days", "active_days", "sleeping_days"), days))}
-    drawn = [shop.batch(rng.choice(TABLES), rows) for _ in range(batches)]
+    tables = rng.choice((TABLES, TABLES, TABLES, ORDERS_ALONE, LINES_ALONE))
+    shop.ties = tables is not TABLES
+    drawn = [shop.batch(rng.choice(tables), rows) for _ in range(batches)]
     engine = engine_of(shop, config)
     for batch in drawn:
         engine.load(batch.table, batch.to_arrow())
