@@ -36,6 +36,10 @@ FORM = """\
   font-size: {char_height}px;
   line-height: {line_height}px;
 }}
+.{unique_id}-title {{
+  font-family: "DejaVu Sans", Arial, sans-serif;
+  font-size: 18px;
+}}
 {styles}
 </style>
 <defs>
@@ -47,7 +51,7 @@ FORM = """\
 {chrome}
 <g transform="translate({terminal_x}, {terminal_y})" clip-path="url(#{unique_id}-clip-terminal)">
 {backgrounds}
-<g class="{unique_id}-matrix">
+<g class="{unique_id}-matrix" xml:space="preserve">
 {matrix}
 </g>
 </g>

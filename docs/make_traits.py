@@ -24,8 +24,8 @@ HEAD = """\
 <!-- Made by docs/make_traits.py from segengine/traits/catalogue.py: change it there. -->
 
 A rule may read two sorts of facts: the columns that the shop [loaded](loading.md) into `customers`,
-and the {count} traits below, which are computed from events. `segengine traits` lists both for a store,
-with `--out traits.csv` for a spreadsheet.
+and the {count} traits below, which are computed from events. `segengine traits` lists both for a
+store, with `--out traits.csv` for a spreadsheet.
 
 ```python
 import segengine as se

@@ -20,17 +20,25 @@ if TYPE_CHECKING:
     from segengine.demo import DemoStore
     from segengine.engine import Engine
 
-BUYERS = 300
+# More than a byte has values, so that some scans must look behind their codes.
+BUYERS = 1_500
 _IDS = ("customer_id", "order_id", "line_id", "product_id", "review_id")
 _ORDERS = ("amount_total DESC", "region", "gap_ratio", "last_order_at", "birthday", "order_count")
 _ADDED = {
-    "w_flag": "customer_id IS NOT NULL",
-    "w_whole": "7",
-    "w_double": "1.5::DOUBLE",
-    "w_money": "2.5::DECIMAL(10, 2)",
-    "w_date": "DATE '2020-02-29'",
-    "w_time": "TIMESTAMP '2020-02-29 12:00:00'",
+    "w_flag": "customer_id % 2 = 0",
+    "w_whole": "customer_id % 1301",
+    "w_double": "customer_id % 1301 * 1.37::DOUBLE",
+    "w_money": "(customer_id % 1301 * 0.37)::DECIMAL(10, 2)",
+    "w_date": "DATE '1950-01-01' + (customer_id % 1301)::INTEGER",
+    "w_time": "TIMESTAMP '2020-01-01 12:00:00' + to_hours(customer_id % 1301)",
+    "w_empty": "''",
 }
+_CUTS = (
+    *(f"w_whole < {n}" for n in range(101, 105)),
+    *(f"w_double < {n}.1e0" for n in range(401, 409)),
+    *(f"w_money < {n}.1" for n in range(101, 105)),
+    *(f"w_date < DATE '1951-05-{n:02}'" for n in range(11, 19)),
+)
 
 
 def warmup(as_json: AsJson = False) -> None:
@@ -214,12 +222,13 @@ def _ask(engine: Engine) -> None:
     """Every kind of question, over every kind of column."""
     from segengine.rules.functions import SIGNATURES
 
+    engine.prepare()
     everybody = engine.segment("TRUE")
     ids = everybody.ids().to_pylist()
     schema = engine.table("customers").schema
     rules = [rule for field in schema for rule in _rules_of(field)]
     examples = [f"({signature.example}) IS NOT NULL" for signature in SIGNATURES.values()]
-    for rule in [*rules, *_rules_by_hand(), *examples]:
+    for rule in [*rules, *_CUTS, *_rules_by_hand(), *examples]:
         segment = engine.segment(rule)
         segment.count()
         segment.contains(ids[0])
@@ -249,7 +258,9 @@ def _change(engine: Engine, *, as_text: bool) -> None:
     lines = {**shared, "order_id": order_ids, "quantity": [1, 2], "amount": [5.0, 6.5]}
     engine.append("order_lines", pa.table(lines))
     engine.append("orders", pa.table({**shared, "order_id": order_ids, "refund_amount": [5.0, 0]}))
-    engine.append("behaviors", pa.table({**shared, "kind": ["cart", "view"]}))
+    seen = {"kind": ["cart", "view"], "event_id": [-1, -2]}
+    for _ in range(2):
+        engine.append("behaviors", pa.table({**shared, **seen}))
     sent = {"channel": ["sms", "sms"], "kind": ["delivered", "unsubscribed"]}
     engine.append("messages", pa.table({**shared, **sent}))
     engine.append("customers", pa.table({"customer_id": buyers, "city": ["Brno", None]}))

@@ -123,7 +123,10 @@ def _of_files(
     relation = f"{reader}([{listed}], union_by_name = true{options.get(reader, '')})"
     rows = None
     if reader == "read_parquet":
-        counted = connection.execute(f"SELECT count(*) FROM {reader}([{listed}])").fetchone()
+        try:
+            counted = connection.execute(f"SELECT count(*) FROM {reader}([{listed}])").fetchone()
+        except duckdb.Error as error:
+            raise LoadError(f"`{path}`: {said(error)}", field="source") from None
         rows = counted[0] if counted else None
     return Source(connection, relation, f"`{path}`", rows)
 

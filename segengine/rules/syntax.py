@@ -17,6 +17,8 @@ MAX_BYTES = 64 * 1024
 # The parser recurses some 15 frames for each level; this many are safe in any thread.
 _MAX_NESTING = 2 * MAX_DEPTH
 
+_MOST_PROBLEMS = 10
+
 _PAIRS = {
     TokenType.L_PAREN: TokenType.R_PAREN,
     TokenType.L_BRACKET: TokenType.R_BRACKET,
@@ -90,6 +92,8 @@ def bracket_problems(tokens: Sequence[Token], text: str) -> list[Problem]:
         run = run + 1 if kind in _PREFIXES else 0
         if depth > _MAX_NESTING or run > _MAX_NESTING:
             return [problem_at(text, at, too_deep())]
+        if len(found) >= _MOST_PROBLEMS:
+            break
         if kind is TokenType.CASE and place not in pairs:
             found.append(problem_at(text, at, "this CASE has no END"))
         elif kind in _PAIRS and place not in pairs:
