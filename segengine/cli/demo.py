@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import resource
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -52,17 +53,26 @@ def demo(
         raise InputError("`--source FILE` goes with `--store DIR`, whose store.toml says its form")
     if store is not None and customers is not None:
         raise InputError("`--customers` is for the made-up store; `--store` brings its own buyers")
+    _tell_of_kernels()
     if store is None:
         title, engine, loaded = _made_up(customers or CUSTOMERS)
     else:
         title, engine, loaded = _from_file(store, source)
     answers = _ask(engine)
     if as_json:
-        print_json(answers | {"loaded": [_load_json(each) for each in loaded]})
+        print_json(answers | {"loaded": [asdict(each) for each in loaded]})
         return
     from segengine.cli.demo_show import show
 
     show(title, engine, loaded, answers, is_made_up=store is None)
+
+
+def _tell_of_kernels() -> None:
+    """Why the first run ever is slow."""
+    from segengine.kernels import jit
+
+    if not jit.JIT_OFF and not jit.cache_folder().exists():
+        note("the first run compiles its kernels, half a minute once")
 
 
 def _made_up(customers: int) -> tuple[str, Engine, list[Loaded]]:
@@ -135,13 +145,4 @@ def _ask(engine: Engine) -> dict[str, Any]:
         "times": served["times"],
         "memory_bytes": sum(engine.memory()["total_bytes"].to_pylist()),
         "peak_process_bytes": peak * (1 if sys.platform == "darwin" else 1024),
-    }
-
-
-def _load_json(loaded: Loaded) -> dict[str, Any]:
-    return {
-        "table": loaded.table,
-        "rows": loaded.rows,
-        "seconds": round(loaded.seconds, 3),
-        "left_out": loaded.left_out,
     }

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from segengine.cli.options import AsJson
 from segengine.cli.plain import print_json
-from segengine.cli.show import console, counted, table
+from segengine.cli.show import console, counted, note, table
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -44,9 +44,12 @@ _CUTS = (
 def warmup(as_json: AsJson = False) -> None:
     """Compile every kernel into the cache, so that no first question waits; twice is harmless."""
     started = time.perf_counter()
-    for place, step in enumerate(_walk(), start=1):
-        _tell(f"{place}: {step}")
-    _tell("")
+    errors = console(errors=True)
+    with errors.status("warming") as line:
+        for step in _walk():
+            line.update(f"warming: {step}")
+            if not errors.is_terminal:
+                note(f"warming: {step}")
     from segengine.kernels import jit
 
     seconds = time.perf_counter() - started
@@ -74,15 +77,6 @@ def warmup(as_json: AsJson = False) -> None:
         f"{counted(len(compiled), 'kernel')} in {seconds:.1f} s, kept in {folder}",
         soft_wrap=True,
     )
-
-
-def _tell(line: str) -> None:
-    """The line that says what is warmed now, each in place of the one before."""
-    screen = console(errors=True)
-    if screen.is_terminal:
-        screen.print(f"\r\x1b[2K{line}", end="")
-    elif line:
-        screen.print(f"warming {line}")
 
 
 def _walk() -> Iterator[str]:

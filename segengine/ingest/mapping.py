@@ -111,18 +111,17 @@ def plan_mapping(
     readings: list[Reading] = []
     try:
         if where is not None:
-            _described(source, f"SELECT (\n{where}\n) AS c FROM {source.relation}", "`where`")
+            _type_of(source, where, "`where`")
     except LoadError as mistake:
         mistakes.append(mistake)
+    plain = _plain_types(wanted, available)
     for name, text in wanted.items():
         place = f"column `{name}` of `{spec.name}`"
         try:
-            described = _described(
-                source, f"SELECT (\n{text}\n) AS c FROM {source.relation}", place
-            )
-            kind = _kind_for(spec, name, described["c"], kinds, place)
+            sql_type = plain.get(name) or _type_of(source, text, place)
+            kind = _kind_for(spec, name, sql_type, kinds, place)
             reading = _reading(
-                f"r{len(readings)}", name, kind, text, described["c"], place, money_scale,
+                f"r{len(readings)}", name, kind, text, sql_type, place, money_scale,
                 required=name in spec.required, identifier=_is_identifier(spec, name),
             )  # fmt: skip
             readings.append(reading)
@@ -155,6 +154,16 @@ def _words(sql: str) -> set[str]:
     quoted_names = re.findall(r'"((?:[^"]|"")*)"', without_literals)
     bare = re.findall(r"\w+", re.sub(r'"(?:[^"]|"")*"', " ", without_literals))
     return {name.replace('""', '"').lower() for name in (*quoted_names, *bare)}
+
+
+def _plain_types(wanted: Mapping[str, str], available: Mapping[str, str]) -> dict[str, str]:
+    """The types of what is just a column of the source: no need to ask for each."""
+    by_text = {quoted(name): sql_type for name, sql_type in available.items()}
+    return {name: by_text[text] for name, text in wanted.items() if text in by_text}
+
+
+def _type_of(source: Source, expression: str, place: str) -> str:
+    return _described(source, f"SELECT (\n{expression}\n) AS c FROM {source.relation}", place)["c"]
 
 
 def _described(source: Source, select: str, place: str) -> dict[str, str]:

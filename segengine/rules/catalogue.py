@@ -10,7 +10,7 @@ from segengine.rules import expr as e
 from segengine.rules.builder import Rule
 from segengine.rules.check import MAX_NODES, Vocabulary, check
 from segengine.rules.format import format_expr
-from segengine.rules.parse import parse
+from segengine.rules.parse import parse, read
 from segengine.rules.syntax import MAX_DEPTH, too_deep
 from segengine.rules.term import CheckedRule, Term
 from segengine.schema.identifiers import is_definition_name
@@ -51,17 +51,17 @@ def read_rule(rule: str | Rule, place: str) -> tuple[e.Expr, str]:
         where = f"{place}: " if place else ""
         raise DefinitionError(f"{where}a rule is a text or an expression, not `{rule}`",
                               field="rule")  # fmt: skip
-    return parse(rule, place), rule
+    return read(rule, place), rule
 
 
 def _placed(expr: e.Expr) -> tuple[e.Expr, str]:
     """An expression and its text; read back from there its nodes know where they stand."""
     text = format_expr(expr)
     try:
-        read = parse(text)
+        found = parse(text)
     except RuleError:
         return expr, text
-    return (read if read == expr else expr), text
+    return (found if found == expr else expr), text
 
 
 class SegmentCatalogue:

@@ -118,6 +118,9 @@ class _Checker:
         match expr:
             case e.Literal():
                 return self._literal(expr)
+            case e.Broken(problem=problem):
+                self.problems.append(problem)
+                return _BROKEN
             case e.Name():
                 return self._name(expr)
             case e.And() | e.Or():
@@ -236,13 +239,19 @@ class _Checker:
         if any(part.op == "broken" for part in parts):
             return _BROKEN
         operand, low, high = _wide(parts, self._words.money_scale)
-        tests = (
-            self._compared(">=", operand, low, expr),
-            self._compared("<=", operand, high, expr),
-        )
-        if any(test.op == "broken" for test in tests):
-            return _BROKEN
-        return Term("and", Kind.BOOLEAN, tests, source=expr)
+        return self._joined("and", operand, ((">=", low), ("<=", high)), expr)
+
+    def _joined(
+        self, join: str, operand: Term, tests: Sequence[tuple[str, Term]], expr: e.Expr
+    ) -> Term:
+        """Comparisons that stand for one leaf; the first that cannot be is its mistake."""
+        found = []
+        for op, other in tests:
+            test = self._compared(op, operand, other, expr)
+            if test.op == "broken":
+                return _BROKEN
+            found.append(test)
+        return Term(join, Kind.BOOLEAN, tuple(found), source=expr)
 
     def _distinct(self, expr: e.DistinctFrom) -> Term:
         first, second = self.term(expr.left), self.term(expr.right)
@@ -270,10 +279,7 @@ class _Checker:
             listed = self._listed(operand, options)
             if listed is not None:
                 return Term("in", Kind.BOOLEAN, (operand,), listed, source=expr)
-        tests = tuple(self._compared("=", operand, option, expr) for option in options)
-        if any(test.op == "broken" for test in tests):
-            return _BROKEN
-        return Term("or", Kind.BOOLEAN, tests, source=expr)
+        return self._joined("or", operand, [("=", option) for option in options], expr)
 
     def _listed(
         self, operand: Term, options: Sequence[Term]

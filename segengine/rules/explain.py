@@ -92,12 +92,13 @@ def shown(values: Any, kind: Kind, block: Block) -> str:
     if kind is Kind.BOOLEAN:
         return {1: "true", 0: "false"}.get(int(value), "missing")
     if kind is Kind.DOUBLE:
-        return "missing" if np.isnan(value) else f"{float(value):g}"
+        return "missing" if np.isnan(value) else repr(float(value)).removesuffix(".0")
     number = int(value)
     if number == NO_INT:
         return "missing"
     if kind is Kind.MONEY:
-        return f"{Decimal(number).scaleb(-block.money_scale):f}".rstrip("0").rstrip(".")
+        text = f"{Decimal(number).scaleb(-block.money_scale):f}"
+        return text.rstrip("0").rstrip(".") if "." in text else text
     if kind is Kind.DATE:
         return day_text(number)
     if kind is Kind.TIMESTAMP:

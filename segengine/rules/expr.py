@@ -11,6 +11,7 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import TypeVar
 
+from segengine.errors import Problem
 from segengine.schema.kinds import Kind
 
 Position = tuple[int, int]
@@ -26,6 +27,13 @@ class Expr:
     """Any node."""
 
     at: Position | None = field(default=None, compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Broken(Expr):
+    """What is no part of the language; `check` reports it with the other mistakes."""
+
+    problem: Problem
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,6 +239,19 @@ def measured(root: Node, under: Callable[[Node], Iterable[Node]]) -> tuple[int, 
             depth = 1 + max((depth for depth, _ in known), default=-1)
             found[id(pending.pop())] = (depth, 1 + sum(size for _, size in known))
     return found[id(root)]
+
+
+def problems_of(expr: Expr) -> list[Problem]:
+    """What its broken nodes say, each once, in reading order."""
+    found = []
+    pending = [expr]
+    while pending:
+        node = pending.pop()
+        if isinstance(node, Broken):
+            found.append(node.problem)
+        else:
+            pending += children(node)
+    return sorted(dict.fromkeys(found), key=lambda p: (p.line, p.column))
 
 
 def leaf_count(expr: Expr) -> int:

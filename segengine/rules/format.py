@@ -45,6 +45,8 @@ def _text(expr: e.Expr) -> tuple[str, int]:
     match expr:
         case e.Literal(value=value):
             return _literal(value)
+        case e.Broken():
+            return "...", _ATOM
         case e.ListOf(items=items):
             return f"[{_listed(items)}]", _ATOM
         case e.Interval():

@@ -25,9 +25,11 @@ from segengine.rules.spans import Spans
 from segengine.rules.syntax import (
     JOIN_BY,
     MAX_DEPTH,
+    NO_STATEMENT,
     bracket_problems,
     complaint,
     size_problem,
+    statement_problem,
     too_deep,
     unended,
 )
@@ -125,6 +127,18 @@ _FURTHER_PARTS: dict[Any, frozenset[str]] = {
 
 def parse(text: str, place: str = "") -> e.Expr:
     """The rule that a text says; a `RuleError` lists every mistake of form."""
+    found = read(text, place)
+    problems = e.problems_of(found)
+    if problems:
+        raise RuleError(problems, text, place)
+    return found
+
+
+def read(text: str, place: str = "") -> e.Expr:
+    """As `parse`, but what is no part of the language is left in place, for `check` to report.
+
+    A text that cannot be taken apart is a `RuleError`.
+    """
     problem = size_problem(text)
     if problem is not None:
         raise RuleError([problem], "", place)
@@ -151,23 +165,17 @@ def parse(text: str, place: str = "") -> e.Expr:
         what = "a rule is one condition, not several statements"
         raise RuleError([problem_at(text, (end.start, end.end), what)], text, place)
     tree: Any = trees[0]
-    reader = _Reader(text, Spans(tree, tokens))
     if not isinstance(tree, exp.Condition | exp.Alias | exp.Interval | exp.Tuple):
-        reader.refuse_statement(tokens[0].start, tokens[0].end)
-        found: e.Expr = e.Literal(None)
-    else:
-        found = reader.read(tree, 0)
-    if reader.problems:
-        raise RuleError(reader.problems, text, place)
-    return found
+        raise RuleError([statement_problem(tokens, text)], text, place)
+    return _Reader(text, Spans(tree, tokens)).read(tree, 0)
 
 
 class _Reader:
     """Turns the admitted nodes of a tree into ours and collects the others."""
 
     def __init__(self, text: str, spans: Spans) -> None:
-        self.text = text
-        self.problems: list[Problem] = []
+        self._text = text
+        self._too_deep: e.Broken | None = None
         self._spans = spans
         self._at = spans.of
         self._readers: dict[Any, Callable[[Any, int], e.Expr]] = {
@@ -203,10 +211,12 @@ class _Reader:
             self._readers[kind] = self._function(name)
 
     def read(self, node: Any, depth: int) -> e.Expr:
+        if not isinstance(node, exp.Expr):
+            return e.Broken(Problem("something is missing here"))
         if depth > MAX_DEPTH:
-            if not any(p.message == too_deep() for p in self.problems):
-                self._wrong(node, too_deep())
-            return e.Literal(None)
+            # Said once, however many branches are too deep.
+            self._too_deep = self._too_deep or self._wrong(node, too_deep())
+            return self._too_deep
         reader = self._readers.get(type(node))
         if reader is None:
             return self._refused(node)
@@ -215,47 +225,40 @@ class _Reader:
             return self._unknown(node)
         return reader(node, depth)
 
-    def refuse_statement(self, first: int, last: int) -> None:
-        what = "a rule is a condition, not a statement or a subquery"
-        word = self.text[first : last + 1]
-        help_ = (
-            f'a trait of that name is written "{word}", in quotes' if word.isidentifier() else ""
-        )
-        self.problems.append(problem_at(self.text, (first, last), what, help_))
-
-    def _refused(self, node: exp.Expression) -> e.Expr:
+    def _refused(self, node: exp.Expr) -> e.Broken:
         if isinstance(node, _LATER):
             which = "population" if isinstance(node, exp.Window) else "history"
             inner: Any = node
             while isinstance(inner, exp.Filter | exp.Window):
                 inner = inner.this
             shown = shortened(self._source(inner)).split("(")[0].lower()
-            self._wrong(node, f"{which} leaves (`{shown}`) are not built yet")
-        elif isinstance(node, exp.Alias):
+            return self._wrong(node, f"{which} leaves (`{shown}`) are not built yet")
+        if isinstance(node, exp.Alias):
             alias = node.args.get("alias")
-            self._wrong(alias or node, f"unexpected `{shortened(node.alias)}`", JOIN_BY)
-        elif node.find(exp.Query) is not None:
-            self._wrong(node, "a rule is a condition, not a statement or a subquery")
-        elif isinstance(node, exp.Func) and "(" in self._source(node):
+            return self._wrong(alias or node, f"unexpected `{shortened(node.alias)}`", JOIN_BY)
+        if node.find(exp.Query) is not None:
+            return self._wrong(node, NO_STATEMENT)
+        if isinstance(node, exp.Func) and "(" in self._source(node):
             name = self._source(node).split("(")[0].strip().lower()
-            self._wrong(node, f"unknown function `{shortened(name)}`", did_you_mean(name, KNOWN))
-        else:
-            return self._unknown(node)
-        return e.Literal(None)
+            hint = did_you_mean(name, KNOWN)
+            return self._wrong(node, f"unknown function `{shortened(name)}`", hint)
+        if isinstance(node, exp.Placeholder | exp.Parameter):
+            what = "a rule has no placeholders such as `?` or `$1`: write the value"
+            return self._wrong(node, what)
+        return self._unknown(node)
 
-    def _unknown(self, node: exp.Expression) -> e.Expr:
+    def _unknown(self, node: exp.Expr, help_: str = "") -> e.Broken:
         shown = f"`{shortened(self._source(node))}`" if self._spans.is_own(node) else "this"
-        self._wrong(node, f"{shown} is not part of the rule language")
-        return e.Literal(None)
+        return self._wrong(node, f"{shown} is not part of the rule language", help_)
 
-    def _source(self, node: exp.Expression) -> str:
+    def _source(self, node: exp.Expr) -> str:
         at = self._at(node)
-        return self.text if at is None else self.text[at[0] : at[1] + 1]
+        return self._text if at is None else self._text[at[0] : at[1] + 1]
 
-    def _wrong(self, node: exp.Expression, message: str, help_: str = "") -> None:
-        self.problems.append(problem_at(self.text, self._at(node), message, help_))
+    def _wrong(self, node: exp.Expr, message: str, help_: str = "") -> e.Broken:
+        return e.Broken(problem_at(self._text, self._at(node), message, help_))
 
-    def _all(self, node: exp.Expression, depth: int, *names: str) -> tuple[Any, ...]:
+    def _all(self, node: exp.Expr, depth: int, *names: str) -> tuple[Any, ...]:
         return tuple(self.read(node.args.get(name), depth + 1) for name in names)
 
     def _each(self, nodes: list[Any], depth: int) -> tuple[e.Expr, ...]:
@@ -264,12 +267,12 @@ class _Reader:
     def _binary(self, kind: Any, op: str) -> Callable[[Any, int], e.Expr]:
         return lambda n, d: kind(op, *self._all(n, d, "this", "expression"), at=self._at(n))
 
-    def _distinct(self, node: exp.Expression, depth: int, *, negated: bool) -> e.Expr:
+    def _distinct(self, node: exp.Expr, depth: int, *, negated: bool) -> e.Expr:
         left, right = self._all(node, depth, "this", "expression")
         return e.DistinctFrom(left, right, negated, at=self._at(node))
 
     def _function(self, name: str) -> Callable[[Any, int], e.Expr]:
-        def read(node: exp.Expression, depth: int) -> e.Expr:
+        def read(node: exp.Expr, depth: int) -> e.Expr:
             args = [node.args.get("this"), node.args.get("expression"), *node.expressions]
             given = [a for a in args if a is not None]
             if not given and name not in ("now", "today"):
@@ -287,10 +290,8 @@ class _Reader:
         name = str(node.this).lower()
         return e.Call(name, self._each(node.expressions, depth), at=self._at(node))
 
-    def _joined(
-        self, node: exp.Expression, depth: int, kind: Any, join: Callable[..., e.Expr]
-    ) -> e.Expr:
-        parts: list[exp.Expression] = []
+    def _joined(self, node: exp.Expr, depth: int, kind: Any, join: Callable[..., e.Expr]) -> e.Expr:
+        parts: list[exp.Expr] = []
         pending: list[Any] = [node]
         while pending:
             each = pending.pop()
@@ -319,15 +320,14 @@ class _Reader:
             return e.Literal(int(text), at=self._at(node))
         except (ValueError, ArithmeticError):
             what = "does not fit in 64 bits" if text.isdecimal() else "is not a number"
-            self._wrong(node, f"`{shortened(text)}` {what}")
-            return e.Literal(None)
+            return self._wrong(node, f"`{shortened(text)}` {what}")
 
     def _one_of(self, node: exp.In, depth: int) -> e.Expr:
         if node.args.get("query") is not None:
             return self._refused(node)
         if not node.expressions:
-            self._wrong(node, "IN needs a list in parentheses with at least one value",
-                        "for example `city IN ('Hangzhou', 'Shanghai')`")  # fmt: skip
+            return self._wrong(node, "IN needs a list in parentheses with at least one value",
+                               "for example `city IN ('Hangzhou', 'Shanghai')`")  # fmt: skip
         return e.OneOf(
             self.read(node.this, depth + 1), self._each(node.expressions, depth), at=self._at(node)
         )
@@ -342,7 +342,7 @@ class _Reader:
             return e.DistinctFrom(operand, literal, negated=True, at=self._at(node))
         return self._unknown(node)
 
-    def _like(self, node: exp.Expression, depth: int, escape: str, outer: exp.Expression) -> e.Expr:
+    def _like(self, node: exp.Expr, depth: int, escape: str, outer: exp.Expr) -> e.Expr:
         negated = bool(node.args.get("negate"))
         operand, pattern = self._all(node, depth + negated, "this", "expression")
         found = e.Like(operand, pattern, escape, isinstance(node, exp.ILike), at=self._at(outer))
@@ -353,8 +353,7 @@ class _Reader:
         if not isinstance(inner, exp.Like | exp.ILike):
             return self._unknown(node)
         if not isinstance(mark, exp.Literal) or not mark.is_string or len(str(mark.this)) > 1:
-            self._wrong(node, "ESCAPE takes one character in quotes")
-            return e.Literal(None)
+            return self._wrong(node, "ESCAPE takes one character in quotes")
         return self._like(inner, depth, str(mark.this), node)
 
     def _case(self, node: exp.Case, depth: int) -> e.Expr:
@@ -378,27 +377,25 @@ class _Reader:
             return self._timestamp(node, str(inner.this))
         if to in _CASTS:
             return e.Cast(self.read(inner, depth + 1), _CASTS[to], at=self._at(node))
-        self._wrong(
-            node,
-            f"no cast to `{node.args['to'].sql().lower()}`",
-            "casts to BIGINT and DOUBLE, and DATE '...' and TIMESTAMP '...' literals are known",
-        )
-        return e.Literal(None)
+        if literal:
+            known = "DATE '2024-02-29' and TIMESTAMP '2024-02-29 18:30:00' are"
+            return self._unknown(node, known)
+        return self._wrong(node, "CAST reads a value of `context.` as BIGINT or DOUBLE",
+                           "for example `CAST(context.cart_size AS BIGINT) >= 3`")  # fmt: skip
 
-    def _date(self, node: exp.Expression, text: str) -> e.Expr:
+    def _date(self, node: exp.Expr, text: str) -> e.Expr:
         try:
             return e.Literal(date.fromisoformat(text.strip()), at=self._at(node))
         except ValueError:
-            self._wrong(node, f"`{shortened(text)}` is not a date such as '2024-02-29'")
-            return e.Literal(None)
+            what = f"`{shortened(text)}` is not a date such as '2024-02-29'"
+            return self._wrong(node, what)
 
-    def _timestamp(self, node: exp.Expression, text: str) -> e.Expr:
+    def _timestamp(self, node: exp.Expr, text: str) -> e.Expr:
         try:
             return e.Literal(datetime.fromisoformat(text.strip()), at=self._at(node))
         except ValueError:
-            shown = f"`{shortened(text)}` is not a time such as '2024-02-29 18:30:00'"
-            self._wrong(node, shown)
-            return e.Literal(None)
+            what = f"`{shortened(text)}` is not a time such as '2024-02-29 18:30:00'"
+            return self._wrong(node, what)
 
     def _interval(self, node: exp.Interval, _: int) -> e.Expr:
         amount, unit = node.this, node.args.get("unit")
@@ -418,7 +415,9 @@ class _Reader:
             days += int(count) * factors[1]
             micros += int(count) * factors[2]
         if not good or abs(micros) > 10_000_000 * DAY:
-            self._wrong(node, "an INTERVAL is a whole number and a unit, such as INTERVAL 30 DAY",
-                        "units are YEAR, MONTH, WEEK, DAY, HOUR, MINUTE and SECOND")  # fmt: skip
-            return e.Literal(None)
+            return self._wrong(
+                node,
+                "an INTERVAL is a whole number and a unit, such as INTERVAL 30 DAY",
+                "units are YEAR, MONTH, WEEK, DAY, HOUR, MINUTE and SECOND",
+            )
         return e.Interval(months, days, micros, at=self._at(node))

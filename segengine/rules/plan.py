@@ -187,7 +187,7 @@ class _Planner:
     def _comparison(self, term: Term, name: str, domain: Domain, *, wanted: bool) -> Node | None:
         left, right = term.args
         op = term.op
-        if left.columns and right.columns:
+        if (left.columns and right.columns) or (left.kind is not None and left.kind.is_coded):
             return None
         if right.columns:
             left, right = right, left

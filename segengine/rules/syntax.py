@@ -28,7 +28,9 @@ _PAIRS = {
 _CLOSING = {closing: opening for opening, closing in _PAIRS.items()}
 _PREFIXES = {TokenType.NOT, TokenType.DASH, TokenType.PLUS, TokenType.TILDE}
 _VALUES = {TokenType.VAR, TokenType.IDENTIFIER, TokenType.NUMBER, TokenType.STRING}
+_COMPARING = {TokenType.EQ, TokenType.NEQ, TokenType.LT, TokenType.LTE, TokenType.GT, TokenType.GTE}
 JOIN_BY = "join conditions by AND or OR"
+NO_STATEMENT = "a rule is a condition, not a statement or a subquery"
 
 
 def too_deep() -> str:
@@ -85,7 +87,7 @@ def bracket_problems(tokens: Sequence[Token], text: str) -> list[Problem]:
     """Brackets that are not closed or close nothing, and nesting beyond what can be read."""
     pairs, depth, run = matches(tokens), 0, 0
     closed = set(pairs.values())
-    found = []
+    found: list[Problem] = []
     for place, token in enumerate(tokens):
         kind, at = token.token_type, (token.start, token.end)
         depth += (kind in _PAIRS) - (kind in _CLOSING)
@@ -103,6 +105,15 @@ def bracket_problems(tokens: Sequence[Token], text: str) -> list[Problem]:
     return found
 
 
+def statement_problem(tokens: Sequence[Token], text: str) -> Problem:
+    """What is said of a text that begins as a statement does."""
+    first = tokens[0]
+    help_ = ""
+    if len(tokens) > 1 and tokens[1].token_type in _COMPARING:
+        help_ = f'a trait of that name is written in quotes: "{first.text}"'
+    return problem_at(text, (first.start, first.end), NO_STATEMENT, help_)
+
+
 def complaint(error: ParseError, tokens: Sequence[Token], text: str) -> Problem:
     """The parser's first complaint in our words."""
     details: dict[str, Any] = dict(error.errors[0]) if error.errors else {}
@@ -118,6 +129,8 @@ def complaint(error: ParseError, tokens: Sequence[Token], text: str) -> Problem:
     if said.startswith("Expecting )"):
         # What stands before it could be read; what comes next is in the way.
         place = min(place + 1, last)
+    elif not missing and place > 1 and _reads_as_alias(tokens, place - 1):
+        place -= 1
     token = tokens[place]
     at, shown = (token.start, token.end), text[token.start : token.end + 1]
     if missing and place == last and token.token_type not in _VALUES:
@@ -133,6 +146,14 @@ def complaint(error: ParseError, tokens: Sequence[Token], text: str) -> Problem:
         return problem_at(text, at, f"something is missing after `{shown}`")
     help_ = JOIN_BY if place > 0 and token.token_type in _VALUES else ""
     return problem_at(text, at, f"unexpected `{shown}`", help_)
+
+
+def _reads_as_alias(tokens: Sequence[Token], place: int) -> bool:
+    """Whether a name follows a value, so that the parser took it for the value's new name."""
+    before = tokens[place - 1].token_type
+    return tokens[place].token_type in {TokenType.VAR, TokenType.IDENTIFIER} and (
+        before in _VALUES or before in _CLOSING
+    )
 
 
 def _call_problem(tokens: Sequence[Token], end: int, text: str) -> Problem | None:

@@ -7,7 +7,6 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-import segengine.cli.demo_load as demo_load
 from segengine import Engine
 from segengine.cli.serving import serving
 from segengine.demo import generate
@@ -90,28 +89,6 @@ def test_demo_of_a_store_without_plans_shows_the_rest(tmp_path: Path) -> None:
     assert (found["audience"], found["page"], found["segments"]) == (None, None, [])
     assert ask("demo", "--store", tmp_path).status == 0
     assert sorted(p.name for p in tmp_path.iterdir()) == ["orders.csv", "store.toml"]
-
-
-def test_a_table_that_comes_in_slices_is_the_same_table(monkeypatch: pytest.MonkeyPatch) -> None:
-    def loaded() -> Engine:
-        store = generate(900, chunk=100)
-        engine = Engine(config=store.config)
-        demo_load.load_made_up(engine, store)
-        return engine
-
-    whole = loaded()
-    monkeypatch.setattr(demo_load, "ROWS_A_SLICE", 500)
-    monkeypatch.setattr(demo_load, "MANY_BUYERS", 0)
-    sliced = loaded()
-    assert sliced.table("customers") == whole.table("customers")
-    assert sliced.table("orders") == whole.table("orders")
-    before, after = whole.table("behaviors"), sliced.table("behaviors")
-    assert after.num_rows == before.num_rows
-    left_out = demo_load.LEFT_OUT_OF_MANY["behaviors"]
-    assert all(after[name].null_count == after.num_rows for name in left_out)
-    kept = [name for name in before.column_names if name not in left_out]
-    assert after.select(kept) == before.select(kept)
-    assert sliced.audience("win_back").ledger == whole.audience("win_back").ledger
 
 
 def test_a_server_that_cannot_start_is_an_error_here() -> None:

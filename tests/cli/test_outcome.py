@@ -184,5 +184,6 @@ def test_ctrl_c_ends_it_quietly() -> None:
     time.sleep(0.5)
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=60)
-    assert process.returncode == 128 + signal.SIGINT
+    # Python ends by the signal itself when it came inside exec(); shells show both as 130.
+    assert process.returncode in (128 + signal.SIGINT, -signal.SIGINT)
     assert "Traceback" not in said

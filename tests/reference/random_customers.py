@@ -70,7 +70,8 @@ WORDS = (
 )
 _INTEGERS = (0, 0, -1, 1, 2, 3, 7, 10, 10, 99, 100, 255, 256, -128, 65536, 2**31, -(2**31) - 1)
 _LARGE_INTEGERS = tuple(sign * (2**53 + step) for sign in (1, -1) for step in (-1, 0, 1, 2))
-_EXTREME_INTEGERS = (2**63 - 1, -(2**63), 2**62, -(2**62), 3_037_000_500)
+# Doubled, these stay clear of the smallest integer, which an engine may keep for "missing".
+_EXTREME_INTEGERS = (2**63 - 1, -(2**63), 2**62 - 1, -(2**62) + 1, 3_037_000_500)
 _DOUBLES = (0.0, -0.0, 0.1, 0.2, 0.3, 0.5, 1.0, -1.0, 1.5, 2.5, 100.0, 1e-9, -2.25, 1 / 3, 1e15)
 _LARGE_DOUBLES = (2.0**53, 2.0**53 + 2, -(2.0**53), 9.007199254740993e15, 1e18, 2.0**63)
 _EXTREME_DOUBLES = (1.7e308, -1.7e308, 5e-324, 1e-300, 1e200)

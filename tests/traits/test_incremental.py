@@ -40,7 +40,7 @@ class Life:
         self.shop = Shop.drawn(self.rng, buyers=6)
         self.engine = engine_of(self.shop)
         self.log: list[Batch] = []
-        self.deleted: set[object] = set()
+        self.seen: set[tuple[str, object]] = set()
         for _ in range(steps):
             self.rng.choices(
                 (self.load, self.append, self.append, self.advance, self.delete),
@@ -51,7 +51,7 @@ class Life:
         """History, and what lies ahead."""
         batch = self.shop.batch(self.rng.choice(TABLES), rows)
         self.engine.load(batch.table, batch.to_arrow())
-        self.log.append(batch)
+        self.note(batch)
 
     def append(self, rows: int) -> None:
         """What has just happened, or happened long ago and is told only now."""
@@ -62,7 +62,18 @@ class Life:
             batch = replace(batch, rows=near)
         report = self.engine.append(batch.table, batch.to_arrow())
         assert report.rows_skipped == 0
-        self.log.append(clamped(batch, self.shop.as_of))
+        self.note(clamped(batch, self.shop.as_of))
+
+    def note(self, batch: Batch) -> None:
+        """A repeated event stays out of the log: the buyer whose it was may go later."""
+        kept = []
+        for row in batch.rows:
+            key = (batch.table, row.get("event_id"))
+            if key[1] is None or key not in self.seen:
+                kept.append(row)
+            self.seen.add(key)
+        if kept:
+            self.log.append(replace(batch, rows=kept))
 
     def advance(self, rows: int) -> None:
         """A little or a lot, over midnights and clock changes, forwards and back."""
