@@ -119,7 +119,7 @@ def _ask_page(engine: Engine, client: Client, page: str) -> dict[str, Any]:
 
 
 def interesting(engine: Engine, page: str) -> tuple[int | str | None, dict[str, str], PageAnswer]:
-    """A buyer and a device for whom the most slots of a page match, by different rules."""
+    """The buyer, among some hundred, and the device for which the most slots of a page match."""
     best: tuple[int, int | str | None, dict[str, str], PageAnswer] | None = None
     for customer_id in [*_candidates(engine), None]:
         for device in DEVICES:

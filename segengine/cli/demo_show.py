@@ -56,13 +56,8 @@ def show(
     beside = Table.grid(padding=(0, 6, 0, 0))
     beside.add_row(_rfm(answers["rfm"]), _lifecycle(answers["lifecycle"]))
     screen.print(beside)
-    _heading(
-        screen,
-        "Who is in which segment?",
-        f"each over all buyers, the median of {answers['times']} times anew",
-    )
-    screen.print()
-    _segments(screen, answers)
+    if answers["segments"]:
+        _segments(screen, answers)
     if answers["audience"] is not None:
         _audience(screen, answers)
     if answers["page"] is not None:
@@ -137,6 +132,12 @@ def _lifecycle(stages: Mapping[str, int]) -> Group:
 
 
 def _segments(screen: Console, answers: Mapping[str, Any]) -> None:
+    _heading(
+        screen,
+        "Who is in which segment?",
+        f"each over all buyers, the median of {answers['times']} times anew",
+    )
+    screen.print()
     everybody = answers["customers"]
     rows = [
         [

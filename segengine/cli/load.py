@@ -72,7 +72,7 @@ def load(
     with opened(store) as engine:
         chosen = list(engine.config.load) if table_name is None else [table_name]
         before = {name: _rows(engine, name) for name in chosen}
-        with loading(", ".join(chosen)) as tell, _in_words_of_the_shell():
+        with loading(", ".join(chosen)) as tell, _in_words_of_the_shell(source):
             if table_name is None or source is None:
                 reports = engine.load_configured(chosen, progress=tell)
             else:
@@ -100,14 +100,17 @@ def load(
 
 
 @contextmanager
-def _in_words_of_the_shell() -> Iterator[None]:
-    """What to do about bad rows, as it is written here rather than in Python."""
+def _in_words_of_the_shell(source: str | None) -> Iterator[None]:
+    """What to do about bad rows, as it is written here, or in store.toml, not in Python."""
     from segengine.ingest.report import RefusedError
 
     try:
         yield
     except RefusedError as error:
-        said = str(error).replace('on_error="skip"', "`--on-error skip`")
+        here = "`--on-error skip`"
+        if source is None:
+            here = f'`on_error = "skip"` under `[load.{error.report.table}]`'
+        said = str(error).replace('on_error="skip"', here)
         raise InputError(said, field=error.field) from None
 
 

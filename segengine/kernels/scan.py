@@ -155,31 +155,6 @@ else:
 
 
 @kernel
-def scan_table_u8(
-    codes: NDArray[np.uint8],
-    table: NDArray[np.uint8],
-    begin: int,
-    end: int,
-    mode: int,
-    out: Words,
-) -> None:
-    """Words [begin, end): rows for whose code the table says 1.
-
-    codes: uint8[rows]  table: uint8[256], 0 or 1  out: uint64[words]
-    """
-    for word in range(begin, end):
-        hits = np.uint64(0)
-        for bit in range(64):
-            hits |= np.uint64(table[codes[64 * word + bit]]) << np.uint64(bit)
-        if mode == SET:
-            out[word] = hits
-        elif mode == AND:
-            out[word] &= hits
-        else:
-            out[word] |= hits
-
-
-@kernel
 def scan_table_i32(
     codes: NDArray[np.int32],
     table: NDArray[np.uint8],
@@ -190,17 +165,27 @@ def scan_table_i32(
 ) -> None:
     """Words [begin, end): rows for whose dictionary code the table says 1.
 
+    A look-up costs more than a test: under AND only rows that are still in are looked up.
     codes: int32[rows], -1 is missing  table: uint8[1 + entries], entry 0 is the missing one
     out: uint64[words]
     """
+    one = np.uint64(1)
     for word in range(begin, end):
+        if mode == AND:
+            rest = out[word]
+            hits = np.uint64(0)
+            while rest != 0:
+                low_bit = rest & (~rest + one)
+                if table[codes[64 * word + _trailing_zeros(rest)] + 1]:
+                    hits |= low_bit
+                rest ^= low_bit
+            out[word] = hits
+            continue
         hits = np.uint64(0)
         for bit in range(64):
             hits |= np.uint64(table[codes[64 * word + bit] + 1]) << np.uint64(bit)
         if mode == SET:
             out[word] = hits
-        elif mode == AND:
-            out[word] &= hits
         else:
             out[word] |= hits
 

@@ -472,7 +472,8 @@ def _length(term: Term, block: Block) -> Values:
     values = compute(term.args[0], block)
     count = pc.list_value_length if term.args[0].kind is Kind.TAGS else pc.utf8_length
     lengths = count(values).cast(pa.int64()).fill_null(NO_INT)
-    return lengths.to_numpy(zero_copy_only=False)
+    # A copy: Arrow's own memory is read-only, for which kernels would be compiled once more.
+    return lengths.to_numpy(zero_copy_only=False).copy()
 
 
 _ARROW_SEARCHES: dict[str, tuple[Callable[..., Any], Callable[[str, str], bool]]] = {

@@ -204,11 +204,20 @@ def _both(steps: list[Step], join: int) -> Step:
             for place, step in enumerate(steps):
                 step(begin, end, mode if place == 0 else join, out)
             return
-        # The other connective: the group first, apart.
+        if mode == AND:
+            # x AND (a OR b) = (x AND a) OR (x AND b): each part looks at few rows.
+            still_in = out[begin:end].copy()
+            found = np.zeros(end - begin, np.uint64)
+            for step in steps:
+                out[begin:end] = still_in
+                step(begin, end, AND, out)
+                bits.or_into(out[begin:end], 0, end - begin, found)
+            out[begin:end] = found
+            return
         apart = np.empty(end, np.uint64)
         for place, step in enumerate(steps):
-            step(begin, end, SET if place == 0 else join, apart)
-        (bits.and_into if mode == AND else bits.or_into)(apart, begin, end, out)
+            step(begin, end, SET if place == 0 else AND, apart)
+        bits.or_into(apart, begin, end, out)
 
     return run
 
@@ -240,6 +249,8 @@ def _many_ranges(column: Column, rows: int, node: Ranges) -> Step:
 
     def run(begin: int, end: int, mode: int, out: Words) -> None:
         for word in range(begin, end, _BLOCK_WORDS):
+            if mode == AND and not out[word : min(word + _BLOCK_WORDS, end)].any():
+                continue
             last = min(64 * min(word + _BLOCK_WORDS, end), rows)
             values = column.values[64 * word : last]
             place = np.searchsorted(lows, values, side="right") - 1
@@ -309,6 +320,8 @@ def _computed(node: Computed, population: Population, clock: Clock) -> Step:
 
     def run(begin: int, end: int, mode: int, out: Words) -> None:
         for word in range(begin, end, _BLOCK_WORDS):
+            if mode == AND and not out[word : min(word + _BLOCK_WORDS, end)].any():
+                continue
             last = min(64 * min(word + _BLOCK_WORDS, end), rows)
             block = population.block(64 * word, last, clock)
             found = np.ascontiguousarray(truth(node.term, block).astype(np.int8))

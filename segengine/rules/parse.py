@@ -104,6 +104,7 @@ _LATER = (
     exp.First,
     exp.Last,
     exp.Median,
+    exp.PercentRank,
 )
 
 
@@ -227,7 +228,7 @@ class _Reader:
 
     def _refused(self, node: exp.Expr) -> e.Broken:
         if isinstance(node, _LATER):
-            which = "population" if isinstance(node, exp.Window) else "history"
+            which = "population" if isinstance(node, exp.Window | exp.PercentRank) else "history"
             inner: Any = node
             while isinstance(inner, exp.Filter | exp.Window):
                 inner = inner.this

@@ -12,7 +12,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from segengine.days import moment
-from segengine.errors import UnknownCustomer, UnknownNameError, did_you_mean
+from segengine.errors import NotBuiltYetError, UnknownCustomer, UnknownNameError, did_you_mean
 from segengine.kernels import bits
 from segengine.rules.compute import Clock
 from segengine.rules.evaluate import Population, Words, evaluate, holds
@@ -124,6 +124,14 @@ class Segment:
             row = view.row_of(customer_id)
             reason = explain(rule.term, view.population, row, view.clock)
             return Explanation(customer_id, reason.holds is True, reason)
+
+    def near_misses(self) -> pa.Table:
+        """The buyers whom one condition keeps out: not built yet."""
+        raise NotBuiltYetError("near_misses: smallest changes are not built yet")
+
+    def curve(self, trait: str) -> pa.Table:
+        """The size for every threshold of one trait: not built yet."""
+        raise NotBuiltYetError(f"curve `{trait}`: sizes by threshold are not built yet")
 
     def plan(self) -> str:
         """How the rule is evaluated, a step a line."""

@@ -98,13 +98,8 @@ def apply(tables: Tables, batch: Batch) -> Change:
 def _apply_customers(tables: Tables, batch: Batch) -> Change:
     rows = tables.customers.rows_for(batch.values("customer_id"))
     for name, column in batch.columns.items():
-        if name == "customer_id":
-            continue
-        values = column.values
-        target = tables.customers.columns[name]
-        if name == "tags":
-            values = np.where(values < 0, np.int32(target.default), values)
-        target.write(rows, values)
+        if name != "customer_id":
+            tables.customers.columns[name].write(rows, column.values)
     return Change(rows, batch.rows)
 
 

@@ -44,13 +44,6 @@ class CustomerTable(Table):
         self._heads: dict[str, NDArray[np.int32]] = {}
         self._blocks: dict[str, tuple[NDArray[Any], list[Column]]] = {}
         self.rows = 1
-        self.give_tags_no_tags()
-
-    def give_tags_no_tags(self) -> None:
-        """No tags is the empty list, never missing."""
-        tags = self.columns["tags"]
-        assert tags.dictionary is not None
-        tags.default = int(tags.dictionary.encode(pa.array([""]))[0])
 
     def fix_kind(self, name: str, kind: Kind) -> None:
         """As `Table.fix_kind`; the index follows the kind of customer_id."""

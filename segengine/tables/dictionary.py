@@ -20,22 +20,29 @@ from segengine.schema.kinds import Kind
 
 _ITEM, _ESCAPE, _MISSING_ITEM = "\x1f", "\x1b", "\x00"
 _FIRST_SLOTS = 64
+NO_TAGS = 0
+"""The code of the empty list among sets, for which no list stands too: tags are never missing."""
 
 
 class Dictionary:
-    """The distinct values of a coded column; codes count from 0 in the order first seen."""
+    """The distinct values of a coded column; codes count from 0 in the order first seen.
+
+    is_set: values are sets of labels (`tags`), and a missing one is the empty set.
+    """
 
     def __init__(self, kind: Kind, *, is_set: bool = False) -> None:
         self.kind = kind
-        self._is_set = is_set
+        self.is_set = is_set
         self.size = 0
         self._offsets: NDArray[np.int64] = np.zeros(1, np.int64)
         self._data: NDArray[np.uint8] = np.empty(0, np.uint8)
         self._slots: NDArray[np.int32] = np.full(_FIRST_SLOTS, -1, np.int32)
         self._lists: pa.Array | None = None
+        if is_set:
+            self._codes_of(pa.array([""], pa.large_string()), add=True)
 
     def encode(self, values: pa.Array | pa.ChunkedArray) -> NDArray[np.int32]:
-        """The codes of these values, new ones added; missing is -1."""
+        """The codes of these values, new ones added; missing is -1, but for sets."""
         return self._coded(values, add=True)
 
     def find(self, values: pa.Array | pa.ChunkedArray) -> NDArray[np.int32]:
@@ -54,13 +61,13 @@ class Dictionary:
         if not pa.types.is_dictionary(values.type):
             values = values.dictionary_encode()
         distinct = values.dictionary.cast(pa.large_string())
-        if self._is_set:
+        if self.is_set:
             # A label stands once in a set, at its first place.
-            once = [t and text_of_list(list(dict.fromkeys(list_of_text(t))))
-                    for t in distinct.to_pylist()]  # fmt: skip
+            lists = (list_of_text(text or "") for text in distinct.to_pylist())
+            once = [text_of_list(list(dict.fromkeys(items))) for items in lists]
             distinct = pa.array(once, pa.large_string())
         codes = self._codes_of(distinct, add=add)
-        codes = np.append(codes, np.int32(-1))
+        codes = np.append(codes, np.int32(NO_TAGS if self.is_set else -1))
         indices = values.indices.fill_null(len(codes) - 1).to_numpy(zero_copy_only=False)
         return codes[indices]
 

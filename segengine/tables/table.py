@@ -13,7 +13,7 @@ from segengine.errors import UnknownNameError, did_you_mean
 from segengine.schema.kinds import Kind
 from segengine.schema.tables import ColumnSpec, TableSpec
 from segengine.tables.column import Column, aligned, padded
-from segengine.tables.dictionary import Dictionary
+from segengine.tables.dictionary import NO_TAGS, Dictionary
 
 MakeDictionary = Callable[[str, Kind], Dictionary]
 
@@ -39,6 +39,8 @@ class Table:
     def add_column(self, spec: ColumnSpec, *, default: int | float | None = None) -> Column:
         """A new column, every row of it at its default."""
         dictionary = self._make_dictionary(spec.name, spec.kind) if spec.kind.is_coded else None
+        if dictionary is not None and dictionary.is_set:
+            default = NO_TAGS
         column = Column(
             spec.name, spec.kind, dictionary=dictionary, default=default, capacity=self.capacity
         )

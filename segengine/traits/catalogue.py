@@ -100,7 +100,10 @@ _RATIOS = (
 def _catalogue() -> tuple[Trait, ...]:
     life = "life cycle"
     bigint, varchar = Kind.BIGINT, Kind.VARCHAR
-    purchase = [Trait(n, "purchase", bigint, "counts", d, u, m) for n, d, u, m in _COUNTS]
+    purchase = [
+        Trait(n, "purchase", bigint, "counts", d, u, m, "orders" if u == "orders" else "purchases")
+        for n, d, u, m in _COUNTS
+    ]
     purchase += [Trait(n, "purchase", k, "wides", d, u, m) for n, k, d, u, m in _WIDES]
     purchase += [Trait(n, "purchase", Kind.DOUBLE, "ratios", d, u, m) for n, d, u, m in _RATIOS]
     return (

@@ -52,6 +52,14 @@ def test_bad_rows_are_refused_and_nothing_is_loaded(store: Path, tmp_path: Path)
     assert ask("count", "TRUE", "--store", store, "--json").json["count"] == 0
 
 
+def test_for_a_configured_source_the_remedy_stands_in_store_toml(tmp_path: Path) -> None:
+    (tmp_path / "store.toml").write_text('[load.orders]\nsource = "bad.csv"\n', encoding="utf-8")
+    (tmp_path / "bad.csv").write_text(BAD, encoding="utf-8")
+    asked = ask("load", "--store", tmp_path)
+    assert asked.status == 2
+    assert '`on_error = "skip"` under `[load.orders]`' in asked.err
+
+
 def test_bad_rows_are_left_out_and_told_when_asked(store: Path, tmp_path: Path) -> None:
     (tmp_path / "bad.csv").write_text(BAD, encoding="utf-8")
     arguments = ("load", "orders", tmp_path / "bad.csv", "--on-error", "skip", "--store", store)

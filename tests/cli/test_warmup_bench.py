@@ -8,22 +8,26 @@ import pyarrow.parquet as pq
 import pytest
 
 import segengine.bench.run as bench_run
+import segengine.cli.warmup as warmup_command
 from segengine.kernels import jit
 from tests.cli.conftest import ask
 
 
-def test_warmup_names_the_specialisations_and_the_cache() -> None:
+def test_warmup_names_the_specialisations_and_the_cache(monkeypatch: pytest.MonkeyPatch) -> None:
     found = ask("warmup", "--json")
     assert found.status == 0, found.err
     assert found.json["cache"] == str(jit.cache_folder())
     assert found.json["total"] == sum(found.json["specialisations"].values())
-    assert "warming" in found.err
-    if not jit.JIT_OFF:
-        assert found.json["specialisations"]["purchase_loops.purchase_facts"] >= 1
-        assert found.json["total"] < 100, "the number of specialisations is bounded"
-        shown = ask("warmup")
-        assert "specialisations of" in shown.out
-        assert str(jit.cache_folder()) in shown.out
+    assert "warming: events that arrive, ids are texts" in found.err
+    if jit.JIT_OFF:
+        return
+    assert found.json["specialisations"]["purchase_loops.purchase_facts"] >= 1
+    assert found.json["total"] < 100, "the number of specialisations is bounded"
+    monkeypatch.setattr(warmup_command, "_walk", lambda: iter(["nothing"]))
+    shown = ask("warmup")
+    assert "specialisations of" in shown.out
+    assert "purchase_loops.purchase_facts" in shown.out
+    assert str(jit.cache_folder()) in shown.out
 
 
 def test_bench_prints_a_case_a_line_and_writes_them(tmp_path: Path) -> None:

@@ -1,4 +1,7 @@
-"""What an operator reads about a rule: its mistakes, its plan, its reasons."""
+"""What an operator reads about a rule: its mistakes, its plan, its reasons.
+
+A golden file holds the rule, a line of dashes, and what is said of it.
+"""
 
 from __future__ import annotations
 
@@ -7,14 +10,24 @@ from pathlib import Path
 import pytest
 
 import segengine as se
-from tests.reference import golden
+from tests.golden import assert_golden
 from tests.rules.stores import little_store
 
-_FOLDER = Path(__file__).parent / "golden"
+FOLDER = Path(__file__).parent / "golden"
+LINE = "\n----\n"
 
 
-def named(path: Path) -> str:
-    return path.stem
+def cases(folder: str) -> pytest.MarkDecorator:
+    paths = sorted((FOLDER / folder).glob("*.txt"))
+    return pytest.mark.parametrize("path", paths, ids=[path.stem for path in paths])
+
+
+def asked(path: Path) -> str:
+    return path.read_text(encoding="utf-8").split(LINE)[0]
+
+
+def assert_said(path: Path, said: str) -> None:
+    assert_golden(path, f"{asked(path)}{LINE}{said}\n")
 
 
 @pytest.fixture(scope="module")
@@ -26,22 +39,21 @@ def store() -> se.Engine:
     return engine
 
 
-@pytest.mark.parametrize("path", golden.cases(_FOLDER / "errors"), ids=named)
+@cases("errors")
 def test_a_mistake_reads_as_it_was_found_good(store: se.Engine, path: Path) -> None:
     with pytest.raises(se.RuleError) as caught:
-        store.segment(golden.asked(path))
-    assert str(caught.value) == golden.answered(path, str(caught.value))
+        store.segment(asked(path))
+    assert_said(path, str(caught.value))
 
 
-@pytest.mark.parametrize("path", golden.cases(_FOLDER / "plans"), ids=named)
+@cases("plans")
 def test_a_plan_reads_as_it_was_found_good(store: se.Engine, path: Path) -> None:
-    plan = store.segment(golden.asked(path)).plan()
-    assert plan == golden.answered(path, plan)
+    assert_said(path, store.segment(asked(path)).plan())
 
 
-@pytest.mark.parametrize("path", golden.cases(_FOLDER / "explains"), ids=named)
+@cases("explains")
 def test_an_explanation_reads_as_it_was_found_good(store: se.Engine, path: Path) -> None:
-    segment = store.segment(golden.asked(path))
+    segment = store.segment(asked(path))
     told = [f"{'holds' if segment.contains(who) else 'does not hold'} for {who}\n"
             f"{segment.explain(who)}" for who in (1, 4)]  # fmt: skip
-    assert "\n".join(told) == golden.answered(path, "\n".join(told))
+    assert_said(path, "\n".join(told))
