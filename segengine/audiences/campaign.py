@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, time
@@ -222,10 +221,9 @@ def read_variants(variants: Mapping[str, Any] | None) -> tuple[tuple[Variant, ..
                 continue
             weight, payload = given
         wrong += name_mistakes(name)
-        if isinstance(weight, bool) or not isinstance(weight, int | float):
-            wrong.append(f"variant `{name}` has no weight but `{weight}`")
-        elif not math.isfinite(weight) or weight < 0:
-            wrong.append(f"variant `{name}` has the weight {weight}; weights are not negative")
+        number = isinstance(weight, int | float) and not isinstance(weight, bool)
+        if not number or not 0 <= weight <= 1:
+            wrong.append(f"variant `{name}` has the weight `{weight}`; it is a number from 0 to 1")
         else:
             found.append(Variant(str(name), float(weight), payload))
     total = sum(v.weight for v in found)

@@ -33,6 +33,11 @@ _ADDED = {
     "w_time": "TIMESTAMP '2020-01-01 12:00:00' + to_hours(customer_id % 1301)",
     "w_empty": "''",
 }
+_OF_EACH_SORT = (
+    *("customer_id", "region", "birthday", "tags", "sms_consent"),
+    *("order_count", "r_score", "amount_total", "gap_ratio", "first_order_at"),
+    *("lifecycle_stage", "first_promotion"),
+)
 _CUTS = (
     *(f"w_whole < {n}" for n in range(101, 105)),
     *(f"w_double < {n}.1e0" for n in range(401, 409)),
@@ -120,8 +125,8 @@ def _config(store: DemoStore) -> dict[str, Any]:
         "slots": {
             "one": {
                 "modules": {
-                    f"m_{number}": {"rule": rule, "variants": {"a": 0.5, "b": 0.5}, "holdout": 0.1}
-                    for number, rule in enumerate(_rules_by_hand())
+                    **{f"m_{n}": {"rule": rule} for n, rule in enumerate(_rules_by_hand())},
+                    "split": {"variants": {"a": 0.5, "b": 0.5}, "holdout": 0.1},
                 }
             }
         },
@@ -220,7 +225,8 @@ def _ask(engine: Engine) -> None:
     everybody = engine.segment("TRUE")
     ids = everybody.ids().to_pylist()
     schema = engine.table("customers").schema
-    rules = [rule for field in schema for rule in _rules_of(field)]
+    columns = [*_ADDED, *_OF_EACH_SORT]
+    rules = [rule for name in columns for rule in _rules_of(schema.field(name))]
     examples = [f"({signature.example}) IS NOT NULL" for signature in SIGNATURES.values()]
     for rule in [*rules, *_CUTS, *_rules_by_hand(), *examples]:
         segment = engine.segment(rule)

@@ -126,9 +126,9 @@ class Dictionary:
     def have_item(self, item: str, codes: NDArray[np.integer[Any]]) -> NDArray[np.bool_]:
         """Whether the lists with these codes hold an item; -1 is no list."""
         pattern = re.escape(_ITEM + _escaped(item)) + f"({_ITEM}|$)"
-        kept = self.texts().take(pa.array(np.maximum(codes, 0)))
-        held = pc.match_substring_regex(kept, pattern).to_numpy(zero_copy_only=False)
-        return np.asarray(held & (codes >= 0), np.bool_)
+        kept = self.texts().take(pa.array(codes, mask=codes < 0))
+        held = pc.fill_null(pc.match_substring_regex(kept, pattern), False)
+        return np.asarray(held.to_numpy(zero_copy_only=False), np.bool_)
 
     def arrays(self) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
         """Offsets and bytes of all kept texts, for kernels."""

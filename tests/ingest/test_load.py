@@ -66,18 +66,29 @@ def test_skip_loads_the_other_rows(table: str, source: pa.Table) -> None:
     assert report.rows_skipped == 1
     assert [problem.rows for problem in report.problems] == [1]
     known = found.segment("true").ids().to_pylist()
-    assert set(known) == {1, 2, 3} | {7 if "7" in str(source["customer_id"]) else 5} \
-        if table != "products" else {1, 2, 3}  # fmt: skip
+    assert (
+        set(known) == {1, 2, 3} | {7 if "7" in str(source["customer_id"]) else 5}
+        if table != "products"
+        else {1, 2, 3}
+    )
 
 
 def test_the_report_counts_each_bad_row_once_and_shows_three() -> None:
     found = engine()
     source = orders(
-        1, None, None, 4, 5, 6, 7, 8, 1,
+        1,
+        None,
+        None,
+        4,
+        5,
+        6,
+        7,
+        8,
+        1,
         amount=["1", "x", "2", "a", "b", "c", "d", "5", "9"],
         order_id=["o", "o", "p", "q", "r", "s", "t", "o", "u"],
         other=list(range(9)),
-    )  # fmt: skip
+    )
     report = found.load("orders", source, on_error="skip")
     assert report == se.LoadReport(
         "orders",
@@ -112,7 +123,10 @@ def test_a_source_of_many_parts_is_one_batch() -> None:
         found.load("customers", source)
     assert found.segment("true").count() == 0
     report = found.load("customers", source, on_error="skip")
-    assert (report.rows_loaded, report.problems) == (count - 3, (LoadProblem("customer_id", "is null", 3),))
+    assert (report.rows_loaded, report.problems) == (
+        count - 3,
+        (LoadProblem("customer_id", "is null", 3),),
+    )
     assert found.segment("city = 'a'").count() == count // 2
 
 
@@ -121,8 +135,12 @@ def test_no_rows_are_a_batch_too() -> None:
     before = state(found)
     for table in ("customers", "products", "orders", "order_lines", "behaviors", "messages"):
         key = "product_id" if table == "products" else "customer_id"
-        empty = pa.table({key: pa.array([], pa.string() if table == "products" else pa.int64()),
-                          "time": pa.array([], pa.timestamp("us"))})  # fmt: skip
+        empty = pa.table(
+            {
+                key: pa.array([], pa.string() if table == "products" else pa.int64()),
+                "time": pa.array([], pa.timestamp("us")),
+            }
+        )
         assert found.append(table, empty).rows_loaded == 0
     assert {**state(found), "version": 0} == {**before, "version": 0}
 
@@ -255,8 +273,10 @@ def test_customers_and_products_are_upserted_by_id() -> None:
     found.append("products", pa.table({"product_id": ["r", "q"], "price": [3.0, 2.5]}))
     rows = found.table("products", ["product_id", "price", "brand"]).to_pylist()
     assert [(r["product_id"], float(r["price"]), r["brand"]) for r in rows] == [
-        ("p", 1.0, "x"), ("q", 2.5, "y"), ("r", 3.0, None),
-    ]  # fmt: skip
+        ("p", 1.0, "x"),
+        ("q", 2.5, "y"),
+        ("r", 3.0, None),
+    ]
 
 
 def test_a_buyer_seen_only_in_events_has_a_row_in_the_order_first_seen() -> None:
@@ -266,5 +286,8 @@ def test_a_buyer_seen_only_in_events_has_a_row_in_the_order_first_seen() -> None
     found.append("order_lines", orders(5))
     rows = found.table("customers", ["customer_id", "city", "tags", "order_count"]).to_pylist()
     assert [tuple(r.values()) for r in rows] == [
-        (30, None, [], 0), (10, "a", [], 0), (20, "b", [], 0), (5, None, [], 1),
-    ]  # fmt: skip
+        (30, None, [], 0),
+        (10, "a", [], 0),
+        (20, "b", [], 0),
+        (5, None, [], 1),
+    ]

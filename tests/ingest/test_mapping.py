@@ -1,4 +1,4 @@
-"""Which of our columns are filled from what: `columns`, `where`, names that are ours, and the rest."""
+"""Which of our columns are filled from what: `columns`, `where`, names of ours, the rest."""
 
 from __future__ import annotations
 
@@ -64,18 +64,27 @@ def test_mapped_names_that_the_schema_lacks_become_columns_of_their_type() -> No
         "t": ("'x'", Kind.VARCHAR, "x"),
         "b": ("true", Kind.BOOLEAN, True),
         "l": ("['a', NULL]", Kind.TAGS, ["a", None]),
-        "u": ("'6ba7b810-9dad-11d1-80b4-00c04fd430c8'::UUID", Kind.VARCHAR,
-              "6ba7b810-9dad-11d1-80b4-00c04fd430c8"),
+        "u": (
+            "'6ba7b810-9dad-11d1-80b4-00c04fd430c8'::UUID",
+            Kind.VARCHAR,
+            "6ba7b810-9dad-11d1-80b4-00c04fd430c8",
+        ),
         "nothing": ("NULL", Kind.VARCHAR, None),
-    }  # fmt: skip
+    }
     found.load("customers", customers(1), columns={k: v[0] for k, v in types.items()})
     row = found.table("customers", list(types)).to_pylist()[0]
     assert row == {name: value for name, (_, _, value) in types.items()}
     kinds = {name: str(found.table("customers", [name]).schema.types[0]) for name in types}
     assert kinds == {
-        "n": "int64", "d": "double", "m": "decimal128(18, 4)", "t": "large_string", "b": "bool",
-        "l": "list<item: large_string>", "u": "large_string", "nothing": "large_string",
-    }  # fmt: skip
+        "n": "int64",
+        "d": "double",
+        "m": "decimal128(18, 4)",
+        "t": "large_string",
+        "b": "bool",
+        "l": "list<item: large_string>",
+        "u": "large_string",
+        "nothing": "large_string",
+    }
     found.load("customers", customers(2))
     assert found.table("customers", ["n", "l"]).to_pylist()[1] == {"n": None, "l": None}
     assert found.segment("n = 7").count() == 1

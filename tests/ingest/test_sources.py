@@ -18,7 +18,7 @@ from tests.ingest.samples import customers, engine
 ROWS = [
     {"customer_id": 1, "city": "Hangzhou", "joined_at": "2024-01-05 09:30:00", "score": 1.5},
     {"customer_id": 2, "city": None, "joined_at": None, "score": None},
-    {"customer_id": 3, "city": "a,\"b\"\nc", "joined_at": "2024-02-29 00:00:00", "score": -2.0},
+    {"customer_id": 3, "city": 'a,"b"\nc', "joined_at": "2024-02-29 00:00:00", "score": -2.0},
 ]
 COLUMNS = {"score": "score"}
 CSV = (
@@ -55,9 +55,19 @@ def write(folder: Path, name: str) -> Path:
 
 @pytest.mark.parametrize(
     "name",
-    ["a.csv", "a.CSV", "a.csv.gz", "a.txt", "a.parquet", "a.pq", "a.json", "a.jsonl",
-     "a.ndjson", "a.json.gz"],
-)  # fmt: skip
+    [
+        "a.csv",
+        "a.CSV",
+        "a.csv.gz",
+        "a.txt",
+        "a.parquet",
+        "a.pq",
+        "a.json",
+        "a.jsonl",
+        "a.ndjson",
+        "a.json.gz",
+    ],
+)
 def test_a_file_is_read_by_its_ending(tmp_path: Path, name: str) -> None:
     found = engine()
     report = found.load("customers", write(tmp_path, name), columns=COLUMNS)
@@ -112,8 +122,12 @@ def test_a_query_reads_the_files_that_it_names(tmp_path: Path) -> None:
 
 def test_a_query_needs_no_file() -> None:
     found = engine()
-    report = found.load("customers", query="SELECT range AS cid FROM range(5)",
-                        columns={"customer_id": "cid + 1"}, where="cid <> 2")  # fmt: skip
+    report = found.load(
+        "customers",
+        query="SELECT range AS cid FROM range(5)",
+        columns={"customer_id": "cid + 1"},
+        where="cid <> 2",
+    )
     assert report.rows_loaded == 4
     assert found.segment("customer_id >= 1").count() == 4
 
@@ -190,7 +204,7 @@ def test_a_source_with_one_name_twice_is_refused() -> None:
 
 def test_a_source_or_a_query_is_given_not_both_nor_neither() -> None:
     for arguments in ({}, {"source": customers(1), "query": "SELECT 1"}):
-        with pytest.raises(se.LoadError, match="either a source .* or `query`"):
+        with pytest.raises(se.LoadError, match=r"either a source .* or `query`"):
             engine().load("customers", **arguments)
 
 
@@ -250,7 +264,7 @@ def test_a_bad_value_in_a_later_row_of_a_file_is_no_crash(tmp_path: Path) -> Non
 def test_a_query_is_one_select_and_nothing_else(tmp_path: Path, query: str) -> None:
     out = tmp_path / "out"
     found = engine()
-    with pytest.raises(se.LoadError, match="`query`"):
+    with pytest.raises(se.LoadError, match=r"`query`"):
         found.load("customers", query=query.format(out=out))
     assert not out.exists()
     assert found.data_version == 0
@@ -305,7 +319,10 @@ def test_expressions_see_no_variable_of_this_program() -> None:
 def test_an_expression_cannot_become_a_statement(tmp_path: Path, text: str) -> None:
     out = tmp_path / "out"
     found = engine()
-    for arguments in ({"columns": {"score": text.format(out=out)}}, {"where": text.format(out=out)}):
+    for arguments in (
+        {"columns": {"score": text.format(out=out)}},
+        {"where": text.format(out=out)},
+    ):
         try:
             found.load("customers", customers(1), **arguments)
         except se.LoadError:

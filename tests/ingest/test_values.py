@@ -22,9 +22,16 @@ GOLDEN = Path(__file__).parent / "golden"
 NAN, INF = float("nan"), float("inf")
 A_TIME, A_DATE, A_NUMBER, AN_AMOUNT, WHOLE, A_FLAG, A_LIST = (
     f"cannot be read as {what}"
-    for what in ("a time", "a date", "a number", "an amount of money",
-                 "a whole number of 64 bits", "true or false", "a list of texts")
-)  # fmt: skip
+    for what in (
+        "a time",
+        "a date",
+        "a number",
+        "an amount of money",
+        "a whole number of 64 bits",
+        "true or false",
+        "a list of texts",
+    )
+)
 
 
 def read(column: str, values: pa.Array) -> list[Any]:
@@ -43,17 +50,29 @@ BAD: list[tuple[str, pa.Array, list[Any], str]] = [
     ("member_level", pa.array(["1", " 2 ", "1.0", "1.5", "x", ""]), [1, 2, 1], WHOLE),
     ("member_level", pa.array([Decimal("1.00"), Decimal("1.01")]), [1], WHOLE),
     ("birthday", pa.array(["2000-02-29", "2001-02-29", "x"]), [date(2000, 2, 29)], A_DATE),
-    ("birthday", pa.array([datetime(2000, 1, 1), datetime(2000, 1, 1, 1)]),  # noqa: DTZ001
-     [date(2000, 1, 1)], A_DATE),
-    ("birthday", pa.array(["10000-01-01", "infinity", "0044-03-15 (BC)", "0001-01-01"]),
-     [date(1, 1, 1)], A_DATE),
+    (
+        "birthday",
+        pa.array([datetime(2000, 1, 1), datetime(2000, 1, 1, 1)]),  # noqa: DTZ001
+        [date(2000, 1, 1)],
+        A_DATE,
+    ),
+    (
+        "birthday",
+        pa.array(["10000-01-01", "infinity", "0044-03-15 (BC)", "0001-01-01"]),
+        [date(1, 1, 1)],
+        A_DATE,
+    ),
     ("joined_at", pa.array(["2024-01-05 09:30:00", "soon", "2024-13-01"]), [LONG_AGO], A_TIME),
-    ("joined_at", pa.array(["20000-03-15", "-infinity", "2024-01-05 17:30:00+08"]),
-     [LONG_AGO], A_TIME),
+    (
+        "joined_at",
+        pa.array(["20000-03-15", "-infinity", "2024-01-05 17:30:00+08"]),
+        [LONG_AGO],
+        A_TIME,
+    ),
     ("tags", pa.array(["[a, b]", "a", None, "[]"]), [["a", "b"], [], []], A_LIST),
     ("sms_consent", pa.array([0, 1, 2, None]), [False, True, None], A_FLAG),
     ("sms_consent", pa.array(["true", "no", "f", "maybe"]), [True, False, False], A_FLAG),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("column", "values", "kept", "reason"), BAD)
@@ -259,11 +278,16 @@ def test_a_label_stands_once_among_tags_and_no_tags_are_the_empty_list() -> None
 
 def test_the_error_of_a_refused_load_reads_well() -> None:
     source = orders(
-        1, None, 3, 4, 5, 6,
+        1,
+        None,
+        3,
+        4,
+        5,
+        6,
         amount=["1", "2", "x", "4", "5", "6"],
         quantity=[1.0, 2.0, 3.0, 4.5, INF, 1.0],
         order_id=["a", "b", "c", "d", "e", "a"],
-    )  # fmt: skip
+    )
     with pytest.raises(se.RefusedError) as caught:
         engine().load("order_lines", source)
     assert_golden(GOLDEN / "refused.txt", str(caught.value) + "\n")

@@ -70,7 +70,9 @@ def known(values: NDArray[Any], name: str) -> NDArray[np.bool_]:
     return ~np.isnan(values) if name == "float64" else values != missing_of(name)
 
 
-def assert_exact(codes: ScanCodes, values: NDArray[Any], name: str, rng: np.random.Generator) -> None:
+def assert_exact(
+    codes: ScanCodes, values: NDArray[Any], name: str, rng: np.random.Generator
+) -> None:
     dtype, some = values.dtype, values[known(values, name)]
     top = np.finfo(dtype).max if dtype.kind == "f" else np.iinfo(dtype).max
     bounds = [dtype.type(-top if name != "codes" else 0), dtype.type(top), dtype.type(0)]

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from decimal import Decimal
+from functools import cache
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 
 import segengine as se
@@ -18,6 +20,7 @@ pytestmark = pytest.mark.skipif(
 AS_OF = datetime(1998, 7, 1, tzinfo=UTC)
 
 
+@cache
 def rows() -> pa.Table:
     """One order per row; `day` is its date."""
     fields = [line.split() for line in SOURCE.read_text().splitlines()[1:]]
@@ -25,7 +28,7 @@ def rows() -> pa.Table:
     return pa.table(
         {
             "customer_id": [int(c) for c in customers],
-            "time": [datetime.strptime(d, "%Y%m%d").replace(tzinfo=UTC) for d in dates],
+            "time": pc.strptime(pa.array(dates), "%Y%m%d", "us").cast(pa.timestamp("us", "UTC")),
             "discs": [int(n) for n in discs],
             "amount": pa.array([Decimal(d) for d in dollars], pa.decimal128(9, 2)),
         }
@@ -42,7 +45,9 @@ def engine() -> se.Engine:
 
 def test_customers_discs_and_dollars(engine: se.Engine) -> None:
     assert engine.segment("order_count >= 1").count() == 23_570
-    sql = "SELECT count(*), sum(discs), sum(amount), min(time)::DATE, max(time)::DATE FROM purchases"
+    sql = (
+        "SELECT count(*), sum(discs), sum(amount), min(time)::DATE, max(time)::DATE FROM purchases"
+    )
     count, discs, amount, first, last = engine.connect().execute(sql).fetchall()[0]
     assert (count, discs, amount) == (69_659, 167_881, Decimal("2500315.63"))
     assert (first.isoformat(), last.isoformat()) == ("1997-01-01", "1998-06-30")

@@ -33,7 +33,7 @@ def loaded() -> Iterator[tuple[se.Engine, se.LoadReport]]:
     engine = se.Engine(timezone="UTC", as_of=AS_OF)
     where = f"{KNOWN} AND CustomerID IS NOT NULL"
     report = engine.load("order_lines", SOURCE, columns=COLUMNS, where=where)
-    yield engine, report
+    return engine, report
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +42,9 @@ def engine(loaded: tuple[se.Engine, se.LoadReport]) -> se.Engine:
 
 
 def one(engine: se.Engine, sql: str) -> tuple[Any, ...]:
-    found = engine.connect(["customers", "orders", "order_lines", "purchases"]).execute(sql).fetchall()
+    found = (
+        engine.connect(["customers", "orders", "order_lines", "purchases"]).execute(sql).fetchall()
+    )
     (row,) = found
     return tuple(row)
 
@@ -62,8 +64,9 @@ def test_customers_invoices_and_revenue(engine: se.Engine) -> None:
     for table in ("orders", "order_lines", "purchases"):
         assert one(engine, sums.format(table)) == (Decimal("8911407.9040"),)
     assert one(engine, "SELECT sum(amount_total), sum(order_count) FROM customers") == (
-        Decimal("8911407.9040"), 18_532,
-    )  # fmt: skip
+        Decimal("8911407.9040"),
+        18_532,
+    )
 
 
 def test_means_of_recency_frequency_and_money(engine: se.Engine) -> None:
@@ -124,19 +127,31 @@ def test_thirty_days_as_recency_are_31_dates_and_as_a_window_30(engine: se.Engin
 
 
 def test_november_2011(engine: se.Engine) -> None:
-    month = "time >= TIMESTAMPTZ '2011-11-01 00:00:00+00' AND time < TIMESTAMPTZ '2011-12-01 00:00:00+00'"
+    month = (
+        "time >= TIMESTAMPTZ '2011-11-01 00:00:00+00' "
+        "AND time < TIMESTAMPTZ '2011-12-01 00:00:00+00'"
+    )
     sql = f"SELECT count(DISTINCT customer_id), count(*), sum(amount) FROM purchases WHERE {month}"
     buyers, orders, sales = one(engine, sql)
     assert (buyers, orders, round(sales, 2)) == (1_664, 2_657, Decimal("1161817.38"))
-    engine_then = se.Engine(timezone="UTC", as_of=datetime(2011, 12, 1, tzinfo=UTC) - timedelta(microseconds=1))
-    engine_then.load("order_lines", SOURCE, columns=COLUMNS, where=f"{KNOWN} AND CustomerID IS NOT NULL")
+    engine_then = se.Engine(
+        timezone="UTC", as_of=datetime(2011, 12, 1, tzinfo=UTC) - timedelta(microseconds=1)
+    )
+    engine_then.load(
+        "order_lines", SOURCE, columns=COLUMNS, where=f"{KNOWN} AND CustomerID IS NOT NULL"
+    )
     # 30 November ends 30 dates that are the month.
     assert engine_then.segment("orders_30d >= 1").count() == 1_664
     assert engine_then.segment("orders_30d >= 2").count() == 540
-    assert one(engine_then, "SELECT sum(orders_30d), sum(amount_30d) FROM customers") == (2_657, sales)
+    assert one(engine_then, "SELECT sum(orders_30d), sum(amount_30d) FROM customers") == (
+        2_657,
+        sales,
+    )
 
 
-def test_advancing_through_the_year_gives_what_a_load_at_that_moment_gives(engine: se.Engine) -> None:
+def test_advancing_through_the_year_gives_what_a_load_at_that_moment_gives(
+    engine: se.Engine,
+) -> None:
     moments = [datetime(2011, 3, 1, 11, tzinfo=UTC), datetime(2010, 12, 1, 8, 30, tzinfo=UTC)]
     try:
         for moment in moments:
@@ -144,8 +159,11 @@ def test_advancing_through_the_year_gives_what_a_load_at_that_moment_gives(engin
             sql = "SELECT count(*), coalesce(sum(amount), 0) FROM order_lines"
             lines, amount = one(engine, sql)
             assert one(engine, "SELECT count(*), sum(amount) FROM orders")[1] == amount
-            assert one(engine, "SELECT max(time) <= make_timestamptz("
-                               f"{int(moment.timestamp()) * 1_000_000}) FROM order_lines") == (True,)  # fmt: skip
+            assert one(
+                engine,
+                "SELECT max(time) <= make_timestamptz("
+                f"{int(moment.timestamp()) * 1_000_000}) FROM order_lines",
+            ) == (True,)
             assert 0 < lines < 397_884
             assert one(engine, "SELECT sum(amount_total) FROM customers") == (amount,)
     finally:

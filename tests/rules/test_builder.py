@@ -78,7 +78,7 @@ def test_what_python_builds_text_can_say(rule: Rule) -> None:
 @pytest.mark.parametrize("wrong", [lambda: bool(visits > 1), lambda: visits > 1 and city == "x",
                                    lambda: not (visits > 1), lambda: 1 < visits < 3])  # fmt: skip
 def test_pythons_own_words_are_refused(wrong: Callable[[], object]) -> None:
-    with pytest.raises(TypeError, match="join rules by &, | and ~"):
+    with pytest.raises(TypeError, match=r"join rules by &, \| and ~"):
         wrong()
 
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import pytest
 from hypothesis import given
-from sqlglot import Dialect
 
 from segengine.rules import expr as e
 from segengine.rules.format import format_expr

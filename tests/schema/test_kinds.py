@@ -51,7 +51,13 @@ def test_missing_is_a_value_of_the_array(kind: Kind) -> None:
 def test_channels_and_further_tables_add_to_the_catalogue() -> None:
     tables = catalogue(("sms",), {"tickets": {"topic": Kind.VARCHAR, "minutes": Kind.BIGINT}})
     assert {"sms_consent", "has_sms"} <= set(tables["customers"].by_name)
-    assert list(tables["tickets"].by_name) == ["customer_id", "event_id", "time", "topic", "minutes"]
+    assert list(tables["tickets"].by_name) == [
+        "customer_id",
+        "event_id",
+        "time",
+        "topic",
+        "minutes",
+    ]
     assert tables["tickets"].required == ("customer_id", "time")
     assert list(catalogue())[:4] == ["customers", "products", "orders", "order_lines"]
 

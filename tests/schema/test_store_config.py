@@ -148,8 +148,11 @@ def test_the_example_of_the_api_is_the_one_tested_here() -> None:
 
 
 def test_the_example_of_the_api_opens_without_its_unbuilt_parts(tmp_path: Path) -> None:
-    sections = [part for part in EXAMPLE.split("\n\n") if not part.startswith(("[[caps]]",
-                "[affinity]", "[range_mix]", "[traits]"))]  # fmt: skip
+    sections = [
+        part
+        for part in EXAMPLE.split("\n\n")
+        if not part.startswith(("[[caps]]", "[affinity]", "[range_mix]", "[traits]"))
+    ]
     assert len(sections) == len(EXAMPLE.split("\n\n")) - 4
     (tmp_path / "store.toml").write_text("\n\n".join(sections))
     with se.Engine.open(tmp_path) as engine:
@@ -171,7 +174,7 @@ def test_parts_that_are_not_built_are_refused_by_name(tmp_path: Path) -> None:
     for name, value in UNBUILT.items():
         with pytest.raises(se.NotBuiltYetError, match=f"`{name}`: .* not built yet"):
             parse_config({name: value})
-    with pytest.raises(se.NotBuiltYetError, match="`lifecycle.thresholds`"):
+    with pytest.raises(se.NotBuiltYetError, match=r"`lifecycle.thresholds`"):
         parse_config({"lifecycle": {"thresholds": "fitted"}})
 
 
@@ -228,9 +231,9 @@ def test_a_file_that_is_no_toml_is_named(tmp_path: Path, text: bytes, says: str)
 
 
 def test_a_folder_without_a_store_is_named(tmp_path: Path) -> None:
-    with pytest.raises(se.StoreError, match="there is no store at .*nowhere"):
+    with pytest.raises(se.StoreError, match=r"there is no store at .*nowhere"):
         se.Engine.open(tmp_path / "nowhere")
-    with pytest.raises(se.StoreError, match="has no store.toml"):
+    with pytest.raises(se.StoreError, match=r"has no store.toml"):
         se.Engine.open(tmp_path)
 
 

@@ -21,15 +21,26 @@ def products(*ids: str, **columns: list[str | None]) -> pa.Table:
 
 def line(number: int, product: str | None, **columns: str | None) -> pa.Table:
     given = {name: pa.array([value], TEXT) for name, value in columns.items()}
-    return orders(1, order_id=["o"], line_id=[number], product_id=pa.array([product], TEXT), **given)
+    return orders(
+        1, order_id=["o"], line_id=[number], product_id=pa.array([product], TEXT), **given
+    )
 
 
 BATCHES = [
     ("products", products("p", "q", category=["c1", None])),
     ("products", products("p", "q", brand=["b1", "b2"])),
-    ("order_lines", pa.concat_tables([line(1, "p", category=None), line(2, "q", category="own"),
-                                      line(3, "r", category=None), line(4, None, category=None)])),
-]  # fmt: skip
+    (
+        "order_lines",
+        pa.concat_tables(
+            [
+                line(1, "p", category=None),
+                line(2, "q", category="own"),
+                line(3, "r", category=None),
+                line(4, None, category=None),
+            ]
+        ),
+    ),
+]
 
 
 @pytest.mark.parametrize("order", list(permutations(range(3))))
@@ -38,8 +49,11 @@ def test_whichever_comes_first(order: tuple[int, ...]) -> None:
     for index in order:
         found.append(*BATCHES[index])
     assert rows(found, "order_lines", "category", "brand") == [
-        ("c1", "b1"), ("own", "b2"), (None, None), (None, None),
-    ]  # fmt: skip
+        ("c1", "b1"),
+        ("own", "b2"),
+        (None, None),
+        (None, None),
+    ]
     assert rows(found, "customers", "category_count", "brand_count") == [(2, 2)]
 
 

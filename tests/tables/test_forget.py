@@ -16,10 +16,22 @@ EVENTS = ("orders", "order_lines", "behaviors", "reviews", "messages", "impressi
 
 def shop() -> se.Engine:
     found = engine(config={"store": {"channels": ["sms"]}})
-    found.load("customers", customers(1, 2, 3, nickname=["one", "two", "three"], sms_consent=[True] * 3,
-                                      tags=[["a"], ["b"], None]))  # fmt: skip
+    found.load(
+        "customers",
+        customers(
+            1,
+            2,
+            3,
+            nickname=["one", "two", "three"],
+            sms_consent=[True] * 3,
+            tags=[["a"], ["b"], None],
+        ),
+    )
     found.load("orders", orders(1, 2, order_id=["a", "b"], amount=[1.0, 2.0], event_id=[1, 2]))
-    found.load("order_lines", orders(1, 1, 2, order_id=["a", "c", "b"], line_id=[1, 1, 1], amount=[1.0, 2.0, 3.0]))
+    found.load(
+        "order_lines",
+        orders(1, 1, 2, order_id=["a", "c", "b"], line_id=[1, 1, 1], amount=[1.0, 2.0, 3.0]),
+    )
     found.load("reviews", orders(1, 2, review_id=[1, 2], rating=[1, 5]))
     for table in ("behaviors", "messages", "impressions", "points"):
         found.load(table, orders(1, 2, 1))
@@ -50,7 +62,9 @@ def test_a_deleted_buyer_is_in_no_answer() -> None:
 
 def test_deleting_changes_nobody_else() -> None:
     found, alone = shop(), shop()
-    before = found.table("customers").filter(pa.compute.not_equal(found.table("customers")["customer_id"], 1))
+    before = found.table("customers").filter(
+        pa.compute.not_equal(found.table("customers")["customer_id"], 1)
+    )
     found.delete_customer(1)
     assert found.table("customers").equals(before)
     for engine_ in (found, alone):
@@ -66,12 +80,14 @@ def test_one_who_comes_back_is_new_and_so_are_their_orders() -> None:
     found.append("reviews", orders(3, review_id=[1], rating=[4]))
     columns = ("customer_id", "nickname", "order_count", "amount_total", "item_count", "tags")
     assert rows(found, "customers", *columns)[1:] == [
-        (3, "three", 1, 8, 0, []), (1, None, 1, 7, 5, []),
-    ]  # fmt: skip
+        (3, "three", 1, 8, 0, []),
+        (1, None, 1, 7, 5, []),
+    ]
     assert rows(found, "reviews", "customer_id", "rating") == [(2, 5), (3, 4)]
     assert rows(found, "order_lines", "customer_id", "order_id", "amount") == [
-        (2, "b", 3), (1, "a", None),
-    ]  # fmt: skip
+        (2, "b", 3),
+        (1, "a", None),
+    ]
 
 
 def test_the_events_of_a_deleted_buyer_do_not_come_back_with_their_ids() -> None:

@@ -17,17 +17,43 @@ from tests.ingest.samples import AS_OF, customers, engine, orders
 from tests.tables.test_orders import rows
 
 GOLDEN = Path(__file__).parent / "golden"
-TABLES = ("customers", "products", "orders", "order_lines", "behaviors", "reviews", "messages",
-          "impressions", "points", "tickets", "purchases")  # fmt: skip
+TABLES = (
+    "customers",
+    "products",
+    "orders",
+    "order_lines",
+    "behaviors",
+    "reviews",
+    "messages",
+    "impressions",
+    "points",
+    "tickets",
+    "purchases",
+)
 
 
 def shop() -> se.Engine:
-    found = engine(config={"store": {"channels": ["sms"]},
-                           "tables": {"tickets": {"topic": "VARCHAR", "day": "DATE"}}})  # fmt: skip
-    found.load("customers", customers(1, 2, birthday=[date(2000, 2, 29), None], tags=[["a", "b"], None],
-                                      sms_consent=[True, None], score=[1.5, None]),
-               columns={"score": "score"})  # fmt: skip
-    found.load("orders", orders(1, 2, order_id=["a", "b"], amount=[1.0, None], promotion=["x", None]))
+    found = engine(
+        config={
+            "store": {"channels": ["sms"]},
+            "tables": {"tickets": {"topic": "VARCHAR", "day": "DATE"}},
+        }
+    )
+    found.load(
+        "customers",
+        customers(
+            1,
+            2,
+            birthday=[date(2000, 2, 29), None],
+            tags=[["a", "b"], None],
+            sms_consent=[True, None],
+            score=[1.5, None],
+        ),
+        columns={"score": "score"},
+    )
+    found.load(
+        "orders", orders(1, 2, order_id=["a", "b"], amount=[1.0, None], promotion=["x", None])
+    )
     found.load("order_lines", orders(1, order_id=["a"], amount=[2.0], quantity=[3]))
     return found
 
@@ -63,7 +89,9 @@ def test_what_was_handed_out_does_not_change() -> None:
     tables = {name: found.table(name) for name in TABLES}
     before = {name: table.to_pylist() for name, table in tables.items()}
     connection = found.connect()
-    counts = {name: connection.execute(f"SELECT count(*) FROM {name}").fetchall() for name in TABLES}
+    counts = {
+        name: connection.execute(f"SELECT count(*) FROM {name}").fetchall() for name in TABLES
+    }
     found.append("orders", orders(1, 5, 6, order_id=["a", "c", "d"], amount=[9.0, 9.0, 9.0]))
     found.append("customers", customers(1, 2, tags=[["z"], ["z"]], score=[0.0, 0.0]))
     found.load("customers", customers(*range(1000), city=["x"] * 1000))
@@ -79,10 +107,17 @@ def test_what_was_handed_out_does_not_change() -> None:
 
 def test_columns_are_those_asked_for_in_that_order_once() -> None:
     found = shop()
-    assert found.table("customers", ["score", "order_count", "customer_id", "score"]).column_names == [
-        "score", "order_count", "customer_id",
-    ]  # fmt: skip
-    assert found.table("purchases", ["customer_id"]).to_pylist() == [{"customer_id": 1}, {"customer_id": 2}]
+    assert found.table(
+        "customers", ["score", "order_count", "customer_id", "score"]
+    ).column_names == [
+        "score",
+        "order_count",
+        "customer_id",
+    ]
+    assert found.table("purchases", ["customer_id"]).to_pylist() == [
+        {"customer_id": 1},
+        {"customer_id": 2},
+    ]
     assert found.table("orders", []).num_columns == 0
 
 
@@ -90,7 +125,10 @@ def test_an_unknown_table_or_column_is_named_with_the_nearest() -> None:
     found = shop()
     with pytest.raises(se.UnknownNameError, match="unknown table `ordes`; did you mean `orders`"):
         found.table("ordes")
-    with pytest.raises(se.UnknownNameError, match="`customers` has no column `order_cout`; did you mean `order_count`"):
+    with pytest.raises(
+        se.UnknownNameError,
+        match="`customers` has no column `order_cout`; did you mean `order_count`",
+    ):
         found.table("customers", ["order_cout"])
     with pytest.raises(se.UnknownNameError, match="unknown table `x`; known: customers, products"):
         found.connect(["x"])
@@ -100,8 +138,10 @@ def test_a_connection_has_the_tables_asked_for_and_the_stores_timezone() -> None
     found = engine("Asia/Shanghai")
     found.load("orders", orders(1))
     connection = found.connect(["orders"])
-    assert connection.execute("SELECT table_name FROM duckdb_tables() UNION SELECT view_name "
-                              "FROM duckdb_views() WHERE NOT internal").fetchall() == [("orders",)]  # fmt: skip
+    assert connection.execute(
+        "SELECT table_name FROM duckdb_tables() UNION SELECT view_name "
+        "FROM duckdb_views() WHERE NOT internal"
+    ).fetchall() == [("orders",)]
     assert connection.execute("SELECT strftime(time, '%H:%M') FROM orders").fetchone() == ("17:30",)
 
 
@@ -131,10 +171,15 @@ def test_arrow_buffers_are_copies_of_their_own() -> None:
     found = shop()
     for name in TABLES:
         one, two = (
-            {buffer.address for column in found.table(name).columns for chunk in column.chunks
-             for buffer in chunk.buffers() if buffer is not None and buffer.size}
+            {
+                buffer.address
+                for column in found.table(name).columns
+                for chunk in column.chunks
+                for buffer in chunk.buffers()
+                if buffer is not None and buffer.size
+            }
             for _ in range(2)
-        )  # fmt: skip
+        )
         del two
         kept = found._tables.customers.columns["customer_id"].values.ctypes.data
         assert kept not in one
@@ -143,11 +188,20 @@ def test_arrow_buffers_are_copies_of_their_own() -> None:
 def test_memory_lists_every_byte_by_table_and_column() -> None:
     found = shop()
     memory = found.memory()
-    assert memory.column_names == ["table", "column", "values_bytes", "scan_codes_bytes",
-                                   "dictionary_bytes", "total_bytes"]  # fmt: skip
+    assert memory.column_names == [
+        "table",
+        "column",
+        "values_bytes",
+        "scan_codes_bytes",
+        "dictionary_bytes",
+        "total_bytes",
+    ]
     listed = memory.to_pylist()
-    assert all(row["total_bytes"] == row["values_bytes"] + row["scan_codes_bytes"] + row["dictionary_bytes"]
-               for row in listed)  # fmt: skip
+    assert all(
+        row["total_bytes"]
+        == row["values_bytes"] + row["scan_codes_bytes"] + row["dictionary_bytes"]
+        for row in listed
+    )
     totals = [row["total_bytes"] for row in listed]
     assert totals == sorted(totals, reverse=True)
     names = {(row["table"], row["column"]) for row in listed}

@@ -43,7 +43,18 @@ _TYPES: dict[str, pa.DataType] = {
     "is_purchase": pa.bool_(),
     "tags": pa.list_(pa.string()),
 }
-_BEHAVIORS = ("visit", "view", "view", "view", "cart", "favorite", "inquiry", "quote", "reply", "win")
+_BEHAVIORS = (
+    "visit",
+    "view",
+    "view",
+    "view",
+    "cart",
+    "favorite",
+    "inquiry",
+    "quote",
+    "reply",
+    "win",
+)
 _PRODUCTS = ("p1", "p2", "p3", "p4", "p5")
 _WORDS = ("a", "b", "c", None)
 
@@ -107,7 +118,9 @@ class Shop:
             return rng.choice(self._instants)
         made = random_instant(rng, self.as_of, self.timezone)
         if rng.random() < 0.7:
-            made = self.as_of - timedelta(seconds=rng.randrange(0, 86_400 * rng.choice((2, 40, 400))))
+            made = self.as_of - timedelta(
+                seconds=rng.randrange(0, 86_400 * rng.choice((2, 40, 400)))
+            )
         self._instants.append(made)
         return made
 
@@ -304,13 +317,13 @@ def expected_traits(
         products=upserted(batches, "products", "product_id"),
     )
     customers = upserted(batches, "customers", "customer_id")
-    found = customer_traits(
-        events, world, customers, lifecycle=lifecycle, fixed_cuts=fixed_cuts
-    )
+    found = customer_traits(events, world, customers, lifecycle=lifecycle, fixed_cuts=fixed_cuts)
     return {one: dict(traits) for one, traits in found.items()}
 
 
-def traits_of(engine: se.Engine, names: Sequence[str] | None = None) -> dict[object, dict[str, Any]]:
+def traits_of(
+    engine: se.Engine, names: Sequence[str] | None = None
+) -> dict[object, dict[str, Any]]:
     """Every trait of every buyer, by customer_id."""
     chosen = list(names) if names is not None else [trait.name for trait in CATALOGUE]
     rows = engine.table("customers", ["customer_id", *chosen]).to_pylist()

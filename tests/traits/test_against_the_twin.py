@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from fractions import Fraction
 from random import Random
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.reference.traits import Fitted, Lifecycle
+from tests.reference.traits import Lifecycle
 from tests.traits.histories import (
     Shop,
     differences,
@@ -28,7 +27,9 @@ def disagreements(seed: int, *, buyers: int = 8, batches: int = 9, rows: int = 8
     shop = Shop.drawn(rng, buyers=buyers)
     days = sorted(rng.choices((0, 1, 7, 30, 60, 90, 180), k=3))
     lifecycle = Lifecycle(*days)
-    config = {"lifecycle": dict(zip(("new_days", "active_days", "sleeping_days"), days))}
+    config = {
+        "lifecycle": dict(zip(("new_days", "active_days", "sleeping_days"), days, strict=True))
+    }
     tables = rng.choice((TABLES, TABLES, TABLES, ORDERS_ALONE, LINES_ALONE))
     shop.ties = tables is not TABLES
     drawn = [shop.batch(rng.choice(tables), rows) for _ in range(batches)]
@@ -43,6 +44,18 @@ def disagreements(seed: int, *, buyers: int = 8, batches: int = 9, rows: int = 8
     return differences({one: found[one] for one in found if one in expected}, expected)
 
 
+@settings(max_examples=15)
 @given(st.integers(0, 2**32))
 def test_traits_equal_those_of_the_twin(seed: int) -> None:
     assert disagreements(seed) == []
+
+
+@given(st.integers(0, 2**32))
+@settings(max_examples=2)
+def test_traits_of_a_larger_shop_equal_those_of_the_twin(seed: int) -> None:
+    assert disagreements(seed, buyers=60, batches=8, rows=120) == []
+
+
+@pytest.mark.prove
+def test_traits_equal_those_of_the_twin_at_length() -> None:
+    assert {seed: found for seed in range(1000) if (found := disagreements(seed))} == {}

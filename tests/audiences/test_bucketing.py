@@ -1,0 +1,169 @@
+"""Buckets are those that the GrowthBook SDKs publish, fair, and independent of each other."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections import Counter
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import segengine as se
+from segengine.audiences import bucketing as ours
+from tests.reference import bucketing as theirs
+
+VECTORS = Path(__file__).parents[3] / "shared/suites/growthbook/bucketing_vectors.json"
+IDS = 40_000
+
+
+@pytest.fixture(scope="module")
+def vectors() -> dict[str, Any]:
+    if not VECTORS.exists():
+        pytest.skip(f"there is no {VECTORS}: ../shared is absent")
+    found: dict[str, Any] = json.loads(VECTORS.read_text())
+    return found
+
+
+def test_every_published_vector_holds(vectors: dict[str, Any]) -> None:
+    for seed, value, version, share in vectors["hash"]:
+        assert ours.hash_share(seed, value, version) == share
+    for name, (count, coverage, weights), expected in vectors["getBucketRange"]:
+        flat = [edge for pair in ours.bucket_ranges(count, coverage, weights) for edge in pair]
+        assert flat == pytest.approx([edge for pair in expected for edge in pair], abs=1e-8), name
+    for name, share, ranges, expected in vectors["chooseVariation"]:
+        assert ours.choose_variation(share, ranges) == expected, name
+    for name, user, namespace, expected in vectors["inNamespace"]:
+        assert ours.in_namespace(user, tuple(namespace)) == expected, name
+    for count, expected in vectors["getEqualWeights"]:
+        assert ours.equal_weights(count) == pytest.approx(expected, abs=1e-8)
+
+
+def test_every_published_hash_is_what_a_rule_reads(vectors: dict[str, Any]) -> None:
+    published = [(seed, value, share) for seed, value, version, share in vectors["hash"]
+                 if version == 2]  # fmt: skip
+    engine = se.Engine()
+    engine.load(
+        "customers", pa.table({"customer_id": sorted({value for _, value, _ in published})})
+    )
+    for seed, value, share in published:
+        rule = se.call("bucket", seed) == share
+        assert value in engine.segment(rule).ids().to_pylist()
+        assert engine.segment(rule).contains(value)
+
+
+@given(st.text(max_size=10), st.integers(-(2**63) + 1, 2**63 - 1) | st.text(max_size=10))
+def test_one_id_has_the_bucket_of_its_text(salt: str, customer_id: int | str) -> None:
+    share = theirs.bucket(salt, str(customer_id))
+    assert ours.bucket_of(salt, customer_id) / 10_000 == share
+
+
+@pytest.mark.parametrize("weights", [(0.5, 0.5), (0.1, 0.2, 0.7), (1.0,), (0.0, 1.0),
+                                     (1 / 3, 1 / 3, 1 / 3), (0.3333, 0.6667)])  # fmt: skip
+def test_the_table_of_variants_is_the_published_choice_for_every_bucket(
+    weights: tuple[float, ...],
+) -> None:
+    table = ours.variant_table(weights)
+    ranges = theirs.bucket_ranges(len(weights), 1.0, weights)
+    for bucket in range(10_000):
+        chosen = theirs.choose_variation(bucket / 10_000, ranges)
+        assert table[bucket] == (chosen if chosen >= 0 else len(weights) - 1)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.00005, 0.0001, 0.1, 0.15, 0.3, 0.7, 0.9999, 1.0])
+def test_a_share_takes_the_buckets_below_it(share: float) -> None:
+    assert ours.share_limit(share) == sum(bucket / 10_000 < share for bucket in range(10_000))
+
+
+@pytest.fixture(scope="module", params=["numbers", "texts"])
+def crowd(request: pytest.FixtureRequest) -> se.Engine:
+    """Many buyers, and a campaign with a holdout, a global one, and uneven variants."""
+    engine = se.Engine(config={"holdout": {"share": 0.2}})
+    ids = list(range(IDS))
+    texts = [f"客{i}" for i in ids]
+    engine.load("customers", pa.table({"customer_id": texts if request.param == "texts" else ids}))
+    engine.define_campaign(se.Campaign(
+        "spring", "TRUE", variants={"a": 0.2, "b": 0.3, "c": 0.5}, holdout=0.25
+    ))  # fmt: skip
+    return engine
+
+
+def within(hits: int, of: int, share: float) -> bool:
+    """No further from the expected number than 4 standard deviations."""
+    return abs(hits - of * share) <= 4 * math.sqrt(of * share * (1 - share))
+
+
+def test_holdouts_and_variants_take_their_shares(crowd: se.Engine) -> None:
+    audience = crowd.audience("spring")
+    kept = {row["step"]: row["remaining"] for row in audience.ledger.to_pylist()}
+    assert within(kept["global_holdout"], IDS, 0.8)
+    assert within(kept["holdout"], kept["limit"], 0.75)
+    arms = Counter(audience.table()["variant"].to_pylist())
+    for name, share in (("a", 0.2), ("b", 0.3), ("c", 0.5)):
+        assert within(arms[name], audience.count(), share)
+
+
+def chi_square(first: np.ndarray[Any, Any], second: np.ndarray[Any, Any]) -> float:
+    """How far two divisions of the same buyers are from independent."""
+    total = 0.0
+    for one in np.unique(first):
+        for other in np.unique(second):
+            expected = (first == one).sum() * (second == other).sum() / len(first)
+            seen = ((first == one) & (second == other)).sum()
+            total += float((seen - expected) ** 2 / expected)
+    return total
+
+
+def test_holdouts_variants_and_campaigns_are_independent(crowd: se.Engine) -> None:
+    """At 1 in 1,000, chi-square stays below 10.8 for one degree of freedom, 13.8 for two."""
+    buckets = crowd._buckets
+    divisions = {
+        "global": buckets.of("global:holdout") < 2000,
+        "holdout": buckets.of("spring:holdout") < 2500,
+        "other": buckets.of("autumn:holdout") < 2500,
+        "arms": ours.variant_table([0.2, 0.3, 0.5])[buckets.of("spring")],
+        "other arms": ours.variant_table([0.5, 0.5])[buckets.of("autumn")],
+    }
+    for one, other in pairwise([*divisions, "global"]):
+        assert chi_square(divisions[one], divisions[other]) < 13.8, (one, other)
+    assert chi_square(divisions["holdout"], divisions["arms"]) < 13.8
+    same = chi_square(divisions["holdout"], buckets.of("spring:holdout") < 5000)
+    assert same > 1000
+
+
+def test_an_arm_stays_when_buyers_come_and_a_salt_moves_it(crowd: se.Engine) -> None:
+    rows = crowd.audience("spring").table().to_pylist()
+    before = {row["customer_id"]: row["variant"] for row in rows}
+    crowd.define_campaign(se.Campaign(
+        "spring 2", "TRUE", variants={"a": 0.2, "b": 0.3, "c": 0.5}, holdout=0.25, salt="spring"
+    ))  # fmt: skip
+    again = crowd.audience("spring 2").table().to_pylist()
+    assert {row["customer_id"]: row["variant"] for row in again} == before
+    crowd.define_campaign(se.Campaign("spring 3", "TRUE", variants={"a": 0.2, "b": 0.3, "c": 0.5}))
+    moved = {r["customer_id"]: r["variant"] for r in crowd.audience("spring 3").table().to_pylist()}
+    both = [who for who in before if who in moved]
+    stayed = sum(before[who] == moved[who] for who in both)
+    assert within(stayed, len(both), 0.2**2 + 0.3**2 + 0.5**2)
+
+
+def test_buckets_follow_buyers_who_come_later() -> None:
+    engine = se.Engine()
+    for begin in range(0, 500, 100):
+        engine.append("customers", pa.table({"customer_id": list(range(begin, begin + 100))}))
+        found = set(engine.segment("bucket('s') < 0.3").ids().to_pylist())
+        assert found == {i for i in range(begin + 100) if ours.bucket_of("s", i) < 3000}
+
+
+def test_only_so_many_salts_are_kept() -> None:
+    engine = se.Engine()
+    engine.load("customers", pa.table({"customer_id": list(range(100))}))
+    for number in range(200):
+        expected = sum(ours.bucket_of(f"s{number}", i) < 5000 for i in range(100))
+        assert engine.segment(f"bucket('s{number}') < 0.5").count() == expected
+    assert engine._buckets.nbytes() <= 64 * 2 * 101
