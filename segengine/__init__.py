@@ -1,27 +1,73 @@
 """segengine: who gets this campaign, and what does this buyer see, exactly, from one rule."""
 
-from segengine.audiences.audience import Audience, AudienceExplanation
-from segengine.audiences.campaign import Campaign, Cap
-from segengine.engine import Engine
-from segengine.errors import (
-    ConfigError,
-    DefinitionError,
-    LoadError,
-    NotBuiltYetError,
-    Problem,
-    RuleError,
-    SegengineError,
-    StoreError,
-    UnknownCustomer,
-    UnknownNameError,
-)
-from segengine.ingest.report import LoadProblem, LoadReport, RefusedError
-from segengine.pages.decide import PageAnswer, Placement, Reason
-from segengine.pages.page import Module, Page, Pool, Slot
-from segengine.rules.builder import Rule, call, case, col, interval, lit, segment
-from segengine.rules.catalogue import Finding
-from segengine.rules.explain import Explanation
-from segengine.rules.segment import Count, Segment
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from segengine.audiences.audience import Audience, AudienceExplanation
+    from segengine.audiences.campaign import Campaign, Cap
+    from segengine.engine import Engine
+    from segengine.errors import (
+        ConfigError,
+        DefinitionError,
+        LoadError,
+        NotBuiltYetError,
+        Problem,
+        RuleError,
+        SegengineError,
+        StoreError,
+        UnknownCustomer,
+        UnknownNameError,
+    )
+    from segengine.ingest.report import LoadProblem, LoadReport, RefusedError
+    from segengine.pages.decide import PageAnswer, Placement, Reason
+    from segengine.pages.page import Module, Page, Pool, Slot
+    from segengine.rules.builder import Rule, call, case, col, interval, lit, segment
+    from segengine.rules.catalogue import Finding
+    from segengine.rules.explain import Explanation
+    from segengine.rules.segment import Count, Segment
+
+# Imported at the first use of a name: `segengine --help` and `import segengine` wait for nothing.
+_HOME = {
+    "Audience": "segengine.audiences.audience",
+    "AudienceExplanation": "segengine.audiences.audience",
+    "Campaign": "segengine.audiences.campaign",
+    "Cap": "segengine.audiences.campaign",
+    "Engine": "segengine.engine",
+    "ConfigError": "segengine.errors",
+    "DefinitionError": "segengine.errors",
+    "LoadError": "segengine.errors",
+    "NotBuiltYetError": "segengine.errors",
+    "Problem": "segengine.errors",
+    "RuleError": "segengine.errors",
+    "SegengineError": "segengine.errors",
+    "StoreError": "segengine.errors",
+    "UnknownCustomer": "segengine.errors",
+    "UnknownNameError": "segengine.errors",
+    "LoadProblem": "segengine.ingest.report",
+    "LoadReport": "segengine.ingest.report",
+    "RefusedError": "segengine.ingest.report",
+    "PageAnswer": "segengine.pages.decide",
+    "Placement": "segengine.pages.decide",
+    "Reason": "segengine.pages.decide",
+    "Module": "segengine.pages.page",
+    "Page": "segengine.pages.page",
+    "Pool": "segengine.pages.page",
+    "Slot": "segengine.pages.page",
+    "Rule": "segengine.rules.builder",
+    "call": "segengine.rules.builder",
+    "case": "segengine.rules.builder",
+    "col": "segengine.rules.builder",
+    "interval": "segengine.rules.builder",
+    "lit": "segengine.rules.builder",
+    "segment": "segengine.rules.builder",
+    "Finding": "segengine.rules.catalogue",
+    "Explanation": "segengine.rules.explain",
+    "Count": "segengine.rules.segment",
+    "Segment": "segengine.rules.segment",
+}
 
 __version__ = "0.1.0"
 
@@ -63,3 +109,15 @@ __all__ = [
     "lit",
     "segment",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOME.get(name)
+    if home is None:
+        raise AttributeError(f"module `segengine` has no attribute `{name}`")
+    found = globals()[name] = getattr(import_module(home), name)
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOME})

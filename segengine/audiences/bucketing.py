@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -77,11 +78,17 @@ def in_namespace(user: str, namespace: tuple[str, float, float]) -> bool:
 
 def variant_table(weights: Sequence[float]) -> NDArray[np.int16]:
     """The variant of each bucket: int16[10,000]; the last takes what rounding leaves over."""
+    return _variant_table(tuple(weights))
+
+
+@lru_cache(maxsize=256)
+def _variant_table(weights: tuple[float, ...]) -> NDArray[np.int16]:
     ranges = bucket_ranges(len(weights), 1.0, weights)
     chosen = [choose_variation(bucket / BUCKETS, ranges) for bucket in range(BUCKETS)]
     return np.array([c if c >= 0 else len(weights) - 1 for c in chosen], np.int16)
 
 
+@lru_cache(maxsize=256)
 def share_limit(share: float) -> int:
     """How many buckets are below a share: bucket / 10,000 < share."""
     return sum(1 for bucket in range(BUCKETS) if bucket / BUCKETS < share)

@@ -119,9 +119,18 @@ def _ask(engine: Engine) -> dict[str, Any]:
     """Every answer the demo shows, in the shape of `--json`."""
     import pyarrow.compute as pc
 
-    from segengine.cli.demo_ask import ask_lifecycle, ask_over_grpc, ask_rfm, ask_segments, timed
+    from segengine.cli.demo_ask import (
+        ask_lifecycle,
+        ask_new_rule,
+        ask_over_grpc,
+        ask_rfm,
+        ask_segments,
+        timed,
+    )
 
+    engine.prepare()
     segments = ask_segments(engine)
+    new_rule = ask_new_rule(engine)
     rfm, rfm_ms = timed(lambda: ask_rfm(engine))
     lifecycle = ask_lifecycle(engine)
     served = ask_over_grpc(
@@ -132,6 +141,7 @@ def _ask(engine: Engine) -> dict[str, Any]:
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return {
         "customers": everybody.num_rows,
+        "new_rule": new_rule,
         "purchases": pc.sum(everybody.column("order_count")).as_py() or 0,
         "as_of": engine.as_of,
         "data_version": engine.data_version,

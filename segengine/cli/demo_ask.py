@@ -60,6 +60,24 @@ def ask_segments(engine: Engine) -> list[dict[str, Any]]:
     return found
 
 
+def ask_new_rule(engine: Engine) -> dict[str, Any]:
+    """A rule of eight predicates, another one each time: read, checked, planned and counted."""
+
+    def rule(k: int) -> str:
+        return (
+            f"recency_days <= {200 + k} AND order_count >= 2 AND amount_total > {50 + k}.5 "
+            f"AND f_score >= 2 AND average_order_amount > {10 + k}.25 AND orders_365d >= 1 "
+            "AND (lifecycle_stage = 'active' OR value_tier = 'high')"
+        )
+
+    engine.segment(rule(0)).count()
+    taken = []
+    for k in range(1, TIMES + 1):
+        count, ms = timed(lambda k=k: engine.segment(rule(k)).count())  # type: ignore[misc]
+        taken.append(ms)
+    return {"rule": rule(TIMES), "count": count, "ms": round(statistics.median(taken), 3)}
+
+
 def ask_rfm(engine: Engine) -> list[dict[str, int]]:
     """How many buyers each pair of recency and frequency scores has."""
     return [

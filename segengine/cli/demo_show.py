@@ -151,6 +151,9 @@ def _segments(screen: Console, answers: Mapping[str, Any]) -> None:
     ]
     names = ["segment", "buyers", "share", "ms", "rule"]
     screen.print(table(names, rows, numbers=names[1:4]))
+    new = answers["new_rule"]
+    said = f"a new rule of 8 predicates: {new['count']:,} buyers in {_ms(new['ms'])}, "
+    screen.print(f"{said}reading the rule included", style="dim")
 
 
 def _audience(screen: Console, answers: Mapping[str, Any]) -> None:

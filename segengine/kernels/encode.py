@@ -70,13 +70,3 @@ def encode_rows(
             out[row] = code
             least[code] = min(least[code], value)
             greatest[code] = max(greatest[code], value)
-
-
-@kernel
-def encode_small(codes: NDArray[np.int32], begin: int, end: int, out: NDArray[np.uint8]) -> None:
-    """Dictionary codes of at most 255 entries as bytes, missing (-1) as 0.
-
-    codes: int32[rows]  out: uint8[rows]
-    """
-    for row in range(begin, end):
-        out[row] = np.uint8(codes[row] + 1)

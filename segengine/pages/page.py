@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, time
 from typing import Any
@@ -110,13 +110,16 @@ class Slot:
 
     def __init__(self, name: str, modules: Sequence[Module]) -> None:
         mistakes = list(name_mistakes(name))
-        wrong = [m for m in modules if not isinstance(m, Module)]
-        mistakes += [f"`{m}` is no module" for m in wrong]
+        if isinstance(modules, str) or not isinstance(modules, Iterable):
+            mistakes.append(f"`modules` is a list of modules, not `{modules}`")
+            modules = ()
+        modules = tuple(modules)
+        mistakes += [f"`{_cut(m)}` is no module" for m in modules if not isinstance(m, Module)]
         names = [m.name for m in modules if isinstance(m, Module)]
         mistakes += [f"module `{n}` stands twice" for n in _repeated(names)]
         refuse(f"slot `{name}`", mistakes, "slot")
         object.__setattr__(self, "name", name)
-        object.__setattr__(self, "modules", tuple(modules))
+        object.__setattr__(self, "modules", modules)
 
 
 @dataclass(frozen=True, slots=True, init=False)
@@ -132,15 +135,24 @@ class Page:
 
     def __init__(self, name: str, slots: Sequence[Slot], *, rule: RuleLike | None = None) -> None:
         mistakes = list(name_mistakes(name))
-        mistakes += [f"`{s}` is no slot" for s in slots if not isinstance(s, Slot)]
+        if isinstance(slots, str) or not isinstance(slots, Iterable):
+            mistakes.append(f"`slots` is a list of slots, not `{slots}`")
+            slots = ()
+        slots = tuple(slots)
+        mistakes += [f"`{_cut(s)}` is no slot" for s in slots if not isinstance(s, Slot)]
         names = [s.name for s in slots if isinstance(s, Slot)]
         mistakes += [f"slot `{n}` stands twice" for n in _repeated(names)]
         if rule is not None and not isinstance(rule, str | Rule):
             mistakes.append(f"`rule` is a rule's text or an expression, not `{rule}`")
         refuse(f"page `{name}`", mistakes, "page")
         object.__setattr__(self, "name", name)
-        object.__setattr__(self, "slots", tuple(slots))
+        object.__setattr__(self, "slots", slots)
         object.__setattr__(self, "rule", rule)
+
+
+def _cut(value: object) -> str:
+    text = str(value)
+    return text if len(text) <= 40 else f"{text[:40]}..."
 
 
 def _repeated(names: Sequence[str]) -> list[str]:

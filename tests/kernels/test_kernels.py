@@ -210,13 +210,6 @@ def test_a_code_is_one_more_than_the_edges_below(seed: int) -> None:
     assert np.array_equal(again, out)
 
 
-def test_few_dictionary_codes_are_their_own_scan_codes() -> None:
-    codes = np.array([-1, 0, 1, 254, 3], np.int32)
-    out = np.empty(5, np.uint8)
-    encode.encode_small(codes, 0, 5, out)
-    assert out.tolist() == [0, 1, 2, 255, 4]
-
-
 # --- keys and texts
 
 
