@@ -25,7 +25,7 @@ _KEPT_SALTS = 64
 def fnv1a(text: str) -> int:
     """The 32-bit FNV-1a hash of a text's UTF-8 bytes."""
     found = 0x811C9DC5
-    for byte in text.encode():
+    for byte in text.encode(errors="surrogatepass"):
         found = ((found ^ byte) * 0x01000193) & 0xFFFFFFFF
     return found
 

@@ -13,6 +13,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from segengine.kernels import bits
+from segengine.schema.identifiers import is_text
 from segengine.schema.kinds import Kind
 from segengine.schema.tables import TableSpec
 from segengine.tables.column import Column, aligned
@@ -146,7 +147,7 @@ class CustomerTable(Table):
         if self.rows == 1 or isinstance(customer_id, bool):
             return None
         if column.kind is Kind.VARCHAR:
-            if not isinstance(customer_id, str):
+            if not is_text(customer_id):
                 return None
             assert column.dictionary is not None
             code = column.dictionary.find(pa.array([customer_id], pa.large_string()))

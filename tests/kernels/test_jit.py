@@ -94,7 +94,7 @@ def ask(rules: int, seeds: range) -> None:
 @pytest.mark.skipif(jit.JIT_OFF, reason="nothing is compiled with the JIT off")
 def test_no_rule_compiles_anything_once_kernels_are_warm() -> None:
     # Scans, comparisons and sums of every kind of column; 2 to 5 have both kinds of ids.
-    ask(25, range(2, 6))
+    ask(15, range(2, 6))
     before = jit.specialisations()
     ask(40, range(30, 35))
     assert jit.specialisations() == before

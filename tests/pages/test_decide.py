@@ -229,6 +229,16 @@ def test_an_id_of_another_sort_is_an_unknown_visitor(engine: se.Engine, visitor:
     assert shown(engine, modules, visitor)[0] == ("hello", "FALLBACK")
 
 
+@pytest.mark.parametrize("visitor", [1, 1.0, True, "a", "\ud800x", "", b"known"])
+def test_an_id_that_no_store_of_texts_knows_is_an_unknown_visitor(visitor: Any) -> None:
+    engine = se.Engine(as_of=AS_OF)
+    engine.load("customers", pa.table({"customer_id": ["known", "1"], "city": ["x", "x"]}))
+    other = se.Module("n", rule="bucket('s') >= 0.0", variants={"a": 0.5, "b": 0.5})
+    modules = [se.Module("m", rule="city = 'x'", priority=1), other]
+    assert shown(engine, modules, visitor)[0] == ("n", "MATCHED")
+    assert not engine.segment("city = 'x'").contains(visitor)
+
+
 def test_what_happened_a_moment_ago_changes_the_next_page() -> None:
     engine = store()
     modules = [se.Module("thanks", rule="order_count >= 1"), se.Module("hello", fallback=True)]

@@ -97,12 +97,12 @@ def test_arrays_are_lists_of_options(listed: object) -> None:
 
 def test_a_list_of_options_may_be_longer_than_any_text() -> None:
     engine = little_store()
-    many = pa.array(range(2, 200_000, 2))
+    many = pa.array(range(2, 70_000, 2))
     assert ids(engine, se.col("customer_id").is_in(many)) == {2, 4}
     assert ids(engine, ~se.col("customer_id").is_in(many)) == {1, 3}
     assert engine.segment(se.col("customer_id").is_in(many)).contains(4)
     assert ids(engine, city.is_in([f"x{i}" for i in range(10_000)] + ["Hangzhou"])) == {1}
-    dates = [date.fromordinal(700_000 + i) for i in range(0, 60_000, 2)]
+    dates = [date.fromordinal(700_000 + i) for i in range(0, 20_000, 2)]
     assert ids(engine, se.col("birthday").is_in(dates)) <= {1, 2, 3}
 
 

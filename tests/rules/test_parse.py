@@ -116,6 +116,18 @@ def test_words_of_sql_are_names_when_they_are_printed() -> None:
         assert parse(format_expr(rule)) == rule
 
 
+def test_columns_may_be_named_like_words_of_sql() -> None:
+    import pyarrow as pa
+
+    names = ("select", "order", "case", "end", "desc", "show", "if", "interval", "values", "date")
+    engine = se.Engine()
+    table = pa.table({"customer_id": [1, 2], **{name: [5, 6] for name in names}})
+    engine.load("customers", table, columns={name: f'"{name}"' for name in names})
+    for name in names:
+        assert ids(engine, f'"{name}" = 5') == {1}
+        assert ids(engine, se.col(name) == 6) == {2}
+
+
 def test_true_one_and_one_point_zero_are_three_literals() -> None:
     assert len({e.Literal(True), e.Literal(1), e.Literal(1.0), e.Literal(Decimal(1))}) == 4
     assert e.Literal(Decimal("1.50")) == e.Literal(Decimal("1.5"))

@@ -59,6 +59,14 @@ _PRODUCTS = ("p1", "p2", "p3", "p4", "p5")
 _WORDS = ("a", "b", "c", None)
 
 
+def moment_near(rng: Random, moment: datetime, timezone: str) -> datetime:
+    """A moment that matters, in the years for which `segengine.days` knows the zones."""
+    while True:
+        made = random_instant(rng, moment, timezone)
+        if 1900 < made.year < 2200:
+            return made
+
+
 @dataclass(frozen=True)
 class Batch:
     """Rows of one table with the same columns."""
@@ -98,7 +106,7 @@ class Shop:
     def drawn(cls, rng: Random, *, buyers: int = 8) -> Shop:
         """A shop in some timezone at some moment."""
         timezone = rng.choice(TIMEZONES)
-        anchor = random_instant(rng, datetime.fromisoformat("2024-03-10T12:00:00Z"), timezone)
+        anchor = moment_near(rng, datetime.fromisoformat("2024-03-10T12:00:00Z"), timezone)
         text_ids = rng.random() < 0.3
         return cls(rng, timezone, anchor, text_ids, buyers, order_ids=2 * buyers)
 
@@ -116,7 +124,7 @@ class Shop:
         rng = self.rng
         if self._instants and rng.random() < 0.3:
             return rng.choice(self._instants)
-        made = random_instant(rng, self.as_of, self.timezone)
+        made = moment_near(rng, self.as_of, self.timezone)
         if rng.random() < 0.7:
             made = self.as_of - timedelta(
                 seconds=rng.randrange(0, 86_400 * rng.choice((2, 40, 400)))
