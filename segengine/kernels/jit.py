@@ -16,6 +16,7 @@ import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import wraps
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -68,6 +69,8 @@ _CACHE = cache_folder()
 
 def kernel(function: Function) -> Function:
     """Compile a loop for the calls it gets, once per type, without the interpreter's lock."""
+    if JIT_OFF:
+        return _plain(function)
     # The setting is global to Numba: it is ours only while this function is declared.
     before = numba_config.CACHE_DIR
     numba_config.CACHE_DIR = str(_CACHE)
@@ -77,6 +80,17 @@ def kernel(function: Function) -> Function:
         numba_config.CACHE_DIR = before
     _KERNELS.append(compiled)
     return cast("Function", compiled)
+
+
+def _plain(function: Function) -> Function:
+    """The loop as Python: integers wrap as they do when compiled, without a warning."""
+
+    @wraps(function)
+    def run(*args: Any) -> Any:
+        with np.errstate(all="ignore"):
+            return function(*args)
+
+    return cast("Function", run)
 
 
 def inlined(function: Function) -> Function:

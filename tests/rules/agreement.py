@@ -64,7 +64,7 @@ def case(seed: int, rows: int, *, extremes: bool = False) -> Case:
     vip = random_rule(rng, COLUMNS, buyers, bare, within)
     engine.define_segment("vip", rule_text(vip))
     options = Options(
-        depth=rng.choice((1, 2, 3, 5)), avoid_overflow=not extremes, segments=("vip",),
+        depth=rng.choice((2, 3, 5)), avoid_overflow=not extremes, segments=("vip",),
         null_literals=True,
     )  # fmt: skip
     world = World(bare.as_of, bare.timezone, {"vip": vip})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from random import Random
 
 import pytest
@@ -16,6 +17,17 @@ from tests.rules.stores import ids, load
 @pytest.mark.parametrize("seed", range(6))
 def test_engine_and_duckdb_give_the_same_buyers(seed: int) -> None:
     assert list(with_duckdb(case(seed, SIZES[seed % len(SIZES)]), 18)) == []
+
+
+def test_not_of_an_and_is_the_or_of_the_nots() -> None:
+    found = case(5, 130)
+    for one, other in pairwise(rule_text(rule) for rule in found.rules(20)):
+        for join, dual in (("AND", "OR"), ("OR", "AND")):
+            ours = ids(found.engine, f"NOT (({one}) {join} ({other}))")
+            assert ours == ids(found.engine, f"NOT ({one}) {dual} NOT ({other})"), (one, other)
+            true = ids(found.engine, f"({one}) {join} ({other})")
+            both = ids(found.engine, one), ids(found.engine, other)
+            assert true == (both[0] & both[1] if join == "AND" else both[0] | both[1])
 
 
 @pytest.mark.parametrize("rows", [16_383, 16_384, 16_385])

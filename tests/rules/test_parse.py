@@ -37,6 +37,7 @@ PRECEDENCE: list[tuple[str, e.Expr]] = [
     ("x - (y - z) = 1", eq(e.Arithmetic("-", X, e.Arithmetic("-", Y, Z)))),
     ("x / y // z = 1", eq(e.Arithmetic("//", e.Arithmetic("/", X, Y), Z))),
     ("-x * y = 1", eq(e.Arithmetic("*", e.Minus(X), Y))),
+    ("- - x = 1", eq(e.Minus(e.Minus(X)))),
     ("x - -1 = 1", eq(e.Arithmetic("-", X, e.Literal(-1)))),
     ("x BETWEEN 1 AND 2 AND y = 1", e.And((e.Between(X, ONE, TWO), eq(Y)))),
     ("NOT x BETWEEN 1 AND 2", e.Not(e.Between(X, ONE, TWO))),
