@@ -7,12 +7,14 @@ the SQL: literals are cast, a division is by nullif(x, 0), an overflow is caught
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import assert_never
 
 import duckdb
 import pyarrow as pa
 
+from .leaf_sql import Place, instant_sql, leaf_sql
+from .leaves import Affinity, Bucket, History, Named, Population
 from .rules import (
     CALENDAR_UNITS,
     And,
@@ -72,40 +74,49 @@ def true_ids(
     segments: Mapping[str, Node] | None = None,
 ) -> set[int | str]:
     """The customer_ids of the table `customers` for whom the rule is TRUE."""
-    world = World(as_of, timezone, segments or {})
-    connection.execute(f"SET TimeZone = {quoted(timezone)}")
+    return ids_in(connection, rule, World(as_of, timezone, segments or {}))
+
+
+def ids_in(connection: duckdb.DuckDBPyConnection, rule: Node, world: World) -> set[int | str]:
+    """The customer_ids of the table `customers` for whom the rule is TRUE in a world."""
+    connection.execute(f"SET TimeZone = {quoted(world.timezone)}")
     query = f"SELECT customer_id FROM customers WHERE {rule_sql(rule, world)}"
     return {row[0] for row in connection.execute(query).fetchall()}
 
 
 def rule_sql(node: Node, world: World) -> str:
     """The rule as a DuckDB expression over `customers`, every composite in parentheses."""
+    return sql_at(node, Place(world))
+
+
+def sql_at(node: Node, place: Place) -> str:
+    """The node as a DuckDB expression where a name means what it means at the place."""
 
     def sql(part: Node) -> str:
-        return rule_sql(part, world)
+        return sql_at(part, place)
 
     def at(part: Node, target: Type) -> str:
-        return _sql_in_type(part, target, world)
+        return _sql_in_type(part, target, place)
 
     match node:
         case Column(name=name):
-            return '"' + name.replace('"', '""') + '"'
+            return place.column(name)
         case Constant():
             return _constant_sql(node, node.type)
         case Now():
-            return _instant(world.as_of)
+            return instant_sql(place.world.as_of)
         case Today():
-            return f"DATE '{world.today.isoformat()}'"
+            return f"DATE '{place.world.today.isoformat()}'"
         case Segment(name=name):
-            return f"({sql(world.segments[name])})"
+            return f"({sql(place.world.segments[name])})"
         case Shift():
-            return _shift_sql(node, world)
+            return _shift_sql(node, place)
         case Arithmetic():
-            return _arithmetic_sql(node, world)
+            return _arithmetic_sql(node, place)
         case Negative(operand=operand):
             return _bounded(f"- {at(operand, type_of(operand))}", type_of(operand))
         case Call():
-            return _call_sql(node, world)
+            return _call_sql(node, place)
         case Case(whens=whens, otherwise=otherwise):
             target = type_of(node)
             arms = "".join(f" WHEN {sql(a)} THEN {at(b, target)}" for a, b in whens)
@@ -134,15 +145,19 @@ def rule_sql(node: Node, world: World) -> str:
             return "(" + " AND ".join(map(sql, parts)) + ")"
         case Or(parts=parts):
             return "(" + " OR ".join(map(sql, parts)) + ")"
+        case Named(meaning=meaning):
+            return sql(meaning)
+        case History() | Population() | Affinity() | Bucket():
+            return leaf_sql(node, place, sql_at)
         case _:
             assert_never(node)
 
 
-def _sql_in_type(node: Node, target: Type, world: World) -> str:
+def _sql_in_type(node: Node, target: Type, place: Place) -> str:
     """The node's SQL, cast where its own type is narrower than the target."""
     if isinstance(node, Constant):
         return _constant_sql(node, target)
-    text = rule_sql(node, world)
+    text = sql_at(node, place)
     return text if type_of(node) is target else f"CAST({text} AS {_SQL_TYPES[target]})"
 
 
@@ -154,26 +169,22 @@ def _constant_sql(node: Constant, target: Type) -> str:
     return f"CAST({constant_text(node)} AS {_SQL_TYPES[target]})"
 
 
-def _instant(moment: datetime) -> str:
-    return "TIMESTAMPTZ " + quoted(moment.astimezone(UTC).isoformat(sep=" "))
-
-
-def _shift_sql(node: Shift, world: World) -> str:
+def _shift_sql(node: Shift, place: Place) -> str:
     """Calendar units over the wall clock and back: ICU's own sum differs where a time repeats."""
-    base, kind = rule_sql(node.base, world), type_of(node.base)
+    base, kind = sql_at(node.base, place), type_of(node.base)
     interval = f"INTERVAL ({node.count}) {node.unit}"
     if node.unit not in CALENDAR_UNITS:
         return f"(CAST({base} AS TIMESTAMPTZ) + {interval})"
     if kind is Type.DATE:
         return f"CAST({base} + {interval} AS DATE)"
-    zone = quoted(world.timezone)
+    zone = quoted(place.world.timezone)
     return f"((({base}) AT TIME ZONE {zone} + {interval}) AT TIME ZONE {zone})"
 
 
-def _arithmetic_sql(node: Arithmetic, world: World) -> str:
+def _arithmetic_sql(node: Arithmetic, place: Place) -> str:
     result = type_of(node)
     operand = Type.DOUBLE if node.operator == "/" else result
-    left, right = (_arithmetic_operand(part, operand, world) for part in (node.left, node.right))
+    left, right = (_arithmetic_operand(part, operand, place) for part in (node.left, node.right))
     if node.operator == "%":  # DuckDB calls the smallest integer % -1 an overflow; it is 0
         right = f"(CASE WHEN {right} = -1 THEN 1 ELSE {right} END)"
     if node.operator in {"/", "//", "%"}:
@@ -181,11 +192,11 @@ def _arithmetic_sql(node: Arithmetic, world: World) -> str:
     return _bounded(f"{left} {node.operator} {right}", result)
 
 
-def _arithmetic_operand(node: Node, target: Type, world: World) -> str:
+def _arithmetic_operand(node: Node, target: Type, place: Place) -> str:
     """An integer that multiplies money keeps its own type: DECIMAL times DECIMAL adds places."""
     if target is Type.MONEY and type_of(node) is Type.BIGINT and not is_point(node):
-        return rule_sql(node, world)
-    return _sql_in_type(node, target, world)
+        return sql_at(node, place)
+    return _sql_in_type(node, target, place)
 
 
 def _bounded(expression: str, result: Type) -> str:
@@ -198,17 +209,17 @@ def _bounded(expression: str, result: Type) -> str:
     return f"(CASE WHEN abs({money}) <= {_LARGEST_MONEY} THEN {money} END)"
 
 
-def _call_sql(node: Call, world: World) -> str:
+def _call_sql(node: Call, place: Place) -> str:
     def sql(part: Node) -> str:
-        return rule_sql(part, world)
+        return sql_at(part, place)
 
-    arguments, today = node.arguments, rule_sql(Today(), world)
+    arguments, today = node.arguments, sql_at(Today(), place)
     match node.function, arguments:
         case "coalesce" | "least" | "greatest", _:
-            listed = (_sql_in_type(part, type_of(node), world) for part in arguments)
+            listed = (_sql_in_type(part, type_of(node), place) for part in arguments)
             return f"{node.function}({', '.join(listed)})"
         case "nullif", (value, other):
-            same = rule_sql(Compare("=", value, other), world)
+            same = sql_at(Compare("=", value, other), place)
             return f"(CASE WHEN {same} THEN NULL ELSE {sql(value)} END)"
         case "starts_with" | "ends_with", (text, Constant(value="")):
             # DuckDB 2.0 turns this filter into IS NOT NULL of the columns inside `text`
@@ -220,7 +231,7 @@ def _call_sql(node: Call, world: World) -> str:
         case "days_until", (moment,):
             return f"(CAST({sql(moment)} AS DATE) - {today})"
         case "days_until_birthday", (birthday,):
-            return _birthday_sql(sql(birthday), world.today.year, today)
+            return _birthday_sql(sql(birthday), place.world.today.year, today)
         case "in_last_days", (moment, count):
             days = f"({today} - CAST({sql(moment)} AS DATE))"
             return f"({days} BETWEEN 0 AND {sql(count)} - 1)"

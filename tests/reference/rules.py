@@ -9,6 +9,7 @@ from decimal import Decimal
 from enum import Enum
 from typing import TypeAlias, assert_never
 
+from .leaves import Affinity, Bucket, History, Leaf, Named, Population
 from .local_time import local_date
 
 Value: TypeAlias = (
@@ -224,16 +225,30 @@ Node: TypeAlias = (
     | And
     | Or
     | Segment
+    | Leaf
 )
+
+CustomerId: TypeAlias = int | str
+Row: TypeAlias = Mapping[str, Value]
 
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """What a rule's answer depends on beside the buyer. `as_of` is an aware datetime."""
+    """What a rule's answer depends on beside the buyer. `as_of` is an aware datetime.
+
+    `history`: by table and buyer the events up to as_of by (time, arrival), each with what it
+    sees of its buyer and product under `customers.x` and `product.x`. `everyone`: the buyers
+    that population leaves look at. `affinities`: by buyer, kind and value. `buckets`: by salt
+    and buyer.
+    """
 
     as_of: datetime
     timezone: str
     segments: Mapping[str, Node] = field(default_factory=dict)
+    history: Mapping[str, Mapping[CustomerId, Sequence[Row]]] = field(default_factory=dict)
+    everyone: Sequence[Row] = ()
+    affinities: Mapping[CustomerId, Mapping[str, Mapping[str, float]]] = field(default_factory=dict)
+    buckets: Mapping[str, Mapping[CustomerId, float]] = field(default_factory=dict)
 
     @property
     def today(self) -> date:
@@ -288,8 +303,23 @@ def type_of(node: Node) -> Type:
             return common_type([value for _, value in whens] + ([otherwise] if otherwise else []))
         case Compare() | Between() | In() | IsNull() | Like() | Not() | And() | Or() | Segment():
             return Type.BOOLEAN
+        case Named(meaning=meaning):
+            return type_of(meaning)
+        case Affinity() | Bucket():
+            return Type.DOUBLE
+        case History(function=function, column=column):
+            return _history_type(function, column)
+        case Population(function=function, operand=operand):
+            return type_of(operand) if function in {"min", "max"} else Type.DOUBLE
         case _:
             assert_never(node)
+
+
+def _history_type(function: str, column: Column | None) -> Type:
+    if function in {"count", "count_distinct"}:
+        return Type.BIGINT
+    assert column is not None
+    return Type.DOUBLE if function == "avg" else column.type
 
 
 def _arithmetic_type(node: Arithmetic) -> Type:
@@ -362,8 +392,36 @@ def _text(node: Node) -> tuple[int, str]:
             return _NOT, f"NOT {_at(operand, _NOT)}"
         case Compare() | Between() | In() | IsNull() | Like():
             return _COMPARE, _predicate_text(node)
+        case Named() | Affinity() | Bucket() | History() | Population():
+            return _ATOM, _leaf_text(node)
         case _:
             assert_never(node)
+
+
+def _leaf_text(node: Leaf) -> str:
+    match node:
+        case Named(name=name):
+            return name
+        case Affinity(kind=kind, value=value):
+            return f"affinity({quoted(kind)}, {quoted(value)})"
+        case Bucket(salt=salt):
+            return f"bucket({quoted(salt)})"
+        case History(function=function, table=table, column=column, where=where):
+            counted = f"{table}.{column.name}" if column else table
+            if function == "count_distinct":
+                function, counted = "count", f"DISTINCT {counted}"
+            return f"{function}({counted})" + _filter_text(where)
+        case Population(function=function, operand=operand, share=share, where=where):
+            second = f", {share}" if share is not None else ""
+            keys = ", ".join(column.name for column in node.partition)
+            over = f" OVER ({'PARTITION BY ' + keys if keys else ''})"
+            return f"{function}({rule_text(operand)}{second})" + _filter_text(where) + over
+        case _:
+            assert_never(node)
+
+
+def _filter_text(where: Node | None) -> str:
+    return f" FILTER (WHERE {rule_text(where)})" if where else ""
 
 
 def _predicate_text(node: Compare | Between | In | IsNull | Like) -> str:

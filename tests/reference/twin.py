@@ -12,8 +12,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from decimal import Context, Decimal
 from functools import cache
-from typing import Any, assert_never
+from typing import assert_never, cast
 
+from .leaf_twin import history_value, population_values, sortable
+from .leaves import Affinity, Bucket, History, Named, Population
 from .local_time import add_months, instant_of, local_time, midnight
 from .rules import (
     CALENDAR_UNITS,
@@ -25,6 +27,7 @@ from .rules import (
     Column,
     Compare,
     Constant,
+    CustomerId,
     In,
     IsNull,
     Like,
@@ -142,8 +145,36 @@ def evaluate(node: Node, buyer: Buyer, world: World) -> Value:
             return _and([holds(part, buyer, world) for part in parts])
         case Or(parts=parts):
             return _or([holds(part, buyer, world) for part in parts])
+        case Named(meaning=meaning):
+            return evaluate(meaning, buyer, world)
+        case History():
+            return history_value(node, buyer, world, evaluate)
+        case Population():
+            return _population(node, world).get(_customer_id(buyer))
+        case Affinity(kind=kind, value=value):
+            evidence = world.affinities.get(_customer_id(buyer), {}).get(kind)
+            return None if not evidence else evidence.get(value, 0.0)
+        case Bucket(salt=salt):
+            return world.buckets[salt].get(_customer_id(buyer))
         case _:
             assert_never(node)
+
+
+def _customer_id(buyer: Buyer) -> CustomerId:
+    return cast("CustomerId", buyer["customer_id"])
+
+
+_LATEST: dict[int, tuple[Population, World, Mapping[CustomerId, Value]]] = {}
+
+
+def _population(node: Population, world: World) -> Mapping[CustomerId, Value]:
+    """The values of a leaf, which are asked for one buyer after another: the last are kept."""
+    found = _LATEST.get(id(node))
+    if found is None or found[0] is not node or found[1] is not world:
+        if len(_LATEST) > 100:
+            _LATEST.clear()
+        found = _LATEST[id(node)] = (node, world, population_values(node, world, evaluate))
+    return found[2]
 
 
 def _negate(value: bool | None, *, negated: bool) -> bool | None:
@@ -167,17 +198,10 @@ def _compare(operator: str, left: Value, right: Value) -> bool | None:
     if operator == "IS DISTINCT FROM":
         return not _compare("IS NOT DISTINCT FROM", left, right)
     if operator == "IS NOT DISTINCT FROM":
-        return _COMPARISONS["="](_sortable(left), _sortable(right))
+        return _COMPARISONS["="](sortable(left), sortable(right))
     if left is None or right is None:
         return None
-    return _COMPARISONS[operator](_sortable(left), _sortable(right))
-
-
-def _sortable(value: Value) -> Any:  # Python's order within one type
-    """Text by its UTF-8 bytes, instants in UTC: Python compares wall times within one zone."""
-    if isinstance(value, str):
-        return value.encode()
-    return value.astimezone(UTC) if isinstance(value, datetime) else value
+    return _COMPARISONS[operator](sortable(left), sortable(right))
 
 
 def _convert(value: Value, target: Type, world: World) -> Value:
@@ -250,7 +274,7 @@ def _call(function: str, values: list[Value], node: Call, world: World) -> Value
         case "least" | "greatest", _:
             known = [value for value in values if value is not None]
             choose = min if function == "least" else max
-            return choose(known, key=_sortable) if known else None
+            return choose(known, key=sortable) if known else None
         case "nullif", [value, other]:
             comparable = _convert(value, common_type(node.arguments), world)
             return None if _compare("=", comparable, other) else value
