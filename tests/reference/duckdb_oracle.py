@@ -6,7 +6,7 @@ the SQL: literals are cast, a division is by nullif(x, 0), an overflow is caught
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import assert_never
 
@@ -64,6 +64,39 @@ def open_customers(customers: pa.Table) -> duckdb.DuckDBPyConnection:
     connection.register("given_customers", customers)
     connection.execute("CREATE TABLE customers AS SELECT * FROM given_customers")
     return connection
+
+
+def open_tables(tables: Mapping[str, pa.Table], world: World) -> duckdb.DuckDBPyConnection:
+    """A connection of its own with copies of the tables, and what the world gives to leaves."""
+    connection = duckdb.connect()
+    given: dict[str, pa.Table] = dict(tables)
+    ids = tables["customers"]["customer_id"].type
+    scores = [
+        (one, kind, value, score)
+        for one, kinds in world.affinities.items()
+        for kind, values in kinds.items()
+        for value, score in values.items()
+    ]
+    buckets = [(one, salt, x) for salt, found in world.buckets.items() for one, x in found.items()]
+    text, number = pa.string(), pa.float64()
+    given["affinities"] = _listed(
+        scores, {"customer_id": ids, "kind": text, "value": text, "score": number}
+    )
+    given["buckets"] = _listed(buckets, {"customer_id": ids, "salt": text, "value": number})
+    for name, table in given.items():
+        connection.register(f"given_{name}", table)
+        connection.execute(f'CREATE TABLE "{name}" AS SELECT * FROM "given_{name}"')
+    return connection
+
+
+def _listed(rows: Sequence[tuple[object, ...]], kinds: Mapping[str, pa.DataType]) -> pa.Table:
+    columns = zip(*rows, strict=True) if rows else ((),) * len(kinds)
+    return pa.table(
+        {
+            name: pa.array(values, kind)
+            for (name, kind), values in zip(kinds.items(), columns, strict=True)
+        }
+    )
 
 
 def true_ids(
@@ -200,12 +233,16 @@ def _arithmetic_operand(node: Node, target: Type, place: Place) -> str:
 
 
 def _bounded(expression: str, result: Type) -> str:
-    """The expression, or NULL beyond int64, money's int64 of 1/10,000, or the finite."""
+    """The expression, or NULL beyond int64, money's int64 of 1/10,000, or the finite.
+
+    TRY takes no subquery: an overflow beside a history or population leaf is an error.
+    """
+    attempt = "" if "(SELECT " in expression else "TRY"
     if result is Type.DOUBLE:
         return f"(CASE WHEN isfinite({expression}) THEN {expression} END)"
     if result is Type.BIGINT:
-        return f"TRY(CAST({expression} AS BIGINT))"
-    money = f"TRY(CAST({expression} AS DECIMAL(24, 4)))"
+        return f"{attempt}(CAST({expression} AS BIGINT))"
+    money = f"{attempt}(CAST({expression} AS DECIMAL(24, 4)))"
     return f"(CASE WHEN abs({money}) <= {_LARGEST_MONEY} THEN {money} END)"
 
 

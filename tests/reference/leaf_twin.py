@@ -33,7 +33,7 @@ def _folded(function: str, known: Sequence[Value], kind: Type) -> Value:
     if function == "count_distinct":
         return len(set(known))
     if function == "sum":
-        zero = {Type.BIGINT: 0, Type.DOUBLE: 0.0, Type.MONEY: Decimal(0)}[kind]
+        zero: Any = {Type.BIGINT: 0, Type.DOUBLE: 0.0, Type.MONEY: Decimal(0)}[kind]
         return cast("Value", sum(cast("Sequence[Any]", known), zero))
     if not known:
         return None

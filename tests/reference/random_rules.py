@@ -17,6 +17,7 @@ from typing import cast
 
 from hypothesis import strategies as st
 
+from .leaves import History, Named, Population
 from .local_time import local_time, start_of_date, transitions
 from .random_customers import TAGS, TIMEZONES, random_customers
 from .rules import (
@@ -85,7 +86,7 @@ def random_rule(
     `buyers` are the rows (at least one) whose values literals are drawn from.
     """
     chosen = options or Options()
-    return _Maker(rng, columns, buyers, world, chosen).rule(chosen.depth)
+    return Maker(rng, columns, buyers, world, chosen).rule(chosen.depth)
 
 
 def rules(
@@ -111,7 +112,9 @@ def random_world(rng: Random, segments: Mapping[str, Node] | None = None) -> Wor
 
 
 @dataclass(slots=True)
-class _Maker:
+class Maker:
+    """Draws nodes; `base` is what every expression is made around, here a column."""
+
     rng: Random
     columns: Mapping[str, Type]
     buyers: Sequence[Buyer]
@@ -129,8 +132,9 @@ class _Maker:
         parts = tuple(self.rule(depth - 1) for _ in range(self.rng.choice((2, 2, 2, 3))))
         return And(parts) if self.rng.random() < 0.5 else Or(parts)
 
-    def predicate(self) -> Node:
-        makers: list[tuple[Callable[[], Node], float]] = [
+    def makers(self) -> list[tuple[Callable[[], Node], float]]:
+        """What draws a predicate, and how often."""
+        return [
             (self.number_compare, 6),
             (self.text_predicate, 4),
             (self.moment_predicate, 4),
@@ -138,6 +142,9 @@ class _Maker:
             (self.boolean_predicate, 2),
             (self.null_predicate, 1),
         ]
+
+    def predicate(self) -> Node:
+        makers = self.makers()
         if self.options.segments:
             makers.append((lambda: Segment(self.rng.choice(self.options.segments)), 1))
         while True:
@@ -153,6 +160,9 @@ class _Maker:
         names = [name for name, kind in self.columns.items() if kind in kinds]
         name = self.rng.choice(names)  # an IndexError, so a LookupError, when there is none
         return Column(name, self.columns[name])
+
+    def base(self, *kinds: Type) -> Node:
+        return self.column(*kinds)
 
     def flip(self) -> bool:
         return self.rng.random() < 0.3
@@ -266,7 +276,7 @@ class _Maker:
     def any_number(self, depth: int) -> Node:
         form = self.rng.random() if depth else 0.0
         if form < 0.35:
-            return self.column(*NUMBERS)
+            return self.base(*NUMBERS)
         if form < 0.45:
             return self.count()
         left = self.number(depth - 1)
@@ -314,7 +324,7 @@ class _Maker:
         return Constant(Decimal(text), Type.DOUBLE)
 
     def text(self) -> Node:
-        left = self.column(Type.VARCHAR)
+        left = self.base(Type.VARCHAR)
         form = self.rng.random()
         if form < 0.6:
             return left
@@ -328,10 +338,10 @@ class _Maker:
 
     def moment(self) -> Node:
         """A date or instant with a column in it."""
-        left = self.column(*_MOMENTS)
+        left = self.base(*_MOMENTS)
         if self.rng.random() < 0.85:
             return left
-        return self.chosen_among(left, lambda: self.column(left.type))
+        return self.chosen_among(left, lambda: self.column(type_of(left)))
 
     # Literals near a buyer's value
 
@@ -421,9 +431,16 @@ class _Maker:
             case Case(whens=whens, otherwise=otherwise):
                 values = [value for _, value in whens] + ([otherwise] if otherwise else [])
                 bounds = [self.bound(value) for value in values]
+            case Named(meaning=meaning):
+                return self.bound(meaning)
+            case History() | Population():
+                return self.leaf_bound(node)
             case _:
                 return (1.0, 10_000_000.0)
         return min(low for low, _ in bounds), max(high for _, high in bounds)
+
+    def leaf_bound(self, node: History | Population) -> tuple[float, float]:
+        raise NotImplementedError(node)
 
     def arithmetic_bound(self, operator: str, left: Node, right: Node) -> tuple[float, float]:
         (low, high), (right_low, right_high) = self.bound(left), self.bound(right)
