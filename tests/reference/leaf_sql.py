@@ -118,7 +118,10 @@ def _average_sql(operand: str, kind: Type, over: str = "") -> str:
     if kind is Type.DOUBLE:
         return f"(sum({operand}){over} / CAST({count} AS DOUBLE))"
     if kind is Type.MONEY:
-        operand, count = f"CAST({operand} * 10000 AS BIGINT)", f"({count} * 10000)"
+        operand, count = (
+            f"CAST(CAST({operand} AS DECIMAL(28, 4)) * 10000 AS BIGINT)",
+            f"({count} * 10000)",
+        )
     total = f"CAST(CAST(sum({operand}){over} AS BIGINT) AS DOUBLE)"
     return f"({total} / CAST({count} AS DOUBLE))"
 

@@ -220,7 +220,8 @@ def _customers(rng: Random, rows: int, world: World, *, text_ids: bool) -> pa.Ta
     for name, make in makers.items():
         values = [None if rng.random() < _NULL_SHARE else make() for _ in range(rows)]
         table = table.append_column(name, pa.array(values, ARROW_TYPES[CUSTOMER_COLUMNS[name]]))
-    return table.append_column("tags", table["c_tags"])
+    tags = [list(dict.fromkeys(tags)) for tags in table["c_tags"].to_pylist()]
+    return table.append_column("tags", pa.array(tags, ARROW_TYPES[Type.TEXTS]))
 
 
 class _Maker:
@@ -272,7 +273,8 @@ class _Maker:
             case Type.TIMESTAMP:
                 return rng.choice(self.instants)
             case Type.TEXTS:
-                return random_texts(rng, nulls=name != "tags")
+                texts = random_texts(rng, nulls=name != "tags")
+                return list(dict.fromkeys(texts)) if name == "tags" else texts
 
     def products(self) -> list[dict[str, Value]]:
         numbers = range(self.rng.choice((0, 6, 6, 6)))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from operator import itemgetter
@@ -13,54 +12,21 @@ import pyarrow as pa
 import pytest
 
 from . import duckdb_oracle, twin
+from .leaf_cases import leaf_case
 from .leaf_twin import quantile
-from .leaves import Affinity, History, Named, Population
-from .random_events import Shop, random_shop
-from .random_leaves import LeafMaker, Words, leaf_maker
-from .random_rules import random_world
+from .leaves import Affinity, History, Population
 from .rules import Column, Compare, Constant, CustomerId, Node, Row, Type, World, rule_text
 
 SIZES = (0, 1, 63, 65, 120)
-KINDS = {"category": ("tea", "skincare"), "brand": ("a",)}
-
-
-def drawn(seed: int, rows: int) -> tuple[LeafMaker, Shop, World]:
-    """A maker of rules over a random shop, with segments, names and affinities to speak of."""
-    rng = Random(seed)
-    shop = random_shop(rng, rows, random_world(rng), text_ids=rng.random() < 0.3)
-    ids = [row["customer_id"] for row in shop.world.everyone]
-    affinities = {
-        one: {
-            kind: {value: rng.randrange(11) / 10 for value in values if rng.random() < 0.5}
-            for kind, values in KINDS.items()
-        }
-        for one in ids
-        if isinstance(one, int | str)
-    }
-    named = [
-        Named("store.magic_number", Constant(6, Type.BIGINT)),
-        Named("store.share", Constant(0.25, Type.DOUBLE)),
-    ]
-    world = replace(shop.world, affinities=affinities)
-    named.append(Named("declared", leaf_maker(rng, shop, world).number()))
-    words = Words(named, KINDS)
-    vip = leaf_maker(rng, shop, world, replace(words, named=named[:2]), depth=2)
-    plain = replace(vip, overs=False).rule(2)
-    world = replace(world, segments={"plain": plain, "vip": vip.rule(2)})
-    words = Words(named[:2] if len(ids) % 2 else named, KINDS, ("plain", "vip"), ("plain",))
-    if words.named == named:
-        # A declared trait may have a leaf about buyers, which stands in no other.
-        words = replace(words, plain_segments=())
-    return leaf_maker(rng, shop, world, words), shop, world
 
 
 def disagreements(seeds: range, count: int) -> Iterator[str]:
     """The rules to which twin and DuckDB give different buyers."""
     for seed in seeds:
-        maker, shop, world = drawn(seed, SIZES[seed % len(SIZES)])
-        connection = duckdb_oracle.open_tables(shop.standing, world)
-        for _ in range(count):
-            rule = maker.rule(maker.rng.choice((1, 2, 3)))
+        case = leaf_case(seed, SIZES[seed % len(SIZES)])
+        world = case.world
+        connection = duckdb_oracle.open_tables(case.shop.standing, world)
+        for rule in case.rules(count):
             ours = twin.true_ids(rule, world.everyone, world)
             theirs = duckdb_oracle.ids_in(connection, rule, world)
             if ours != theirs:
@@ -80,9 +46,9 @@ def test_twin_and_duckdb_agree_on_leaves_at_length(first: int) -> None:
 
 def test_a_seed_gives_the_same_shop_and_the_same_rules() -> None:
     def told() -> list[str]:
-        maker, shop, _ = drawn(3, 65)
-        rules = [rule_text(maker.rule(3)) for _ in range(5)]
-        return [*rules, *(str(table) for table in shop.standing.values())]
+        case = leaf_case(3, 65)
+        rules = [rule_text(rule) for rule in case.rules(5)]
+        return [*rules, *(str(table) for table in case.shop.standing.values())]
 
     assert told() == told()
 
