@@ -1,0 +1,101 @@
+"""An engine that holds a random shop, and where its answers differ from DuckDB's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
+
+import numpy as np
+import pyarrow as pa
+
+import segengine as se
+from segengine.schema.kinds import Kind
+from segengine.tables.affinities import Scores
+from segengine.tables.dictionary import Dictionary
+from tests.reference import duckdb_oracle
+from tests.reference.leaf_cases import CONSTANTS, DECLARED, LeafCase
+from tests.reference.random_events import EVENTS, Shop
+from tests.reference.rules import CustomerId, Node, Type, World, rule_text
+
+BATCH = 25
+"""Rules that are saved as segments together, so that match is asked about all of them at once."""
+
+_SQL = {
+    Type.BOOLEAN: "BOOLEAN", Type.DOUBLE: "DOUBLE", Type.MONEY: "DECIMAL", Type.DATE: "DATE",
+    Type.VARCHAR: "VARCHAR", Type.TEXTS: "VARCHAR[]",
+}  # fmt: skip
+
+
+def engine_of(case: LeafCase) -> se.Engine:
+    """The shop loaded as its source gives it, with the case's constants, trait and segments."""
+    engine = loaded(case.shop, case.world)
+    _install(engine, case.world.affinities)
+    engine.define_trait(DECLARED, rule_text(case.declared))
+    for name, rule in case.world.segments.items():
+        engine.define_segment(name, rule_text(rule))
+    return engine
+
+
+def loaded(shop: Shop, world: World) -> se.Engine:
+    """An engine with the shop's tables."""
+    tickets = {n: _SQL[kind] for n, kind in EVENTS["tickets"].items() if n != "time"}
+    config = {"constants": dict(CONSTANTS), "tables": {"tickets": tickets}}
+    engine = se.Engine(timezone=world.timezone, as_of=world.as_of, config=config)
+    for name in ("products", "customers", *EVENTS):
+        table = shop.given[name]
+        engine.load(name, table, columns={n: f'"{n}"' for n in table.column_names})
+    return engine
+
+
+def _install(
+    engine: se.Engine, affinities: Mapping[CustomerId, Mapping[str, Mapping[str, float]]]
+) -> None:
+    """The case's scores in place of what behaviour would give."""
+    everyone = engine.segment("TRUE").ids().to_pylist()
+    for kind in ("category", "brand"):
+        found = [affinities.get(one, {}).get(kind, {}) for one in everyone]
+        dictionary = Dictionary(Kind.VARCHAR)
+        values = [value for scores in found for value in scores]
+        codes = dictionary.encode(pa.array(values, pa.large_string()))
+        offsets = np.cumsum([0, *(len(scores) for scores in found)], dtype=np.int64)
+        scores = np.array([x for each in found for x in each.values()], np.float64)
+        engine._tables.affinities.install(kind, Scores(dictionary, offsets, codes, scores))
+
+
+def differences(case: LeafCase, count: int) -> Iterator[str]:
+    """Where the engine and DuckDB give a rule different buyers, or the engine two answers."""
+    engine = engine_of(case)
+    connection = duckdb_oracle.open_tables(case.shop.standing, case.world)
+    rules = case.rules(count)
+    while batch := list(islice(rules, BATCH)):
+        yield from _of_batch(case, engine, connection, batch)
+
+
+def _of_batch(
+    case: LeafCase, engine: se.Engine, connection: object, rules: Sequence[Node]
+) -> Iterator[str]:
+    everyone = case.shop.standing["customers"]["customer_id"].to_pylist()
+    some = case.maker.rng.sample(everyone, min(5, len(everyone)))
+    texts = [rule_text(rule) for rule in rules]
+    for number, text in enumerate(texts):
+        engine.define_segment(f"r{number}", text)
+    matched = {one: set(engine.match(one)) for one in some}
+    for number, (rule, text) in enumerate(zip(rules, texts, strict=True)):
+        where = f"seed {case.seed}, {case.world.timezone}, {case.world.as_of}, {text}"
+        theirs = duckdb_oracle.ids_in(connection, rule, case.world)
+        segment = engine.segment(text)
+        ours = set(segment.ids().to_pylist())
+        if ours != theirs:
+            one = min(ours ^ theirs, key=str)
+            yield f"{where}: engine {one in ours}, DuckDB {one in theirs} for {one!r}"
+        if segment.count() != len(ours):
+            yield f"{where}: count {segment.count()}, ids {len(ours)}"
+        for one in some:
+            told = (
+                one in ours,
+                segment.contains(one),
+                segment.explain(one).holds,
+                f"r{number}" in matched[one],
+            )
+            if len(set(told)) > 1:
+                yield f"{where}: ids, contains, explain, match of {one!r} say {told}"
