@@ -51,9 +51,13 @@ def _install(
     engine: se.Engine, affinities: Mapping[CustomerId, Mapping[str, Mapping[str, float]]]
 ) -> None:
     """The case's scores in place of what behaviour would give."""
-    everyone = engine.segment("TRUE").ids().to_pylist()
+    customers = engine._tables.customers
     for kind in ("category", "brand"):
-        found = [affinities.get(one, {}).get(kind, {}) for one in everyone]
+        found: list[Mapping[str, float]] = [{}] * customers.rows
+        for one in engine.segment("TRUE").ids().to_pylist():
+            row = customers.row_of(one)
+            assert row is not None
+            found[row] = affinities[one][kind]
         dictionary = Dictionary(Kind.VARCHAR)
         values = [value for scores in found for value in scores]
         codes = dictionary.encode(pa.array(values, pa.large_string()))
