@@ -43,6 +43,8 @@ class Definitions:
         self.campaigns: dict[str, Campaign] = {}
         self.pages: dict[str, Page] = {}
         self._checked: dict[tuple[str, str], tuple[object, Any]] = {}
+        for name, expression in config.traits.items():
+            self.segments.put_trait(name, expression)
         for name, spec in config.segments.items():
             self.segments.put(name, spec.rule, suppress=spec.suppress)
         for name, section in config.campaigns.items():
@@ -102,6 +104,7 @@ class Definitions:
     def findings(self) -> list[Finding]:
         """Everything that keeps a definition from being used."""
         asked: list[tuple[str, Callable[[str], object], Iterable[str]]] = [
+            ("trait", self.segments.trait_of, self.segments.traits),
             ("segment", self.segments.rule_of, self.segments.definitions),
             ("campaign", self.campaign, self.campaigns),
             ("page", self.page, self.pages),

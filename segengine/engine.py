@@ -40,11 +40,12 @@ from segengine.rules.builder import Rule
 from segengine.rules.catalogue import Finding, SegmentCatalogue
 from segengine.rules.check import Vocabulary
 from segengine.rules.compute import Clock
-from segengine.rules.evaluate import Population, holds
+from segengine.rules.population import Population
 from segengine.rules.segment import PlansKept, Segment, View
 from segengine.rules.term import CheckedRule
 from segengine.schema.store_config import FILE_NAME, StoreConfig, parse_config, read_config
 from segengine.storage.snapshot import read_snapshot, write_snapshot
+from segengine.tables.affinities import KINDS as AFFINITY_KINDS
 from segengine.tables.apply import apply
 from segengine.tables.settle import settle, unsettled
 from segengine.tables.tables import Tables
@@ -80,9 +81,7 @@ class Engine:
         self._tables.as_of = self._as_of
         declare(self._tables)
         self._buckets = Buckets(self._tables.customers)
-        self._population = Population(
-            self._tables.customers, settings.money_scale, self._buckets.shares
-        )
+        self._population = Population(self._tables, self._buckets.shares)
         self._writer = threading.RLock()
         self._version = 0
         self._view: View | None = None
@@ -346,20 +345,33 @@ class Engine:
             self._version += 1
 
     def define_trait(self, name: str, expression: str | Rule) -> None:
-        """Traits declared in the rule language are not built yet."""
-        del expression
-        raise NotBuiltYetError(
-            f"trait `{name}`: traits declared in the rule language are not built yet",
-            field="traits",
-        )
+        """Name an expression of the rule language; rules may use it at once as any trait.
+
+        It is evaluated where it is asked, so it is current after every append.
+        """
+        with self._writer:
+            self.segments.define_trait(name, expression)
+            self._version += 1
 
     def _words(self) -> Vocabulary:
+        tables = self._tables
         return Vocabulary(
-            self._population.kinds(), self._zone, self._tables.money_scale, self.config.constants
+            self._population.kinds(),
+            self._zone,
+            tables.money_scale,
+            self.config.constants,
+            events={
+                name: {n: c.kind for n, c in table.columns.items()}
+                for name, table in tables.events.items()
+            },
+            products={n: c.kind for n, c in tables.products.columns.items()},
+            affinities=AFFINITY_KINDS,
         )
 
     def _words_state(self) -> object:
-        return len(self._tables.customers.columns), len(self._tables.identifier_kinds)
+        tables = self._tables
+        everything = (tables.customers, tables.products, *tables.events.values())
+        return tuple(len(t.columns) for t in everything), len(tables.identifier_kinds)
 
     def check(self) -> list[Finding]:
         """Everything wrong with the store's definitions; none is a good answer."""
@@ -374,6 +386,7 @@ class Engine:
             view = self._view
             if view is None or view.data_version != self._version:
                 clock = Clock(self._as_of, self._zone)
+                self._population.version = self._version
                 view = View(self._population, clock, self._version, self._plans)
                 self._view = view
             yield view
@@ -400,7 +413,7 @@ class Engine:
             found = []
             for name in sorted(self.segments.definitions):
                 plan = view.plan(self.segments.rule_of(name))
-                if holds(plan, view.population, row):
+                if view.population.holds(plan, row):
                     found.append(name)
             return found
 

@@ -23,8 +23,10 @@ from segengine.audiences.bucketing import Buckets, share_limit, variant_table
 from segengine.audiences.campaign import Campaign, within_hours
 from segengine.errors import UnknownCustomer
 from segengine.kernels import bits, jit
-from segengine.rules.evaluate import Population, Words, values_of
+from segengine.rules.evaluate import values_of
 from segengine.rules.explain import explain
+from segengine.rules.frame import Words
+from segengine.rules.population import Population
 from segengine.rules.segment import Looking, View, ids_of, rows_of, table_of
 from segengine.rules.term import CheckedRule, Term
 from segengine.schema.kinds import Kind

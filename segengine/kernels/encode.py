@@ -9,6 +9,9 @@ from numpy.typing import NDArray
 
 from segengine.kernels.jit import inlined, kernel
 
+BLOCK_SHIFT = 14
+"""A block has 16,384 rows."""
+
 
 @inlined
 def code_of(value: Any, edges: Any) -> int:
@@ -31,22 +34,27 @@ def encode_values(
     end: int,
     least: Any,
     greatest: Any,
+    block_least: NDArray[np.uint8],
+    block_greatest: NDArray[np.uint8],
     out: NDArray[np.uint8],
 ) -> None:
     """Code rows [begin, end): 0 for missing, else 1 + the number of edges below the value.
 
     values: T[rows]  edges: T[255], ascending, at least the last one the type's greatest value
     least, greatest: T[256], widened to what each code has seen  out: uint8[rows]
+    block_least, block_greatest: uint8[blocks of 16,384 rows], widened to the codes in each
     """
     for row in range(begin, end):
         value = values[row]
-        if value == missing or value != value:
-            out[row] = 0
-        else:
+        code = 0
+        if not (value == missing or value != value):
             code = code_of(value, edges)
-            out[row] = code
             least[code] = min(least[code], value)
             greatest[code] = max(greatest[code], value)
+        out[row] = code
+        block = row >> BLOCK_SHIFT
+        block_least[block] = min(block_least[block], code)
+        block_greatest[block] = max(block_greatest[block], code)
 
 
 @kernel
@@ -57,16 +65,20 @@ def encode_rows(
     rows: NDArray[np.int64],
     least: Any,
     greatest: Any,
+    block_least: NDArray[np.uint8],
+    block_greatest: NDArray[np.uint8],
     out: NDArray[np.uint8],
 ) -> None:
     """As `encode_values`, for these rows only.  rows: int64[n]"""
     for index in range(rows.shape[0]):
         row = rows[index]
         value = values[row]
-        if value == missing or value != value:
-            out[row] = 0
-        else:
+        code = 0
+        if not (value == missing or value != value):
             code = code_of(value, edges)
-            out[row] = code
             least[code] = min(least[code], value)
             greatest[code] = max(greatest[code], value)
+        out[row] = code
+        block = row >> BLOCK_SHIFT
+        block_least[block] = min(block_least[block], code)
+        block_greatest[block] = max(block_greatest[block], code)

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from segengine.kernels.jit import JIT_OFF, Words, kernel
+from segengine.kernels.jit import JIT_OFF, Words, inlined, kernel
 
 SET, AND, OR = 0, 1, 2
 """What a scan does with the words already in `out`."""
@@ -69,9 +69,55 @@ else:
         return signature, generate
 
 
+if JIT_OFF:
+
+    def _trailing_zeros(word: Any) -> int:
+        return (int(word) & -int(word)).bit_length() - 1
+
+else:
+
+    @intrinsic
+    def _trailing_zeros(typingctx, word):  # type: ignore[no-untyped-def]
+        """The index of the lowest set bit; the word is not zero."""
+        signature = types.int64(types.uint64)
+
+        def generate(context, builder, sig, args):  # type: ignore[no-untyped-def]
+            return builder.cttz(args[0], ir.Constant(ir.IntType(1), 1))
+
+        return signature, generate
+
+
+BLOCK_WORDS = 256
+"""Words of a block of 16,384 rows, the codes of which are known to lie between two bounds."""
+
+
+@inlined
+def _is_empty(words: Words, begin: int, end: int) -> bool:
+    found = np.uint64(0)
+    for word in range(begin, end):
+        found |= words[word]
+    return found == 0
+
+
+@inlined
+def _all_rows(begin: int, end: int, mode: int, out: Words) -> None:
+    if mode != AND:
+        for word in range(begin, end):
+            out[word] = ~np.uint64(0)
+
+
+@inlined
+def _no_rows(begin: int, end: int, mode: int, out: Words) -> None:
+    if mode != OR:
+        for word in range(begin, end):
+            out[word] = np.uint64(0)
+
+
 @kernel
 def scan_codes(
     codes: NDArray[np.uint8],
+    block_least: NDArray[np.uint8],
+    block_greatest: NDArray[np.uint8],
     first: np.uint8,
     span: np.uint8,
     begin: int,
@@ -81,22 +127,37 @@ def scan_codes(
 ) -> None:
     """Words [begin, end): rows whose code is in [first, first + span].
 
-    codes: uint8[rows, padded to 64]  out: uint64[words]
+    A block whose codes all lie inside or outside is not read.
+    codes: uint8[rows, padded to 64]  block_least, block_greatest: uint8[blocks]
+    out: uint64[words]
     """
-    if mode == SET:
-        for word in range(begin, end):
-            out[word] = _word_within(codes, word, first, span)
-    elif mode == AND:
-        for word in range(begin, end):
-            out[word] &= _word_within(codes, word, first, span)
-    else:
-        for word in range(begin, end):
-            out[word] |= _word_within(codes, word, first, span)
+    last = first + span
+    word = begin
+    while word < end:
+        block = word // BLOCK_WORDS
+        stop = min(end, (block + 1) * BLOCK_WORDS)
+        if block_least[block] > last or block_greatest[block] < first:
+            _no_rows(word, stop, mode, out)
+        elif block_least[block] >= first and block_greatest[block] <= last:
+            _all_rows(word, stop, mode, out)
+        elif mode == SET:
+            for place in range(word, stop):
+                out[place] = _word_within(codes, place, first, span)
+        elif mode == AND:
+            if not _is_empty(out, word, stop):
+                for place in range(word, stop):
+                    out[place] &= _word_within(codes, place, first, span)
+        else:
+            for place in range(word, stop):
+                out[place] |= _word_within(codes, place, first, span)
+        word = stop
 
 
 @kernel
 def scan_codes_exact(
     codes: NDArray[np.uint8],
+    block_least: NDArray[np.uint8],
+    block_greatest: NDArray[np.uint8],
     first: np.uint8,
     span: np.uint8,
     edge_low: np.uint8,
@@ -116,18 +177,60 @@ def scan_codes_exact(
     """
     one = np.uint64(1)
     zero = np.uint8(0)
+    last = first + span
+    inner_first, inner_last = first, last
+    if edge_low == first:
+        inner_first = first + np.uint8(1)
+    if edge_high == last:
+        inner_last = last - np.uint8(1)
+    word = begin
+    while word < end:
+        block = word // BLOCK_WORDS
+        stop = min(end, (block + 1) * BLOCK_WORDS)
+        least, greatest = block_least[block], block_greatest[block]
+        if least > last or greatest < first:
+            _no_rows(word, stop, mode, out)
+            word = stop
+            continue
+        if least >= inner_first and greatest <= inner_last and inner_first <= inner_last:
+            _all_rows(word, stop, mode, out)
+            word = stop
+            continue
+        if mode == AND and _is_empty(out, word, stop):
+            word = stop
+            continue
+        for place in range(word, stop):
+            hits = _word_within(codes, place, first, span)
+            edges = _word_within(codes, place, edge_low, zero) | _word_within(
+                codes, place, edge_high, zero
+            )
+            if mode == AND:
+                edges &= out[place]
+            while edges != 0:
+                low_bit = edges & (~edges + one)
+                value = values[64 * place + _trailing_zeros(edges)]
+                if not (low <= value <= high):
+                    hits &= ~low_bit
+                edges &= ~low_bit
+            if mode == SET:
+                out[place] = hits
+            elif mode == AND:
+                out[place] &= hits
+            else:
+                out[place] |= hits
+        word = stop
+
+
+@kernel
+def scan_within(
+    values: Any, first: Any, span: Any, begin: int, end: int, mode: int, out: Words
+) -> None:
+    """Words [begin, end): rows whose unsigned value - first <= span.
+
+    values: uint8, uint32 or uint64[rows, padded to 64]  out: uint64[words]
+    """
     for word in range(begin, end):
-        hits = _word_within(codes, word, first, span)
-        edges = _word_within(codes, word, edge_low, zero) | _word_within(
-            codes, word, edge_high, zero
-        )
-        while edges != 0:
-            low_bit = edges & (~edges + one)
-            row = 64 * word + _trailing_zeros(edges)
-            value = values[row]
-            if not (low <= value <= high):
-                hits &= ~low_bit
-            edges &= ~low_bit
+        hits = _word_within(values, word, first, span)
         if mode == SET:
             out[word] = hits
         elif mode == AND:
@@ -136,22 +239,64 @@ def scan_codes_exact(
             out[word] |= hits
 
 
-if JIT_OFF:
+@kernel
+def scan_values(
+    values: NDArray[np.float64],
+    low: np.float64,
+    high: np.float64,
+    rows: int,
+    begin: int,
+    end: int,
+    mode: int,
+    out: Words,
+) -> None:
+    """Words [begin, end): rows with low <= value <= high.  values: float64[rows]"""
+    for word in range(begin, end):
+        hits = np.uint64(0)
+        for bit in range(min(64, rows - 64 * word)):
+            value = values[64 * word + bit]
+            hits |= np.uint64(low <= value <= high) << np.uint64(bit)
+        if mode == SET:
+            out[word] = hits
+        elif mode == AND:
+            out[word] &= hits
+        else:
+            out[word] |= hits
 
-    def _trailing_zeros(word: Any) -> int:
-        return (int(word) & -int(word)).bit_length() - 1
 
-else:
+@kernel
+def probe(
+    places: NDArray[np.int32],
+    words: Words,
+    unplaced: bool,
+    begin: int,
+    end: int,
+    mode: int,
+    out: Words,
+) -> None:
+    """Words [begin, end): rows whose place is in another bitmap; `unplaced`: rows without one.
 
-    @intrinsic
-    def _trailing_zeros(typingctx, word):  # type: ignore[no-untyped-def]
-        """The index of the lowest set bit; the word is not zero."""
-        signature = types.int64(types.uint64)
-
-        def generate(context, builder, sig, args):  # type: ignore[no-untyped-def]
-            return builder.cttz(args[0], ir.Constant(ir.IntType(1), 1))
-
-        return signature, generate
+    Under AND only rows that are still in are looked up.
+    places: int32[rows, padded to 64], -1 for none  words: uint64[words of the other]
+    out: uint64[words]
+    """
+    one = np.uint64(1)
+    for word in range(begin, end):
+        rest = out[word] if mode == AND else ~np.uint64(0)
+        hits = np.uint64(0)
+        while rest != 0:
+            low_bit = rest & (~rest + one)
+            place = places[64 * word + _trailing_zeros(rest)]
+            if place < 0:
+                if unplaced:
+                    hits |= low_bit
+            elif (words[place >> 6] >> np.uint64(place & 63)) & one:
+                hits |= low_bit
+            rest ^= low_bit
+        if mode == OR:
+            out[word] |= hits
+        else:
+            out[word] = hits
 
 
 @kernel

@@ -20,7 +20,6 @@ from segengine.audiences.bucketing import BUCKETS, bucket_of, share_limit, varia
 from segengine.audiences.campaign import within_hours
 from segengine.pages.page import Module, Page
 from segengine.rules.compute import Clock
-from segengine.rules.evaluate import holds
 from segengine.rules.segment import View
 from segengine.rules.term import CheckedRule
 from segengine.tables.customers import NOBODY
@@ -178,7 +177,7 @@ class _Visitor:
     def satisfies(self, rule: CheckedRule) -> bool:
         """Whether a rule holds for the visitor."""
         population = self._view.population
-        return holds(self._view.plan(rule), population, self._row, self._context, self._buckets)
+        return population.holds(self._view.plan(rule), self._row, self._context, self._buckets)
 
     def refuses(self, candidate: CheckedModule) -> Reason | None:
         """Why the module may not be shown; None where it may."""

@@ -11,9 +11,11 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import NoReturn, TypeAlias
 
+import pyarrow as pa
+
 from segengine.rules import expr as e
 from segengine.rules.format import format_expr
-from segengine.rules.functions import ALIASES
+from segengine.rules.functions import AGGREGATES, ALIASES, POPULATION
 from segengine.schema.kinds import Kind
 
 Operand: TypeAlias = "Rule | bool | int | float | Decimal | str | date | datetime | None"
@@ -105,9 +107,15 @@ class Rule:
         return Rule(e.Between(self.expr, expr_of(low), expr_of(high)))
 
     def is_in(self, options: Iterable[Operand]) -> Rule:
-        """This equals one of the options, which may be an Arrow or NumPy array of any length."""
-        for plain in ("to_pylist", "tolist"):
-            options = getattr(options, plain, lambda given=options: given)()
+        """This equals one of the options.
+
+        An Arrow or NumPy array may have any length; a missing value in it makes `not in` unknown,
+        as NULL in a list does. A rule with such an array has no text that could be read back.
+        """
+        if hasattr(options, "__arrow_c_array__") or hasattr(options, "__arrow_c_stream__"):
+            return Rule(e.Listed(self.expr, _array_of(options)))
+        if hasattr(options, "__array_interface__"):
+            return Rule(e.Listed(self.expr, pa.array(options)))
         found = tuple(expr_of(option) for option in options)
         if not found:
             raise ValueError("is_in needs at least one option")
@@ -181,6 +189,50 @@ def case(*branches: tuple[Rule, Operand], otherwise: Operand = None) -> Rule:
     """CASE WHEN condition THEN value ... ELSE otherwise END."""
     pairs = tuple((condition.expr, expr_of(value)) for condition, value in branches)
     return Rule(e.Case(pairs, None if otherwise is None else expr_of(otherwise)))
+
+
+def count(table: str, *, where: Rule | None = None) -> Rule:
+    """How many events of a table a buyer has: `se.count("orders", where=se.col("amount") > 9)`."""
+    return Rule(e.Aggregate("count", table.lower(), where=None if where is None else where.expr))
+
+
+def aggregate(agg: str, column: str, *, distinct: bool = False, where: Rule | None = None) -> Rule:
+    """What a buyer's events come to: `se.aggregate("sum", "purchases.amount")`.
+
+    agg: count, sum, min, max, avg, first or last; column: `table.column`; where: a rule over the
+    table's columns, `customers.` traits and `product.` columns.
+    """
+    table, _, name = column.lower().partition(".")
+    if agg.lower() not in AGGREGATES:
+        raise ValueError(f"unknown aggregate `{agg}`; known: {', '.join(AGGREGATES)}")
+    filtered = None if where is None else where.expr
+    return Rule(e.Aggregate(agg.lower(), table, name, distinct, filtered))
+
+
+def over(
+    function: str,
+    operand: Rule,
+    *,
+    q: float | None = None,
+    where: Rule | None = None,
+    partition_by: Iterable[Rule] = (),
+) -> Rule:
+    """A place among buyers: `se.over("percent_rank", se.col("amount_365d")) >= 0.9`.
+
+    function: percent_rank, avg, median, min, max, or quantile with its share q.
+    """
+    if function.lower() not in POPULATION:
+        raise ValueError(f"unknown function `{function}`; known: {', '.join(POPULATION)}")
+    share = None if q is None else e.Literal(Decimal(str(q)))
+    filtered = None if where is None else where.expr
+    by = tuple(part.expr for part in partition_by)
+    return Rule(e.Over(function.lower(), operand.expr, share, filtered, by))
+
+
+def _array_of(options: object) -> pa.Array:
+    found = pa.chunked_array(options) if hasattr(options, "__arrow_c_stream__") else (
+        pa.array(options))  # fmt: skip
+    return found.combine_chunks() if isinstance(found, pa.ChunkedArray) else found
 
 
 def expr_of(value: object) -> e.Expr:

@@ -8,12 +8,13 @@ from dataclasses import dataclass, replace
 from segengine.errors import DefinitionError, Problem, RuleError, UnknownNameError, did_you_mean
 from segengine.rules import expr as e
 from segengine.rules.builder import Rule
-from segengine.rules.check import MAX_NODES, Vocabulary, check
+from segengine.rules.check import MAX_NODES, Vocabulary, check, check_value
 from segengine.rules.format import format_expr
 from segengine.rules.parse import parse, read
 from segengine.rules.syntax import MAX_DEPTH, too_deep
 from segengine.rules.term import CheckedRule, Term
-from segengine.schema.identifiers import is_definition_name
+from segengine.schema.identifiers import is_column_name, is_definition_name
+from segengine.schema.kinds import Kind
 
 _CIRCLE, _NESTED = "segments go in a circle", "segments are nested too deeply"
 
@@ -74,8 +75,10 @@ class SegmentCatalogue:
         self._words = words
         self._words_state = words_state
         self.definitions: dict[str, Definition] = {}
+        self.traits: dict[str, Definition] = {}
         self.version = 0
         self._checked: dict[str, CheckedRule] = {}
+        self._checked_traits: dict[str, Term] = {}
         self._checked_at: object = None
 
     def put(self, name: str, rule: str | Rule, *, suppress: bool = False) -> Definition:
@@ -102,10 +105,62 @@ class SegmentCatalogue:
             self.version += 1
             raise
 
+    def put_trait(self, name: str, expression: str | Rule) -> None:
+        """Add or replace a trait declared in the language, its form checked."""
+        if not isinstance(name, str) or not is_column_name(name):
+            raise DefinitionError(
+                f"`{name}` is no trait's name: lower-case letters, digits and _, as `orders_60d`",
+                field="traits",
+            )
+        if name in self._words().traits:
+            raise DefinitionError(f"trait `{name}` exists already: it is given or computed",
+                                  field="traits")  # fmt: skip
+        expr, text = read_rule(expression, f'trait "{name}"')
+        self.traits = {**self.traits, name: Definition(name, expr, text)}
+        self.version += 1
+
+    def define_trait(self, name: str, expression: str | Rule) -> None:
+        """As `put_trait`; an expression that cannot be leaves the catalogue as it was."""
+        before = self.traits
+        self.put_trait(name, expression)
+        try:
+            self.trait_of(name)
+        except RuleError:
+            self.traits = before
+            self.version += 1
+            raise
+
+    def trait_of(self, name: str) -> Term:
+        """What a declared trait stands for."""
+        definition = self.traits[name]
+        words = self.vocabulary(under=(_trait_place(name),))
+        place = f'trait "{name}"'
+        term = check_value(definition.expr, words, definition.text, place)
+        if term.kind is None or term.kind is Kind.TAGS:
+            what = "a list" if term.kind is Kind.TAGS else "always missing"
+            raise RuleError([Problem(f"a trait has one value, and this is {what}")],
+                            definition.text, place)  # fmt: skip
+        return term
+
+    def _trait_term(self, name: str, under: tuple[str, ...]) -> Term:
+        self._refuse_circle(_trait_place(name), under)
+        self._forget_stale()
+        if name not in self._checked_traits:
+            definition = self.traits[name]
+            words = self.vocabulary(under=(*under, _trait_place(name)))
+            try:
+                found = check_value(definition.expr, words, definition.text, "")
+            except RuleError as error:
+                raise _within("trait", name, error) from None
+            self._checked_traits[name] = found
+        return self._checked_traits[name]
+
     def vocabulary(self, *, context: bool = False, under: tuple[str, ...] = ()) -> Vocabulary:
-        """The words a rule may use; `under`: the segments being looked into."""
+        """The words a rule may use; `under`: the definitions being looked into."""
         return replace(
             self._words(),
+            declared=lambda name: self._trait_term(name, under),
+            declared_names=tuple(self.traits),
             segment=lambda name: self._term(name, under),
             segment_names=tuple(self.definitions),
             context=context,
@@ -134,14 +189,18 @@ class SegmentCatalogue:
     def _forget_stale(self) -> None:
         state = self.state()
         if state != self._checked_at:
-            self._checked, self._checked_at = {}, state
+            self._checked, self._checked_traits, self._checked_at = {}, {}, state
 
-    def _term(self, name: str, under: tuple[str, ...]) -> Term:
+    @staticmethod
+    def _refuse_circle(name: str, under: tuple[str, ...]) -> None:
         if name in under:
             cycle = " -> ".join([*under[under.index(name) :], name])
             raise RuleError([Problem(f"{_CIRCLE}: {cycle}")])
         if len(under) > MAX_DEPTH:
             raise RuleError([Problem(f"{_NESTED}: at most {MAX_DEPTH} levels are read")])
+
+    def _term(self, name: str, under: tuple[str, ...]) -> Term:
+        self._refuse_circle(name, under)
         self._forget_stale()
         definition = self.definitions[name]
         words = self.vocabulary(under=(*under, name))
@@ -150,9 +209,17 @@ class SegmentCatalogue:
                 self._checked[name] = check(definition.expr, words, definition.text)
             return self._checked[name].term
         except RuleError as error:
-            first = error.problems[0]
-            if first.message.startswith((_CIRCLE, _NESTED)):
-                raise RuleError([first]) from None
-            raise RuleError(
-                [Problem(f"segment `{name}` cannot be: {first.message}", help=first.help)]
-            ) from None
+            raise _within("segment", name, error) from None
+
+
+def _trait_place(name: str) -> str:
+    """A trait in a circle of definitions, beside segments, which go by their names."""
+    return f"trait {name}"
+
+
+def _within(kind: str, name: str, error: RuleError) -> RuleError:
+    """A mistake in a definition, as whoever names it reads it."""
+    first = error.problems[0]
+    if first.message.startswith((_CIRCLE, _NESTED)):
+        return RuleError([first])
+    return RuleError([Problem(f"{kind} `{name}` cannot be: {first.message}", help=first.help)])

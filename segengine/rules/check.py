@@ -9,41 +9,61 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from decimal import Context, Decimal
+from decimal import Decimal
+
+import pyarrow as pa
 
 from segengine import days
 from segengine.errors import Problem, RuleError, did_you_mean
 from segengine.rules import expr as e
-from segengine.rules.format import format_expr
+from segengine.rules.agree import (
+    INT_MAX,
+    as_money_if,
+    double,
+    exact_money,
+    inexact,
+    of_kind,
+    times_one,
+    whole_money,
+    wide,
+)
+from segengine.rules.check_history import Scope, aggregate_term, over_term, scoped_name
+from segengine.rules.format import format_expr, shown_expr
 from segengine.rules.functions import (
     AGREEING,
     ALIASES,
     KNOWN,
-    NOT_BUILT,
     SIGNATURES,
     named,
     wrong_count,
 )
-from segengine.rules.places import problem_at, shortened
-from segengine.rules.term import CheckedRule, Term
+from segengine.rules.many import array_values
+from segengine.rules.places import problem_at
+from segengine.rules.term import BROKEN, OPAQUE, CheckedRule, Term
 from segengine.schema.identifiers import is_text
 from segengine.schema.kinds import Kind
 
 MAX_LEVELS = 128
 MAX_NODES = 100_000
-_INT_MAX = 2**63 - 1
-_EXACT = Context(prec=100_000)
-_ORDERED_PAIR = {"<": ">", "<=": ">=", ">": "<", ">=": "<=", "=": "=", "<>": "<>"}
 
 
 @dataclass(frozen=True, slots=True)
 class Vocabulary:
-    """What a rule may speak of: traits by kind, constants, segments, and the request or not."""
+    """What a rule may speak of.
+
+    Traits and the columns of event tables and products by kind, constants, segments, traits
+    declared in the language, kinds of affinity, and the request or not.
+    """
 
     traits: Mapping[str, Kind]
     zone: days.Zone
     money_scale: int
     constants: Mapping[str, int | float] = field(default_factory=dict)
+    events: Mapping[str, Mapping[str, Kind]] = field(default_factory=dict)
+    products: Mapping[str, Kind] = field(default_factory=dict)
+    affinities: Sequence[str] = ()
+    declared: Callable[[str], Term] | None = None
+    declared_names: Sequence[str] = ()
     segment: Callable[[str], Term] | None = None
     segment_names: Sequence[str] = ()
     context: bool = False
@@ -52,7 +72,7 @@ class Vocabulary:
 def check(expr: e.Expr, vocabulary: Vocabulary, text: str = "", place: str = "") -> CheckedRule:
     """The rule with all kinds known; a `RuleError` lists every mistake."""
     text = text or format_expr(expr)
-    checker = _Checker(vocabulary, text)
+    checker = Checker(vocabulary, text)
     term = checker.checked(expr)
     if not checker.problems:
         term = checker.condition(term, expr)
@@ -62,20 +82,18 @@ def check(expr: e.Expr, vocabulary: Vocabulary, text: str = "", place: str = "")
 
 def check_value(expr: e.Expr, vocabulary: Vocabulary, text: str, place: str) -> Term:
     """An expression of any kind, such as what an audience is ordered by."""
-    checker = _Checker(vocabulary, text)
+    checker = Checker(vocabulary, text)
     term = checker.checked(expr)
     checker.refuse(place)
     return term
 
 
-_BROKEN = Term("broken", None)
-
-
-class _Checker:
+class Checker:
     """One walk over an expression; a broken part is reported once and then passes as anything."""
 
     def __init__(self, vocabulary: Vocabulary, text: str) -> None:
-        self._words = vocabulary
+        self.words = vocabulary
+        self.scope: Scope | None = None
         self._text = text
         self.problems: list[Problem] = []
 
@@ -100,27 +118,30 @@ class _Checker:
             raise RuleError(found, self._text if is_text(self._text) else "", place)
 
     def wrong(self, expr: e.Expr, message: str, help_: str = "") -> Term:
+        """One more mistake, at a node."""
         self.problems.append(problem_at(self._text, expr.at, message, help_))
-        return _BROKEN
+        return BROKEN
 
     def condition(self, term: Term, expr: e.Expr) -> Term:
+        """The term where a condition is needed."""
         if term.op == "broken" or term.kind is Kind.BOOLEAN:
             return term
         if term.kind is None:
             return Term("const", Kind.BOOLEAN, source=expr)
         return self.wrong(
             expr,
-            f"a condition is needed here, and {_shown(expr)} is {named(term.kind)}",
+            f"a condition is needed here, and {shown_expr(expr)} is {named(term.kind)}",
             "compare it with something",
         )
 
     def term(self, expr: e.Expr) -> Term:
+        """The term of any node, its mistakes reported."""
         match expr:
             case e.Literal():
                 return self._literal(expr)
             case e.Broken(problem=problem):
                 self.problems.append(problem)
-                return _BROKEN
+                return BROKEN
             case e.Name():
                 return self._name(expr)
             case e.And() | e.Or():
@@ -138,6 +159,12 @@ class _Checker:
                 return self._between(expr)
             case e.OneOf():
                 return self._one_of(expr)
+            case e.Aggregate():
+                return aggregate_term(self, expr)
+            case e.Over():
+                return over_term(self, expr)
+            case e.Listed():
+                return self._array(expr)
             case e.IsNull(operand=operand):
                 inner = self.term(operand)
                 if inner.op == "broken":
@@ -168,28 +195,28 @@ class _Checker:
         if isinstance(value, bool):
             return Term("const", Kind.BOOLEAN, value=int(value), source=expr)
         if isinstance(value, int):
-            if not -_INT_MAX <= value <= _INT_MAX:
-                return self.wrong(expr, f"{_shown(expr)} does not fit in 64 bits")
+            if not -INT_MAX <= value <= INT_MAX:
+                return self.wrong(expr, f"{shown_expr(expr)} does not fit in 64 bits")
             return Term("const", Kind.BIGINT, value=value, source=expr)
         if isinstance(value, float | Decimal):
             number = float(value)
             if not math.isfinite(number):
-                return self.wrong(expr, f"{_shown(expr)} is beyond every number")
+                return self.wrong(expr, f"{shown_expr(expr)} is beyond every number")
             return Term("const", Kind.DOUBLE, value=number, source=expr)
         if isinstance(value, str):
             if not is_text(value):
                 return self.wrong(expr, "this is not valid text")
             return Term("const", Kind.VARCHAR, value=value, source=expr)
         if isinstance(value, datetime):
-            micros = days.micros(value, self._words.zone)
+            micros = days.micros(value, self.words.zone)
             return Term("const", Kind.TIMESTAMP, value=micros, source=expr)
         day = (value - days.EPOCH_DATE).days
         return Term("const", Kind.DATE, value=day, source=expr)
 
     def _name(self, expr: e.Name) -> Term:
-        words, name = self._words, expr.name
+        words, name = self.words, expr.name
         if expr.scope == "context":
-            if not words.context:
+            if not words.context or self.scope is not None:
                 return self.wrong(
                     expr, f"`context.{name}` is known in page rules only",
                     "a segment or campaign has no request to look at",
@@ -203,29 +230,46 @@ class _Checker:
             number = words.constants[name]
             kind = Kind.BIGINT if isinstance(number, int) else Kind.DOUBLE
             return Term("const", kind, value=number, source=expr)
+        if self.scope is not None and expr.scope != "customers":
+            return scoped_name(self, self.scope, expr)
         if expr.scope not in ("", "customers"):
-            return self.wrong(expr, f"unknown table `{expr.scope}`",
-                              "history leaves over event tables are not built yet")  # fmt: skip
+            hint = did_you_mean(expr.scope, ["customers", "context", "store"])
+            if expr.scope in words.events:
+                hint = f"an event's column stands in an aggregate: `max({expr.scope}.{name})`"
+            return self.wrong(expr, f"unknown table `{expr.scope}`", hint)
+        if name in words.declared_names:
+            return self._declared(expr)
         kind_ = words.traits.get(name)
         if kind_ is None:
-            return self.wrong(
-                expr, f"unknown trait `{name}`", did_you_mean(name, list(words.traits))
-            )
+            known = [*words.traits, *words.declared_names]
+            return self.wrong(expr, f"unknown trait `{name}`", did_you_mean(name, known))
         return Term("column", kind_, value=name, source=expr)
+
+    def _declared(self, expr: e.Name) -> Term:
+        """A trait that the store declared in the rule language: what it was declared as."""
+        assert self.words.declared is not None
+        try:
+            inner = self.words.declared(expr.name)
+        except RuleError as error:
+            return self.wrong(expr, str(error.problems[0].message), error.problems[0].help)
+        if self.scope is not None and any(t.op in OPAQUE for t in inner.walk()):
+            return self.wrong(expr, f"trait `{expr.name}` is an aggregate itself",
+                              "inside FILTER stand columns, traits and products")  # fmt: skip
+        return Term("declared", inner.kind, (inner,), expr.name, source=expr)
 
     def _compare(self, op: str, left: e.Expr, right: e.Expr, expr: e.Expr) -> Term:
         first, second = self.term(left), self.term(right)
         if "broken" in (first.op, second.op):
-            return _BROKEN
+            return BROKEN
         return self._compared(op, first, second, expr)
 
     def _compared(self, op: str, first: Term, second: Term, expr: e.Expr) -> Term:
-        between = _inexact(op, first, second, self._words.money_scale, expr)
+        between = inexact(op, first, second, self.words.money_scale, expr)
         if between is not None:
             return between
         pair = self._agreed((first, second), expr)
         if pair is None:
-            return _BROKEN
+            return BROKEN
         if pair[0].kind is Kind.TAGS:
             return self._lists(expr)
         return Term(op, Kind.BOOLEAN, pair, source=expr)
@@ -237,8 +281,8 @@ class _Checker:
     def _between(self, expr: e.Between) -> Term:
         parts = tuple(self.term(part) for part in (expr.operand, expr.low, expr.high))
         if any(part.op == "broken" for part in parts):
-            return _BROKEN
-        operand, low, high = _wide(parts, self._words.money_scale)
+            return BROKEN
+        operand, low, high = wide(parts, self.words.money_scale)
         return self._joined("and", operand, ((">=", low), ("<=", high)), expr)
 
     def _joined(
@@ -249,18 +293,18 @@ class _Checker:
         for op, other in tests:
             test = self._compared(op, operand, other, expr)
             if test.op == "broken":
-                return _BROKEN
+                return BROKEN
             found.append(test)
         return Term(join, Kind.BOOLEAN, tuple(found), source=expr)
 
     def _distinct(self, expr: e.DistinctFrom) -> Term:
         first, second = self.term(expr.left), self.term(expr.right)
         if "broken" in (first.op, second.op):
-            return _BROKEN
+            return BROKEN
         pair = self._agreed((first, second), expr)
         if pair is None:
-            return _BROKEN
-        if _inexact("=", first, second, self._words.money_scale, expr) is not None:
+            return BROKEN
+        if inexact("=", first, second, self.words.money_scale, expr) is not None:
             # An amount the money scale cannot hold is distinct from every amount.
             found = Term("const", Kind.BOOLEAN, value=1, source=expr)
         elif pair[0].kind is Kind.TAGS:
@@ -273,13 +317,27 @@ class _Checker:
         operand = self.term(expr.operand)
         options = [self.term(option) for option in expr.options]
         if operand.op == "broken" or any(o.op == "broken" for o in options):
-            return _BROKEN
-        operand, *options = _wide((operand, *options), self._words.money_scale)
+            return BROKEN
+        operand, *options = wide((operand, *options), self.words.money_scale)
         if all(o.op == "const" for o in options):
             listed = self._listed(operand, options)
             if listed is not None:
                 return Term("in", Kind.BOOLEAN, (operand,), listed, source=expr)
         return self._joined("or", operand, [("=", option) for option in options], expr)
+
+    def _array(self, expr: e.Listed) -> Term:
+        operand = self.term(expr.operand)
+        if operand.op == "broken":
+            return operand
+        try:
+            values = array_values(expr.values, operand.kind, self.words.money_scale)
+        except (pa.ArrowException, ValueError, OverflowError):
+            kind = named(operand.kind) if operand.kind else "NULL"
+            return self.wrong(
+                expr, f"{_told(operand)} is {kind}: an array of {expr.values.type} is not compared "
+                "with it", "cast the array to the trait's type",
+            )  # fmt: skip
+        return Term("in_array", Kind.BOOLEAN, (operand,), values, source=expr)
 
     def _listed(
         self, operand: Term, options: Sequence[Term]
@@ -291,10 +349,10 @@ class _Checker:
         values, has_null = set(), False
         for option in options:
             if kind is Kind.MONEY:
-                if _inexact("=", operand, option, self._words.money_scale, e.Literal(None)):
+                if inexact("=", operand, option, self.words.money_scale, e.Literal(None)):
                     # An amount that the scale cannot hold is no amount.
                     continue
-                option = _exact_money(option, self._words.money_scale)  # noqa: PLW2901
+                option = exact_money(option, self.words.money_scale)  # noqa: PLW2901
             if option.kind is not None and option.kind is not kind:
                 return None
             has_null |= option.value is None
@@ -304,11 +362,11 @@ class _Checker:
     def _like(self, expr: e.Like) -> Term:
         operand, pattern = self.term(expr.operand), self.term(expr.pattern)
         if "broken" in (operand.op, pattern.op):
-            return _BROKEN
+            return BROKEN
         word = "ILIKE" if expr.ignore_case else "LIKE"
         if operand.kind not in (Kind.VARCHAR, None):
             return self.wrong(
-                expr.operand, f"{word} compares text, and {_shown(expr.operand)} is "
+                expr.operand, f"{word} compares text, and {shown_expr(expr.operand)} is "
                 f"{named(operand.kind)}",
             )  # fmt: skip
         if pattern.kind is None:
@@ -338,33 +396,35 @@ class _Checker:
             return self._shifted(e.Arithmetic("+", expr.right, expr.left, at=expr.at))
         first, second = self.term(expr.left), self.term(expr.right)
         if "broken" in (first.op, second.op):
-            return _BROKEN
-        op, scale = expr.op, self._words.money_scale
+            return BROKEN
+        op, scale = expr.op, self.words.money_scale
         for part, side in ((first, expr.left), (second, expr.right)):
             if part.kind is not None and not part.kind.is_number:
                 help_ = ""
                 if part.kind in (Kind.DATE, Kind.TIMESTAMP):
                     help_ = "ask days_since(...) or days_until(...), or shift by an INTERVAL"
                 return self.wrong(
-                    side, f"`{op}` takes numbers, and {_shown(side)} is {named(part.kind)}", help_
+                    side,
+                    f"`{op}` takes numbers, and {shown_expr(side)} is {named(part.kind)}",
+                    help_,
                 )
         if op in ("+", "-"):
-            first, second = _as_money_if(first, second, scale), _as_money_if(second, first, scale)
+            first, second = as_money_if(first, second, scale), as_money_if(second, first, scale)
             if {first.kind, second.kind} == {Kind.MONEY, Kind.BIGINT}:
-                first, second = _times_one(first, scale), _times_one(second, scale)
+                first, second = times_one(first, scale), times_one(second, scale)
         kinds = {first.kind, second.kind} - {None}
         if op in ("//", "%"):
             if kinds - {Kind.BIGINT}:
                 return self.wrong(expr, f"`{op}` takes whole numbers on both sides",
                                   "use `/`, which gives a DOUBLE")  # fmt: skip
-            return Term(op, Kind.BIGINT, _of_kind(Kind.BIGINT, first, second), source=expr)
+            return Term(op, Kind.BIGINT, of_kind(Kind.BIGINT, first, second), source=expr)
         if op != "/" and kinds <= {Kind.BIGINT}:
-            return Term(op, Kind.BIGINT, _of_kind(Kind.BIGINT, first, second), source=expr)
+            return Term(op, Kind.BIGINT, of_kind(Kind.BIGINT, first, second), source=expr)
         if op in ("+", "-") and kinds == {Kind.MONEY}:
-            return Term(op, Kind.MONEY, _of_kind(Kind.MONEY, first, second), source=expr)
+            return Term(op, Kind.MONEY, of_kind(Kind.MONEY, first, second), source=expr)
         if op == "*" and kinds == {Kind.MONEY, Kind.BIGINT}:
             return Term(op, Kind.MONEY, (first, second), source=expr)
-        pair = (_double(first, scale), _double(second, scale))
+        pair = (double(first, scale), double(second, scale))
         return Term(op, Kind.DOUBLE, pair, source=expr)
 
     def _minus(self, expr: e.Minus, operand: e.Expr) -> Term:
@@ -375,7 +435,7 @@ class _Checker:
             return inner
         if inner.kind is not None and not inner.kind.is_number:
             return self.wrong(
-                expr, f"`-` takes a number, and {_shown(operand)} is {named(inner.kind)}"
+                expr, f"`-` takes a number, and {shown_expr(operand)} is {named(inner.kind)}"
             )
         return Term("neg", inner.kind or Kind.BIGINT, (inner,), source=expr)
 
@@ -394,14 +454,14 @@ class _Checker:
         if inner.kind not in (Kind.DATE, Kind.TIMESTAMP):
             said = "NULL" if inner.kind is None else named(inner.kind)
             return self.wrong(
-                base, f"an INTERVAL is added to a date or a time, and {_shown(base)} is {said}"
+                base, f"an INTERVAL is added to a date or a time, and {shown_expr(base)} is {said}"
             )
         if inner.op not in ("now", "today", "shift", "const"):
             turned = "-" if sign > 0 else "+"
             return self.wrong(
                 expr,
                 "an INTERVAL stands only beside now(), today() or a literal",
-                f"compare {_shown(base)} with `now() {turned} {format_expr(span)}` instead",
+                f"compare {shown_expr(base)} with `now() {turned} {format_expr(span)}` instead",
             )
         amount = (sign * span.months, sign * span.days, sign * span.micros)
         if inner.kind is Kind.DATE and span.micros:
@@ -414,8 +474,6 @@ class _Checker:
 
     def _call(self, expr: e.Call) -> Term:
         name = ALIASES.get(expr.name, expr.name)
-        if name in NOT_BUILT:
-            return self.wrong(expr, f"{NOT_BUILT[name]} (`{name}`) are not built yet")
         if name == "segment":
             return self._segment(expr)
         if name in AGREEING:
@@ -426,7 +484,7 @@ class _Checker:
             return self.wrong(expr, f"unknown function `{expr.name}`", hint)
         args = [self.term(arg) for arg in expr.args]
         if any(arg.op == "broken" for arg in args):
-            return _BROKEN
+            return BROKEN
         message, help_ = wrong_count(name, len(args))
         if message:
             return self.wrong(expr, message, help_)
@@ -435,16 +493,31 @@ class _Checker:
                 wanted = " or ".join(dict.fromkeys(named(k) for k in Kind if k in allowed))
                 return self.wrong(
                     written,
-                    f"`{name}` takes {wanted} here, and {_shown(written)} is {named(arg.kind)}",
+                    f"`{name}` takes {wanted} here, and {shown_expr(written)} is {named(arg.kind)}",
                     f"for example `{signature.example}`",
                 )
-        if name == "bucket" and args[0].op != "const":
-            return self.wrong(expr, "the salt of `bucket` is a text in quotes")
+        if name in ("bucket", "affinity"):
+            return self._keyed(expr, name, args)
         if any(arg.kind is None for arg in args) and signature.args:
             kind = signature.result or Kind.BIGINT
             return Term("const", kind, source=expr)
         result = signature.result or args[0].kind
         return Term(name, result, tuple(args), source=expr)
+
+    def _keyed(self, expr: e.Call, name: str, args: Sequence[Term]) -> Term:
+        """A value of the buyer that texts alone choose: bucket and affinity."""
+        if self.scope is not None:
+            return self.wrong(expr, f"`{name}` does not stand inside FILTER")
+        if any(arg.op != "const" or arg.value is None for arg in args):
+            what = "the salt of `bucket` is a text" if name == "bucket" else (
+                "the kind and the value of `affinity` are texts")  # fmt: skip
+            return self.wrong(expr, f"{what} in quotes")
+        key = tuple(str(arg.value) for arg in args)
+        if name == "affinity" and key[0] not in self.words.affinities:
+            known = list(self.words.affinities)
+            hint = did_you_mean(key[0], known) or "known: " + ", ".join(known)
+            return self.wrong(expr.args[0], f"there is no affinity to a `{key[0]}`", hint)
+        return Term(name, Kind.DOUBLE, value=key, source=expr)
 
     def _segment(self, expr: e.Call) -> Term:
         name = expr.args[0].value if len(expr.args) == 1 and isinstance(
@@ -452,25 +525,28 @@ class _Checker:
         if not isinstance(name, str):
             return self.wrong(expr, "`segment` takes a name in quotes",
                               "for example `segment('vip')`")  # fmt: skip
-        if self._words.segment is None or name not in self._words.segment_names:
-            hint = did_you_mean(name, list(self._words.segment_names))
+        if self.words.segment is None or name not in self.words.segment_names:
+            hint = did_you_mean(name, list(self.words.segment_names))
             return self.wrong(expr, f"unknown segment `{name}`", hint)
         try:
-            inner = self._words.segment(name)
+            inner = self.words.segment(name)
         except RuleError as error:
             return self.wrong(expr, str(error.problems[0].message), error.problems[0].help)
+        if self.scope is not None:
+            return self.wrong(expr, "`segment` does not stand inside FILTER",
+                              "join it to the aggregate's comparison by AND")  # fmt: skip
         return Term("segment", Kind.BOOLEAN, (inner,), name, source=expr)
 
     def _agreeing(self, expr: e.Call, name: str) -> Term:
         args = [self.term(arg) for arg in expr.args]
         if any(arg.op == "broken" for arg in args):
-            return _BROKEN
+            return BROKEN
         message, help_ = wrong_count(name, len(args))
         if message:
             return self.wrong(expr, message, help_)
         agreed = self._agreed(tuple(args), expr)
         if agreed is None:
-            return _BROKEN
+            return BROKEN
         if agreed[0].kind is Kind.TAGS and name != "coalesce":
             return self.wrong(expr, f"`{name}` does not take lists")
         return Term(name, agreed[0].kind, agreed, source=expr)
@@ -482,10 +558,10 @@ class _Checker:
         values.append(self.term(expr.otherwise) if expr.otherwise is not None
                       else Term("const", None))  # fmt: skip
         if any(t.op == "broken" for t in (*conditions, *values)):
-            return _BROKEN
+            return BROKEN
         agreed = self._agreed(tuple(values), expr)
         if agreed is None:
-            return _BROKEN
+            return BROKEN
         flat = [part for pair in zip(conditions, agreed[:-1], strict=True) for part in pair]
         return Term("case", agreed[0].kind, (*flat, agreed[-1]), source=expr)
 
@@ -495,7 +571,7 @@ class _Checker:
         if subject is None:
             return self.condition(term, expr)
         if "broken" in (subject.op, term.op):
-            return _BROKEN
+            return BROKEN
         return self._compared("=", subject, term, expr)
 
     def _cast(self, expr: e.Cast) -> Term:
@@ -520,16 +596,16 @@ class _Checker:
 
     def _agreed(self, terms: tuple[Term, ...], expr: e.Expr) -> tuple[Term, ...] | None:
         """All terms as one kind, or a mistake."""
-        scale = self._words.money_scale
+        scale = self.words.money_scale
         kinds = {t.kind for t in terms} - {None}
         if Kind.MONEY in kinds:
-            terms = tuple(_exact_money(t, scale) for t in terms)
+            terms = tuple(exact_money(t, scale) for t in terms)
             kinds = {t.kind for t in terms} - {None}
             if kinds == {Kind.MONEY, Kind.BIGINT}:
-                terms = tuple(_whole_money(t) for t in terms)
+                terms = tuple(whole_money(t) for t in terms)
                 kinds = {Kind.MONEY}
         if len(kinds) > 1 and all(k is not None and k.is_number for k in kinds):
-            return tuple(_double(t, scale) for t in terms)
+            return tuple(double(t, scale) for t in terms)
         if kinds == {Kind.DATE, Kind.TIMESTAMP}:
             return tuple(
                 t if t.kind is not Kind.DATE
@@ -539,7 +615,7 @@ class _Checker:
         if len(kinds) > 1:
             self._disagreement(terms, expr)
             return None
-        return _of_kind(kinds.pop() if kinds else Kind.BOOLEAN, *terms)
+        return of_kind(kinds.pop() if kinds else Kind.BOOLEAN, *terms)
 
     def _disagreement(self, terms: Sequence[Term], expr: e.Expr) -> None:
         first = next(t for t in terms if t.kind is not None)
@@ -564,122 +640,11 @@ class _Checker:
         self.wrong(expr, f"{said}: {what}", help_)
 
 
-def _of_kind(kind: Kind | None, *terms: Term) -> tuple[Term, ...]:
-    """The same terms, where NULL is the NULL of a kind."""
-    return tuple(t if t.kind is not None else Term("const", kind, source=t.source) for t in terms)
-
-
-def _shown(expr: e.Expr) -> str:
-    """What was written, as an error quotes it."""
-    return f"`{shortened(format_expr(expr), 60)}`"
-
-
 def _told(term: Term) -> str:
-    return _shown(term.source) if term.source is not None else "this"
+    return shown_expr(term.source) if term.source is not None else "this"
 
 
 def _after(text: str, mark: str) -> list[str]:
     """What follows each mark; an empty text at the end counts as a letter."""
     parts = text.split(mark)[1:]
     return [part[:1] or "x" for part in parts]
-
-
-def _written(term: Term) -> Decimal | int | None:
-    """The exact number a constant was written as."""
-    source = term.source
-    if term.op == "const" and isinstance(source, e.Literal):
-        value = source.value
-        if isinstance(value, Decimal | int) and not isinstance(value, bool):
-            return value
-    if term.op == "const" and term.kind is Kind.BIGINT:
-        return int(term.value) if term.value is not None else None
-    return None
-
-
-def _exact_money(term: Term, scale: int) -> Term:
-    """A written number as money where the scale can hold it."""
-    written = _written(term)
-    if written is None or term.kind is Kind.MONEY:
-        return term
-    scaled = Decimal(written).scaleb(scale, _EXACT)
-    if scaled == scaled.to_integral_value() and abs(scaled) <= _INT_MAX:
-        return Term("const", Kind.MONEY, value=int(scaled), source=term.source)
-    return term
-
-
-def _as_money_if(term: Term, other: Term, scale: int) -> Term:
-    """Beside money, a number with a point is money; a whole one is not less exact."""
-    return _exact_money(term, scale) if other.kind is Kind.MONEY else term
-
-
-def _times_one(term: Term, scale: int) -> Term:
-    """An integer expression as money, for sums: null beyond what money can hold."""
-    if term.kind is not Kind.BIGINT:
-        return term
-    one = Term("const", Kind.MONEY, value=10**scale)
-    return Term("*", Kind.MONEY, (term, one), source=term.source)
-
-
-def _wide(terms: Sequence[Term], scale: int) -> tuple[Term, ...]:
-    """All as DOUBLE, where several numbers meet and one of them is DOUBLE."""
-    points = [t for t in terms if _is_point(t)]
-    kinds = {t.kind for t in terms if not _is_point(t)} - {None}
-    numbers = all(k is not None and k.is_number for k in kinds)
-    if numbers and (Kind.DOUBLE in kinds or (points and Kind.MONEY not in kinds)):
-        return tuple(_double(t, scale) for t in terms)
-    return tuple(terms)
-
-
-def _is_point(term: Term) -> bool:
-    """Whether it is a literal with a point, exact against money."""
-    source = term.source
-    return term.op == "const" and isinstance(source, e.Literal) and isinstance(
-        source.value, Decimal
-    )  # fmt: skip
-
-
-def _whole_money(term: Term) -> Term:
-    """An integer expression as money, for comparing."""
-    if term.kind is not Kind.BIGINT:
-        return term
-    return Term("to_money", Kind.MONEY, (term,), source=term.source)
-
-
-def _double(term: Term, scale: int) -> Term:
-    if term.kind is None:
-        return Term("const", Kind.DOUBLE, source=term.source)
-    if term.kind is Kind.DOUBLE:
-        return term
-    if term.op == "const":
-        if term.value is None:
-            return Term("const", Kind.DOUBLE, source=term.source)
-        unit = 10**scale if term.kind is Kind.MONEY else 1
-        return Term("const", Kind.DOUBLE, value=term.value / unit, source=term.source)
-    return Term("to_double", Kind.DOUBLE, (term,), source=term.source)
-
-
-def _inexact(op: str, first: Term, second: Term, scale: int, expr: e.Expr) -> Term | None:
-    """Money against a number that its scale cannot hold, decided between two amounts."""
-    if second.kind is Kind.MONEY and first.op == "const":
-        first, second, op = second, first, _ORDERED_PAIR[op]
-    if first.kind is not Kind.MONEY or second.op != "const" or second.kind not in (
-        Kind.DOUBLE, Kind.BIGINT,
-    ):  # fmt: skip
-        return None
-    written = _written(second)
-    if written is None:
-        return None
-    scaled = Decimal(written).scaleb(scale, _EXACT)
-    if scaled == scaled.to_integral_value() and abs(scaled) <= _INT_MAX:
-        return None
-    floor = int(scaled.to_integral_value(rounding="ROUND_FLOOR"))
-    floor = max(-_INT_MAX, min(_INT_MAX, floor))
-    amount = Term("const", Kind.MONEY, value=floor, source=second.source)
-    above = Term(">", Kind.BOOLEAN, (first, amount), source=expr)
-    below = Term("<=", Kind.BOOLEAN, (first, amount), source=expr)
-    if op in (">", ">="):
-        return above
-    if op in ("<", "<="):
-        return below
-    join = "and" if op == "=" else "or"
-    return Term(join, Kind.BOOLEAN, (above, below), source=expr)

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from segengine.days import DAY, HOUR, Zone, add_to_day
 from segengine.kernels import arithmetic
 from segengine.kernels import truth as kernels_truth
-from segengine.rules.term import Term
+from segengine.rules.term import SOURCES, Term
 from segengine.schema.kinds import Kind
 
 TRUE, FALSE, UNKNOWN = np.int8(1), np.int8(0), np.int8(-128)
@@ -50,7 +50,7 @@ class Block:
     rows: int
     clock: Clock
     money_scale: int
-    column: Callable[[str], Values]
+    column: Callable[[Term], Values]
     buckets: Callable[[str], NDArray[np.float64]] | None = None
     context: Mapping[str, str] = field(default_factory=dict)
 
@@ -193,6 +193,12 @@ def _in(term: Term, block: Block) -> NDArray[np.int8]:
         hits = np.isin(operand, np.array(sorted(values), operand.dtype))
     found = _known(hits, _missing(operand))
     return np.where(found == FALSE, UNKNOWN, found) if has_null else found
+
+
+def _in_array(term: Term, block: Block) -> NDArray[np.int8]:
+    operand = compute(term.args[0], block)
+    found = _known(term.value.hits(operand), _missing(operand))
+    return np.where(found == FALSE, UNKNOWN, found) if term.value.has_null else found
 
 
 def _like(term: Term, block: Block) -> NDArray[np.int8]:
@@ -516,12 +522,12 @@ def _list_test(test: Callable[[set[str], set[str]], bool]) -> Callable[..., NDAr
 
 def _bucket(term: Term, block: Block) -> Values:
     assert block.buckets is not None
-    return block.buckets(str(term.args[0].value))
+    return block.buckets(str(term.value[0]))
 
 
 _OPS: dict[str, Callable[[Term, Block], Values]] = {
     "const": _const,
-    "column": lambda term, block: block.column(term.value),
+    **dict.fromkeys(SOURCES, lambda term, block: block.column(term)),
     "context": _context,
     "and": _and,
     "or": _or,
@@ -559,6 +565,7 @@ _OPS: dict[str, Callable[[Term, Block], Values]] = {
     "list_contains": _list_contains,
     "list_has_any": _list_test(lambda have, want: bool(have & want)),
     "list_has_all": _list_test(lambda have, want: want <= have),
-    "segment": lambda term, block: compute(term.args[0], block),
+    **dict.fromkeys(("segment", "declared"), lambda term, block: compute(term.args[0], block)),
+    "in_array": _in_array,
     "bucket": _bucket,
 }

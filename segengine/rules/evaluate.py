@@ -7,7 +7,7 @@ whole program. The same plan answers for one row by looking at its values alone.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from operator import itemgetter
 from typing import Any
@@ -18,181 +18,126 @@ from numpy.typing import NDArray
 
 from segengine.kernels import bits, jit, scan
 from segengine.kernels.scan import AND, OR, SET
-from segengine.rules.compute import Block, Clock, compute, truth, widened
+from segengine.rules.compute import Block, Clock, compute, truth
+from segengine.rules.frame import Frame, Words, truths
 from segengine.rules.plan import (
     AllOf,
     AnyOf,
     Computed,
-    Domain,
     Entries,
     Everyone,
+    Joined,
     Node,
     Plan,
     Ranges,
 )
-from segengine.rules.term import Term
+from segengine.rules.term import COLUMNS, Term
 from segengine.schema.kinds import Kind, dtype_of
 from segengine.tables.column import Column
-from segengine.tables.customers import CustomerTable
 
-Words = NDArray[np.uint64]
-BucketsOf = Callable[[str], NDArray[np.float64]]
-"""The bucket share of each row of a block under a salt."""
 Step = Callable[[int, int, int, Words], None]
 """run(first word, end word, mode, out)"""
 
 _BLOCK_WORDS = 1024
+_ALIGN = 1 << 14
 _MANY_RANGES = 8
+_MOST_COUNTED = 254
+_BOUNDLESS = 2**62
 
 
 @dataclass(slots=True)
-class Population:
-    """The buyers as rules see them: traits, and the bucket shares of some rows under a salt."""
+class Scan:
+    """One evaluation over all rows of a frame, and what had to be made for it."""
 
-    customers: CustomerTable
-    money_scale: int
-    buckets: Callable[[str, int, int], NDArray[np.float64]]
-    entries: dict[Any, NDArray[np.int8]] = field(default_factory=dict)
+    frame: Frame
+    clock: Clock
+    made: dict[Term, Column] = field(default_factory=dict)
+    counted: dict[tuple[Term, int], Column] = field(default_factory=dict)
 
-    def column(self, name: str) -> Column:
-        """The trait that a checked rule names."""
-        column = self.customers.trait_or_column(name)
-        assert column is not None, name
-        return column
-
-    def kinds(self) -> dict[str, Kind]:
-        """Every trait a rule may name, by kind."""
-        given = {n: c.kind for n, c in self.customers.columns.items()}
-        return given | {n: c.kind for n, c in self.customers.traits.items()}
-
-    def domain(self, name: str) -> Domain:
-        """What a trait's array can hold."""
-        return domain_of(self.column(name))
-
-    def block(
-        self,
-        begin: int,
-        end: int,
-        clock: Clock,
-        context: Mapping[str, str] | None = None,
-        buckets: BucketsOf | None = None,
-    ) -> Block:
-        """Rows [begin, end) for computing over; `buckets` where they are not those of the rows."""
-
-        def values(name: str) -> Any:
-            column = self.column(name)
-            taken = column.values[begin:end]
-            if not column.kind.is_coded:
-                return widened(taken, column.kind)
-            assert column.dictionary is not None
-            codes = pa.array(taken, pa.int32(), mask=taken < 0)
-            return column.dictionary.values().take(codes)
-
-        return Block(
-            end - begin, clock, self.money_scale, values,
-            buckets or (lambda salt: self.buckets(salt, begin, end)), context or {},
-        )  # fmt: skip
-
-    def truths(self, column: Column, term: Term, clock: Clock) -> NDArray[np.int8]:
-        """The truth of a condition for a missing value and each dictionary entry: int8[1 + n]."""
-        dictionary = column.dictionary
-        assert dictionary is not None
-        size = dictionary.size
-        key = (dictionary, term, size, clock.as_of if term.reads_clock else 0)
-        found = self.entries.get(key)
-        if found is None:
-            values = dictionary.values()
-            values = pa.concat_arrays([pa.nulls(1, values.type), values])
-            block = Block(size + 1, clock, self.money_scale, lambda _: values)
-            found = truth(term, block).astype(np.int8)
-            if len(self.entries) > 4096:
-                self.entries.clear()
-            self.entries[key] = found
-        return found
+    def column(self, source: Term, most: int | None = None) -> Column:
+        """The column of a source, made once if it is none; counts may stop at `most`."""
+        if source.op in COLUMNS:
+            return self.frame.column(source)
+        if most is not None:
+            key = (source, most)
+            if key not in self.counted:
+                self.counted[key] = self.frame.make(source, self.clock, most)
+            return self.counted[key]
+        if source not in self.made:
+            self.made[source] = self.frame.make(source, self.clock, None)
+        return self.made[source]
 
 
-def domain_of(column: Column) -> Domain:
-    """What a column's array can hold beside the reserved missing value."""
-    if column.dtype.kind == "f":
-        top = float(np.finfo(column.dtype.str).max)
-        return Domain(column.kind, -top, top)
-    info = np.iinfo(column.dtype.str)
-    if column.kind is Kind.BOOLEAN:
-        return Domain(column.kind, 0, 1)
-    return Domain(column.kind, int(info.min) + 1, int(info.max))
-
-
-def evaluate(plan: Plan, population: Population) -> Words:
-    """The live rows for which the rule holds, as a bitmap: uint64[words]."""
-    customers = population.customers
-    out: Words = np.empty(customers.words, np.uint64)
-    step = _step(plan.root, population, plan.clock)
-    live = customers.live
-
-    def work(begin: int, end: int) -> None:
-        first, last = begin // 64, (end + 63) // 64
-        step(first, last, SET, out)
-        bits.and_into(live, first, last, out)
-
-    jit.over_ranges(work, customers.rows)
+def bitmap(root: Node, frame: Frame, clock: Clock) -> Words:
+    """The rows of a frame for which a node holds: uint64[words]; bits beyond them may be set."""
+    out: Words = np.empty((frame.rows + 63) // 64, np.uint64)
+    step = _step(root, Scan(frame, clock))
+    jit.over_ranges(
+        lambda begin, end: step(begin // 64, (end + 63) // 64, SET, out), frame.rows, align=_ALIGN
+    )
     return out
 
 
-def holds(
-    plan: Plan,
-    population: Population,
-    row: int,
-    context: Mapping[str, str] | None = None,
-    buckets: BucketsOf | None = None,
-) -> bool:
-    """Whether the rule holds for one row; `buckets` where they are not the row's own."""
-
-    def block() -> Block:
-        return population.block(row, row + 1, plan.clock, context, buckets)
-
-    return _holds(plan.root, population, row, plan.clock, block)
+def evaluate(plan: Plan, population: Frame, live: Words) -> Words:
+    """The live rows for which the rule holds, as a bitmap: uint64[words]."""
+    out = bitmap(plan.root, population, plan.clock)
+    bits.and_into(live, 0, len(out), out)
+    return out
 
 
-def _holds(
-    node: Node, population: Population, row: int, clock: Clock, block: Callable[[], Block]
-) -> bool:
+def holds(node: Node, frame: Frame, row: int, clock: Clock, block: Callable[[], Block]) -> bool:
+    """Whether a node holds for one row; `block` is that row for computing over."""
     match node:
         case AllOf(parts=parts):
-            return all(_holds(p, population, row, clock, block) for p in parts)
+            return all(holds(p, frame, row, clock, block) for p in parts)
         case AnyOf(parts=parts):
-            return any(_holds(p, population, row, clock, block) for p in parts)
+            return any(holds(p, frame, row, clock, block) for p in parts)
         case Everyone(holds=found):
             return found
-        case Ranges(trait=trait, ranges=ranges, missing=missing):
-            column = population.column(trait)
-            value = column.values[row]
-            if value != value or value == column.missing:  # noqa: PLR0124 - NaN
+        case Ranges(source=source, ranges=ranges, missing=missing):
+            value = _value(frame, source, row, clock)
+            if value is None:
                 return missing
             place = bisect_right(ranges, value, key=itemgetter(0)) - 1
             return bool(place >= 0 and value <= ranges[place][1])
-        case Entries(trait=trait, term=term, wanted=wanted):
-            column = population.column(trait)
-            truths = population.truths(column, term, clock)
-            return bool(truths[column.values[row] + 1] == (1 if wanted else 0))
+        case Entries(source=source, term=term, wanted=wanted):
+            if source.op in COLUMNS:
+                column = frame.column(source)
+                entry = truths(frame, column, term, clock)[column.values[row] + 1]
+                return bool(entry == (1 if wanted else 0))
+            return bool(truth(term, block())[0] == (1 if wanted else 0))
+        case Joined(through=through, node=inner):
+            raise AssertionError(f"{through} of one event are computed: {inner}")
         case Computed(term=term, wanted=wanted):
             return bool(truth(term, block())[0] == (1 if wanted else 0))
     raise AssertionError(f"a step without a meaning: {node!r}")
 
 
-def _step(node: Node, population: Population, clock: Clock) -> Step:
+def _value(frame: Frame, source: Term, row: int, clock: Clock) -> Any:
+    """The value of a source for one row; None for a missing one."""
+    if source.op not in COLUMNS:
+        return frame.value(source, row, clock)
+    column = frame.column(source)
+    value = column.values[row]
+    return None if value != value or value == column.missing else value  # noqa: PLR0124 - NaN
+
+
+def _step(node: Node, run: Scan) -> Step:
     match node:
         case AllOf(parts=parts):
-            return _both([_step(p, population, clock) for p in parts], AND)
+            return _both([_step(p, run) for p in parts], AND)
         case AnyOf(parts=parts):
-            return _both([_step(p, population, clock) for p in parts], OR)
+            return _both([_step(p, run) for p in parts], OR)
         case Everyone(holds=found):
             return _constant(found)
         case Ranges():
-            return _ranges(node, population)
+            return _ranges(node, run)
         case Entries():
-            return _entries(node, population, clock)
+            return _entries(node, run)
+        case Joined():
+            return _joined(node, run)
         case Computed():
-            return _computed(node, population, clock)
+            return _computed(node, run)
     raise AssertionError(f"a step without a meaning: {node!r}")
 
 
@@ -230,16 +175,78 @@ def _constant(found: bool) -> Step:
     return run
 
 
-def _ranges(node: Ranges, population: Population) -> Step:
-    column = population.column(node.trait)
+def _given(words: Words) -> Step:
+    """Rows that are known already."""
+
+    def run(begin: int, end: int, mode: int, out: Words) -> None:
+        if mode == SET:
+            out[begin:end] = words[begin:end]
+        elif mode == AND:
+            bits.and_into(words, begin, end, out)
+        else:
+            bits.or_into(words, begin, end, out)
+
+    return run
+
+
+def _ranges(node: Ranges, run: Scan) -> Step:
+    rows, source = run.frame.rows, node.source
+    if source.op == "window":
+        return _given(run.frame.chosen(node, run.clock))
+    column = run.column(source, _most_of(node))
+    kept = not column.is_made
+    make = _range_step if kept else _plain_step
     if len(node.ranges) > _MANY_RANGES:
-        steps = [_many_ranges(column, population.customers.rows, node)]
+        steps = [_many_ranges(column, rows, node)]
     else:
-        steps = [_range_step(column, population.customers.rows, low, high)
-                 for low, high in node.ranges]  # fmt: skip
+        steps = [make(column, rows, low, high) for low, high in node.ranges]
     if node.missing:
-        steps.append(_code_step(column, population.customers.rows, 0, 0))
+        steps.append(_code_step(column, rows, 0, 0) if kept else _missing_step(column, rows))
     return _one_or_all(steps)
+
+
+def _most_of(node: Ranges) -> int | None:
+    """How far a count has to go for these ranges to tell it apart, if that is not far."""
+    if node.source.op != "history" or node.source.value.agg != "count":
+        return None
+    bounds = [bound for pair in node.ranges for bound in pair if 0 <= bound < _BOUNDLESS]
+    most = max(bounds, default=0)
+    return most if most <= _MOST_COUNTED else None
+
+
+def _plain_step(column: Column, rows: int, low: Any, high: Any) -> Step:
+    """A comparison of values that were made for this evaluation and have no codes."""
+    values = column.values
+    if values.dtype.kind == "f":
+        low, high = values.dtype.type(low), values.dtype.type(high)
+        return lambda begin, end, mode, out: scan.scan_values(
+            values, low, high, rows, begin, end, mode, out
+        )
+    info = np.iinfo(values.dtype)
+    low, high = max(int(low), info.min), min(int(high), info.max)
+    if low > high:
+        return _constant(False)
+    unsigned = values.view(f"u{values.itemsize}")
+    first = np.array([low], values.dtype).view(unsigned.dtype)[0]
+    span = unsigned.dtype.type(high - low)
+    return lambda begin, end, mode, out: scan.scan_within(
+        unsigned, first, span, begin, end, mode, out
+    )
+
+
+def _missing_step(column: Column, rows: int) -> Step:
+    """Which made values are missing."""
+    if column.values.dtype.kind != "f":
+        if column.values.dtype.kind == "u":
+            return _constant(False)
+        return _plain_step(column, rows, column.missing, column.missing)
+    values = column.values
+
+    def step(begin: int, end: int, mode: int, out: Words) -> None:
+        taken = values[64 * begin : min(64 * end, rows)]
+        scan.words_of_truth(np.isnan(taken).view(np.int8), np.int8(1), begin, mode, out)
+
+    return step
 
 
 def _many_ranges(column: Column, rows: int, node: Ranges) -> Step:
@@ -267,9 +274,11 @@ def _one_or_all(steps: list[Step]) -> Step:
 
 
 def _code_step(column: Column, rows: int, first: int, last: int) -> Step:
-    codes = column.scan_codes(rows).codes
+    codes = column.scan_codes(rows)
     low, span = np.uint8(first), np.uint8(last - first)
-    return lambda begin, end, mode, out: scan.scan_codes(codes, low, span, begin, end, mode, out)
+    return lambda begin, end, mode, out: scan.scan_codes(
+        codes.codes, codes.block_least, codes.block_greatest, low, span, begin, end, mode, out
+    )
 
 
 def _range_step(column: Column, rows: int, low: Any, high: Any) -> Step:
@@ -280,26 +289,26 @@ def _range_step(column: Column, rows: int, low: Any, high: Any) -> Step:
         return _constant(False)
     if not found.edges:
         return _code_step(column, rows, found.first, found.last)
-    bytes_, values = codes.codes, column.values
+    values = column.values
     first, span = np.uint8(found.first), np.uint8(found.last - found.first)
     edge_low, edge_high = np.uint8(found.edges[0]), np.uint8(found.edges[-1])
 
     def run(begin: int, end: int, mode: int, out: Words) -> None:
         scan.scan_codes_exact(
-            bytes_, first, span, edge_low, edge_high, values, low, high, begin, end, mode, out
-        )
+            codes.codes, codes.block_least, codes.block_greatest,
+            first, span, edge_low, edge_high, values, low, high, begin, end, mode, out,
+        )  # fmt: skip
 
     return run
 
 
-def _entries(node: Entries, population: Population, clock: Clock) -> Step:
-    column = population.column(node.trait)
-    hits = population.truths(column, node.term, clock) == (1 if node.wanted else 0)
+def _entries(node: Entries, run: Scan) -> Step:
+    column, rows = run.column(node.source), run.frame.rows
+    hits = truths(run.frame, column, node.term, run.clock) == (1 if node.wanted else 0)
     known = np.flatnonzero(hits[1:])
     breaks = np.flatnonzero(np.diff(known) > 1)
-    if len(breaks) < _MANY_RANGES:
+    if len(breaks) < _MANY_RANGES and not column.is_made:
         # Runs of neighbouring codes are ranges, which one byte a row decides.
-        rows = population.customers.rows
         starts = known[np.append(0, breaks + 1)] if len(known) else known
         ends = known[np.append(breaks, len(known) - 1)] if len(known) else known
         steps = [_range_step(column, rows, a, b) for a, b in zip(starts, ends, strict=True)]
@@ -310,37 +319,56 @@ def _entries(node: Entries, population: Population, clock: Clock) -> Step:
     return lambda begin, end, mode, out: scan.scan_table_i32(codes, table, begin, end, mode, out)
 
 
-def _computed(node: Computed, population: Population, clock: Clock) -> Step:
+def _joined(node: Joined, run: Scan) -> Step:
+    """Rows whose row in another frame holds: that frame is asked once, each row looks it up."""
+    places, by_code = run.frame.places(node.through)
+    there = bitmap(node.node, run.frame.other(node.through), run.clock)
+    unplaced = node.unplaced
+    if by_code is None:
+        return lambda begin, end, mode, out: scan.probe(
+            places, there, unplaced, begin, end, mode, out
+        )
+    table = np.full(1 + len(by_code), unplaced, np.uint8)
+    placed = np.flatnonzero(by_code >= 0)
+    rows = by_code[placed]
+    bit = (there[rows >> 6] >> (rows & 63).astype(np.uint64)) & np.uint64(1)
+    table[1 + placed] = bit.astype(np.uint8)
+    return lambda begin, end, mode, out: scan.scan_table_i32(places, table, begin, end, mode, out)
+
+
+def _computed(node: Computed, run: Scan) -> Step:
     wanted = np.int8(1 if node.wanted else 0)
-    rows = population.customers.rows
+    frame, clock = run.frame, run.clock
+    rows = frame.rows
     for term in node.term.walk():
         if term.op == "bucket":
             # Once, before several threads would each find it missing.
-            population.buckets(str(term.args[0].value), 0, 0)
+            compute(term, frame.block(slice(0, 0), clock))
+    for source in dict.fromkeys(node.term.sources()):
+        run.column(source) if source.op not in COLUMNS else None
 
-    def run(begin: int, end: int, mode: int, out: Words) -> None:
+    def step(begin: int, end: int, mode: int, out: Words) -> None:
         for word in range(begin, end, _BLOCK_WORDS):
             if mode == AND and not out[word : min(word + _BLOCK_WORDS, end)].any():
                 continue
             last = min(64 * min(word + _BLOCK_WORDS, end), rows)
-            block = population.block(64 * word, last, clock)
+            block = frame.block(slice(64 * word, last), clock, run.made)
             found = np.ascontiguousarray(truth(node.term, block).astype(np.int8))
             scan.words_of_truth(found, wanted, word, mode, out)
 
-    return run
+    return step
 
 
-def values_of(term: Term, population: Population, rows: NDArray[np.int64], clock: Clock) -> Any:
-    """The values of an expression for these rows, in the form `compute` gives."""
+def values_of(term: Term, frame: Frame, rows: NDArray[np.int64], clock: Clock) -> Any:
+    """The values of an expression for these rows, ascending, in the form `compute` gives."""
+    run = Scan(frame, clock)
+    for source in dict.fromkeys(term.sources()):
+        if source.op not in COLUMNS:
+            run.column(source)
     parts = []
-    for begin in range(0, population.customers.rows, 64 * _BLOCK_WORDS):
-        end = min(begin + 64 * _BLOCK_WORDS, population.customers.rows)
-        first, last = np.searchsorted(rows, (begin, end))
-        if last > first:
-            values = compute(term, population.block(begin, end, clock))
-            picked = rows[first:last] - begin
-            parts.append(values.take(pa.array(picked)) if isinstance(values, pa.Array)
-                         else values[picked])  # fmt: skip
+    for begin in range(0, len(rows), 64 * _BLOCK_WORDS):
+        block = frame.block(rows[begin : begin + 64 * _BLOCK_WORDS], clock, run.made)
+        parts.append(compute(term, block))
     if not parts:
         empty = np.empty(0, dtype_of(term.kind or Kind.BIGINT))
         return pa.array([], pa.large_string()) if term.kind is Kind.VARCHAR else empty

@@ -12,8 +12,9 @@ import pyarrow as pa
 
 from segengine.days import day_text, instant_text
 from segengine.rules.compute import NO_INT, Block, Clock, compute, truth
-from segengine.rules.evaluate import Population
 from segengine.rules.format import format_expr
+from segengine.rules.plan import source_text
+from segengine.rules.population import Population
 from segengine.rules.term import Term
 from segengine.schema.kinds import Kind
 
@@ -57,7 +58,7 @@ def explain(
     context: Mapping[str, str] | None = None,
 ) -> Reason:
     """The truth of every condition of a rule for one row, evaluated one by one."""
-    block = population.block(row, row + 1, clock, context)
+    block = population.block(slice(row, row + 1), clock, None, context)
     return _reason(term, block)
 
 
@@ -70,17 +71,19 @@ def _reason(term: Term, block: Block) -> Reason:
         return Reason("all of" if term.op == "and" else "any of", holds, (), parts)
     if term.op == "not":
         return Reason("not", holds, (), (_reason(term.args[0], block),))
-    if term.op == "segment":
+    if term.op in ("segment", "declared"):
         return Reason(text, holds, (), (_reason(term.args[0], block),))
-    names = dict.fromkeys(
-        (t.op, str(t.value), t.kind) for t in term.walk() if t.op in ("column", "context")
-    )
     values = []
-    for op, name, kind in names:
-        value = compute(Term(op, kind, value=name), block)
-        label = f"context.{name}" if op == "context" else name
-        values.append((label, shown(value, kind or Kind.VARCHAR, block)))
+    for source in dict.fromkeys((*term.sources(), *(t for t in term.walk() if t.op == "context"))):
+        value = compute(source, block)
+        values.append((_label(source), shown(value, source.kind or Kind.VARCHAR, block)))
     return Reason(text, holds, tuple(values))
+
+
+def _label(source: Term) -> str:
+    if source.op == "context":
+        return f"context.{source.value}"
+    return source_text(source)
 
 
 def shown(values: Any, kind: Kind, block: Block) -> str:

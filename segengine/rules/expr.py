@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, fields
 from datetime import date, datetime
 from decimal import Decimal
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from segengine.errors import Problem
 from segengine.schema.kinds import Kind
@@ -137,6 +137,24 @@ class OneOf(Expr):
     options: tuple[Expr, ...]
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Listed(Expr):
+    """The operand equals one of the values of an Arrow array, however long."""
+
+    operand: Expr
+    values: Any
+
+    def __eq__(self, other: object) -> bool:
+        return (
+            isinstance(other, Listed)
+            and self.operand == other.operand
+            and bool(self.values.equals(other.values))
+        )
+
+    def __hash__(self) -> int:
+        return hash((self.operand, len(self.values)))
+
+
 @dataclass(frozen=True, slots=True)
 class IsNull(Expr):
     """The operand is missing: never unknown."""
@@ -180,6 +198,35 @@ class Cast(Expr):
 
     operand: Expr
     kind: Kind
+
+
+@dataclass(frozen=True, slots=True)
+class Aggregate(Expr):
+    """What a buyer's events come to: an aggregate of a column, or how many rows (no column).
+
+    `agg` is count, sum, min, max, avg, first or last; only events for which `where` is true count.
+    """
+
+    agg: str
+    table: str
+    column: str = ""
+    distinct: bool = False
+    where: Expr | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Over(Expr):
+    """A buyer's place among buyers, or what those of a partition come to.
+
+    `function` is percent_rank, avg, median, min, max or quantile (of which `q` is the share).
+    The base are the buyers for whom `where` is true and the operand is known.
+    """
+
+    function: str
+    operand: Expr
+    q: Expr | None = None
+    where: Expr | None = None
+    partition: tuple[Expr, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

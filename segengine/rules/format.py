@@ -8,6 +8,7 @@ from decimal import Decimal
 
 from segengine.days import HOUR, MINUTE, SECOND
 from segengine.rules import expr as e
+from segengine.rules.places import shortened
 from segengine.schema.identifiers import quoted
 
 _PLAIN = re.compile(r"[a-z_][a-z0-9_]*")
@@ -34,6 +35,11 @@ _OR, _AND, _NOT, _COMPARE, _SUM, _PRODUCT, _UNARY, _ATOM = range(8)
 def format_expr(expr: e.Expr) -> str:
     """The rule as one line of text: parse(format_expr(x)) == x."""
     return _text(expr)[0]
+
+
+def shown_expr(expr: e.Expr) -> str:
+    """What was written, as an error quotes it."""
+    return f"`{shortened(format_expr(expr), 60)}`"
 
 
 def _within(expr: e.Expr, least: int) -> str:
@@ -88,6 +94,12 @@ def _text(expr: e.Expr) -> tuple[str, int]:
             return f"{head} {' '.join(parts)}{tail} END", _ATOM
         case e.Cast(operand=operand, kind=kind):
             return f"CAST({_within(operand, _OR)} AS {kind})", _ATOM
+        case e.Aggregate():
+            return _aggregate(expr), _ATOM
+        case e.Over():
+            return _over(expr), _ATOM
+        case e.Listed(operand=operand, values=values):
+            return f"{_within(operand, _SUM)} IN (... {len(values):,} values)", _COMPARE
         case e.And(parts=parts):
             return " AND ".join(_within(p, _NOT) for p in parts), _AND
         case e.Or(parts=parts):
@@ -99,6 +111,22 @@ def _text(expr: e.Expr) -> tuple[str, int]:
         case e.Not(operand=operand):
             return f"NOT {_within(operand, _COMPARE)}", _NOT
     raise AssertionError(f"a node without a text: {expr!r}")
+
+
+def _aggregate(expr: e.Aggregate) -> str:
+    column = f".{_name(expr.column)}" if expr.column else ""
+    distinct = "DISTINCT " if expr.distinct else ""
+    return f"{expr.agg}({distinct}{_name(expr.table)}{column})" + _filter(expr.where)
+
+
+def _over(expr: e.Over) -> str:
+    args = (expr.operand,) if expr.q is None else (expr.operand, expr.q)
+    by = f"PARTITION BY {_listed(expr.partition)}" if expr.partition else ""
+    return f"{expr.function}({_listed(args)}){_filter(expr.where)} OVER ({by})"
+
+
+def _filter(where: e.Expr | None) -> str:
+    return "" if where is None else f" FILTER (WHERE {_within(where, _OR)})"
 
 
 def _listed(items: tuple[e.Expr, ...]) -> str:

@@ -59,6 +59,9 @@ SIGNATURES: dict[str, Signature] = {
     "days_until": Signature((_DAY,), _INT, example="days_until(birthday)"),
     "days_until_birthday": Signature((_DAY,), _INT, example="days_until_birthday(birthday)"),
     "in_last_days": Signature((_DAY, _WHOLE), _BOOL, example="in_last_days(last_order_at, 30)"),
+    "affinity": Signature(
+        (_TEXT, _TEXT), Kind.DOUBLE, example="affinity('category', 'skincare') >= 0.4"
+    ),
     "bucket": Signature((_TEXT,), Kind.DOUBLE, example="bucket('spring') < 0.1"),
 }
 AGREEING = {
@@ -69,12 +72,26 @@ AGREEING = {
 }
 """Functions whose arguments must have one kind, which is the result's, with an example."""
 ALIASES = {"len": "length", "list_has": "list_contains"}
-NOT_BUILT = {
-    "affinity": "affinity leaves",
-    "percent_rank": "population leaves",
-    "quantile": "population leaves",
+AGGREGATES = {
+    "count": "count(orders) FILTER (WHERE in_last_days(time, 30)) >= 2",
+    "sum": "sum(purchases.amount) >= 1000",
+    "min": "min(reviews.rating) <= 3",
+    "max": "max(purchases.amount) >= 500",
+    "avg": "avg(reviews.rating) < 3",
+    "first": "first(order_lines.category) = 'skincare'",
+    "last": "last(purchases.channel) = 'app'",
 }
-KNOWN = sorted({*SIGNATURES, *AGREEING, *ALIASES, "segment"})
+"""Aggregates over a buyer's events, each with an example."""
+POPULATION = {
+    "percent_rank": "percent_rank(amount_365d) FILTER (WHERE orders_365d > 0) OVER () >= 0.9",
+    "avg": "amount_365d > avg(amount_365d) OVER (PARTITION BY region)",
+    "median": "amount_365d > median(amount_365d) OVER ()",
+    "min": "first_order_at = min(first_order_at) OVER (PARTITION BY city)",
+    "max": "amount_365d = max(amount_365d) OVER (PARTITION BY city)",
+    "quantile": "amount_365d >= quantile(amount_365d, 0.9) OVER ()",
+}
+"""Functions that look at other buyers, each with an example."""
+KNOWN = sorted({*SIGNATURES, *AGREEING, *ALIASES, *AGGREGATES, *POPULATION, "segment"})
 
 
 def named(kind: Kind) -> str:
@@ -87,6 +104,12 @@ def wrong_count(name: str, given: int) -> tuple[str, str]:
     own = ALIASES.get(name, name)
     if own == "segment":
         return ("", "") if given == 1 else ("`segment` takes a name in quotes", "")
+    examples = AGGREGATES | POPULATION
+    if own in examples:
+        what = "an event table or one of its columns" if own in AGGREGATES else "a trait"
+        return (
+            (f"`{name}` takes {what}", f"for example `{examples[own]}`") if not given else ("", "")
+        )
     if own in AGREEING:
         least, exact = (2, True) if own == "nullif" else (1, False)
         example = AGREEING[own]

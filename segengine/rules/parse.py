@@ -19,7 +19,7 @@ from sqlglot.tokens import TokenType  # type: ignore[attr-defined]
 from segengine.days import DAY, HOUR, MINUTE, SECOND
 from segengine.errors import Problem, RuleError, did_you_mean
 from segengine.rules import expr as e
-from segengine.rules.functions import KNOWN
+from segengine.rules.functions import AGGREGATES, KNOWN, POPULATION
 from segengine.rules.places import problem_at, shortened
 from segengine.rules.spans import Spans
 from segengine.rules.syntax import (
@@ -93,19 +93,23 @@ _UNITS = {
     "MINUTE": (0, 0, MINUTE),
     "SECOND": (0, 0, SECOND),
 }
-_LATER = (
-    exp.Filter,
-    exp.Window,
-    exp.Count,
-    exp.Sum,
-    exp.Min,
-    exp.Max,
-    exp.Avg,
-    exp.First,
-    exp.Last,
-    exp.Median,
-    exp.PercentRank,
-)
+_AGGREGATES: dict[Any, str] = {
+    exp.Count: "count",
+    exp.Sum: "sum",
+    exp.Min: "min",
+    exp.Max: "max",
+    exp.Avg: "avg",
+    exp.First: "first",
+    exp.Last: "last",
+}
+_OVER: dict[Any, str] = {
+    exp.PercentRank: "percent_rank",
+    exp.Avg: "avg",
+    exp.Median: "median",
+    exp.Min: "min",
+    exp.Max: "max",
+    exp.Quantile: "quantile",
+}
 
 
 # What a node may carry; anything else it carries would be lost, and is refused.
@@ -123,6 +127,9 @@ _FURTHER_PARTS: dict[Any, frozenset[str]] = {
     exp.Div: frozenset({"typed", "safe"}),
     exp.Least: frozenset({"ignore_nulls"}),
     exp.Greatest: frozenset({"ignore_nulls"}),
+    exp.Count: frozenset({"big_int"}),
+    exp.Quantile: frozenset({"quantile"}),
+    exp.Window: frozenset({"partition_by", "over"}),
 }
 
 
@@ -166,7 +173,8 @@ def read(text: str, place: str = "") -> e.Expr:
         what = "a rule is one condition, not several statements"
         raise RuleError([problem_at(text, (end.start, end.end), what)], text, place)
     tree: Any = trees[0]
-    if not isinstance(tree, exp.Condition | exp.Alias | exp.Interval | exp.Tuple):
+    whole = exp.Condition | exp.Filter | exp.Window | exp.Alias | exp.Interval | exp.Tuple
+    if not isinstance(tree, whole):
         raise RuleError([statement_problem(tokens, text)], text, place)
     return _Reader(text, Spans(tree, tokens)).read(tree, 0)
 
@@ -203,7 +211,13 @@ class _Reader:
             exp.Interval: self._interval,
             exp.Array: lambda n, d: e.ListOf(self._each(n.expressions, d), at=self._at(n)),
             exp.Anonymous: self._anonymous,
+            exp.Filter: self._filtered,
+            exp.Window: self._over,
         }  # fmt: skip
+        for kind in _AGGREGATES:
+            self._readers[kind] = self._aggregate
+        for kind in (exp.PercentRank, exp.Median, exp.Quantile):
+            self._readers[kind] = self._without_over
         for kind, op in _COMPARES.items():
             self._readers[kind] = self._binary(e.Compare, op)
         for kind, op in _ARITHMETIC.items():
@@ -227,13 +241,6 @@ class _Reader:
         return reader(node, depth)
 
     def _refused(self, node: exp.Expr) -> e.Broken:
-        if isinstance(node, _LATER):
-            which = "population" if isinstance(node, exp.Window | exp.PercentRank) else "history"
-            inner: Any = node
-            while isinstance(inner, exp.Filter | exp.Window):
-                inner = inner.this
-            shown = shortened(self._source(inner)).split("(")[0].lower()
-            return self._wrong(node, f"{which} leaves (`{shown}`) are not built yet")
         if isinstance(node, exp.Alias):
             alias = node.args.get("alias")
             return self._wrong(alias or node, f"unexpected `{shortened(node.alias)}`", JOIN_BY)
@@ -264,6 +271,69 @@ class _Reader:
 
     def _each(self, nodes: list[Any], depth: int) -> tuple[e.Expr, ...]:
         return tuple(self.read(node, depth + 1) for node in nodes)
+
+    def _aggregate(
+        self, node: Any, _: int, where: e.Expr | None = None, outer: Any = None
+    ) -> e.Expr:
+        """An aggregate of one event table's rows or of one of its columns."""
+        outer, agg, operand = outer or node, _AGGREGATES[type(node)], node.this
+        distinct = isinstance(operand, exp.Distinct) and agg == "count"
+        if distinct:
+            operand = operand.expressions[0] if len(operand.expressions) == 1 else None
+        example = f"for example `{AGGREGATES[agg]}`"
+        if not isinstance(operand, exp.Column) or node.expressions or operand.args.get("db"):
+            what = "an event table or one of its columns" if agg == "count" else (
+                "a column of an event table")  # fmt: skip
+            return self._wrong(node, f"`{agg}` takes {what}", example)
+        name, table = operand.name.lower(), operand.table.lower()
+        if not table and (distinct or agg != "count"):
+            help_ = f"{example}; over the buyers it needs OVER ()"
+            return self._wrong(
+                node, f"`{agg}` takes a column of an event table, as `table.column`", help_
+            )
+        table, column = (table, name) if table else (name, "")
+        return e.Aggregate(agg, table, column, distinct, where, at=self._at(outer))
+
+    def _filtered(self, node: Any, depth: int) -> e.Expr:
+        if type(node.this) not in _AGGREGATES or not isinstance(node.expression, exp.Where):
+            return self._without_over(node, depth)
+        where = self.read(node.expression.this, depth + 1)
+        known = _PARTS | _FURTHER_PARTS.get(type(node.this), frozenset())
+        if any(part and name not in known for name, part in node.this.args.items()):
+            return self._unknown(node.this)
+        return self._aggregate(node.this, depth, where, node)
+
+    def _without_over(self, node: Any, _: int) -> e.Expr:
+        inner = node.this if isinstance(node, exp.Filter) else node
+        if type(inner) not in _OVER:
+            return self._wrong(node, "FILTER stands after an aggregate, such as `count(orders)`")
+        name = _OVER[type(inner)]
+        return self._wrong(node, f"`{name}` compares with other buyers and needs OVER ()",
+                           f"for example `{POPULATION[name]}`")  # fmt: skip
+
+    def _over(self, node: Any, depth: int) -> e.Expr:
+        """A place among buyers: function [FILTER] OVER ([PARTITION BY ...])."""
+        function, where = node.this, None
+        if isinstance(function, exp.Filter):
+            where = self.read(function.expression.this, depth + 1)
+            function = function.this
+        name = _OVER.get(type(function))
+        if name is None:
+            known = ", ".join(dict.fromkeys(_OVER.values()))
+            return self._wrong(node, f"OVER stands after one of {known}")
+        given = [function.this, *function.expressions] if name != "percent_rank" else list(
+            function.expressions)  # fmt: skip
+        given = [part for part in given if part is not None]
+        q = function.args.get("quantile")
+        further = set(function.args) - {"this", "expressions", "quantile", "big_int"}
+        if len(given) != 1 or any(function.args.get(name) for name in further):
+            return self._wrong(
+                node, f"`{name}` takes one trait", f"for example `{POPULATION[name]}`"
+            )
+        operand = self.read(given[0], depth + 1)
+        share = None if q is None else self.read(q, depth + 1)
+        by = self._each(node.args.get("partition_by") or [], depth)
+        return e.Over(name, operand, share, where, by, at=self._at(node))
 
     def _binary(self, kind: Any, op: str) -> Callable[[Any, int], e.Expr]:
         return lambda n, d: kind(op, *self._all(n, d, "this", "expression"), at=self._at(n))

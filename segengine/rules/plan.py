@@ -9,14 +9,14 @@ within intervals), by a dictionary (`Entries`: one text or list trait), or row b
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from typing import Any
 
 from segengine.days import DAY
 from segengine.rules.compute import Block, Clock, compute
 from segengine.rules.format import format_expr
-from segengine.rules.term import Term
+from segengine.rules.term import SOURCES, Term
 from segengine.schema.kinds import Kind
 
 _MANY = 64
@@ -47,9 +47,9 @@ class Everyone(Node):
 
 @dataclass(frozen=True, slots=True)
 class Ranges(Node):
-    """The trait lies in one of the ranges, or is missing where `missing`."""
+    """The source lies in one of the ranges, or is missing where `missing`."""
 
-    trait: str
+    source: Term
     ranges: tuple[Range, ...]
     missing: bool = False
 
@@ -58,9 +58,21 @@ class Ranges(Node):
 class Entries(Node):
     """The condition has the wanted truth for the dictionary entry of the row."""
 
-    trait: str
+    source: Term
     term: Term
     wanted: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Joined(Node):
+    """The node holds for the row that an event's row leads to; `unplaced`: where it leads nowhere.
+
+    `through` is `customers` or `products`.
+    """
+
+    through: str
+    node: Node
+    unplaced: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,26 +105,44 @@ class Plan:
     clock: Clock
 
 
-DomainOf = Callable[[str], Domain]
+DomainOf = Callable[[Term], Domain]
 
 
 def plan_rule(term: Term, domains: DomainOf, clock: Clock, money_scale: int) -> Plan:
-    """The plan of a checked condition over traits with these domains."""
-    planner = _Planner(domains, clock, money_scale)
-    return Plan(planner.node(term, wanted=True), clock)
+    """The plan of a checked condition over buyers whose sources have these domains."""
+    return Plan(_Planner(domains, clock, money_scale, "customers").node(term, wanted=True), clock)
+
+
+def plan_events(
+    term: Term, domains: DomainOf, clock: Clock, money_scale: int, joined: Collection[str]
+) -> Node:
+    """The plan of a condition over events, from which the frames in `joined` can be reached."""
+    return _Planner(domains, clock, money_scale, "events", joined).node(term, wanted=True)
+
+
+_FRAMES = {"column": "customers", "event": "events", "product": "products"}
 
 
 class _Planner:
-    def __init__(self, domains: DomainOf, clock: Clock, money_scale: int) -> None:
+    def __init__(
+        self,
+        domains: DomainOf,
+        clock: Clock,
+        money_scale: int,
+        home: str,
+        joined: Collection[str] = (),
+    ) -> None:
         self._domains = domains
         self._clock = clock
         self._scale = money_scale
+        self._home = home
+        self._reached = joined
 
     def node(self, term: Term, *, wanted: bool) -> Node:
         """The rows for which the condition is known to be `wanted`."""
         if term.op == "not":
             return self.node(term.args[0], wanted=not wanted)
-        if term.op == "segment":
+        if term.op in ("segment", "declared"):
             return self.node(term.args[0], wanted=wanted)
         if term.op in ("and", "or"):
             together = (term.op == "and") == wanted
@@ -123,22 +153,47 @@ class _Planner:
         return self._leaf(term, wanted=wanted)
 
     def _leaf(self, term: Term, *, wanted: bool) -> Node:
-        columns = term.columns
-        if not columns and not term.reads_context and not _any(term, "bucket"):
-            found = compute(term, self._empty_block())[0]
-            return Everyone(bool(found == (1 if wanted else 0)))
-        if len(columns) == 1 and not term.reads_context and not _any(term, "bucket"):
-            (name,) = columns
-            domain = self._domains(name)
+        sources = dict.fromkeys(term.sources())
+        open_ = term.reads_context or _any(term, "bucket")
+        if not sources and not open_:
+            return Everyone(self._constant_truth(term) == (1 if wanted else 0))
+        homes = {_FRAMES.get(source.op, "customers") for source in sources}
+        if (
+            len(homes) == 1
+            and not open_
+            and self._home not in homes
+            and homes <= set(self._reached)
+        ):
+            return self._elsewhere(homes.pop(), term, wanted=wanted)
+        if len(sources) == 1 and not open_ and self._home in homes:
+            (source,) = sources
+            domain = self._domains(source)
             if domain.kind.is_coded:
-                return Entries(name, term, wanted)
-            ranged = self._ranges(term, name, domain, wanted=wanted)
+                return Entries(source, term, wanted)
+            ranged = self._ranges(term, source, domain, wanted=wanted)
             if ranged is not None:
                 return ranged
         return Computed(term, wanted)
 
+    def _elsewhere(self, home: str, term: Term, *, wanted: bool) -> Node:
+        """A condition on what an event's row leads to is asked there."""
+        there = _Planner(self._domains, self._clock, self._scale, home)
+        # Where it leads nowhere every value is missing.
+        nothing = compute(term, self._empty_block())[0]
+        unplaced = bool(nothing == (1 if wanted else 0))
+        node = there.node(term, wanted=wanted)
+        if isinstance(node, Everyone) and node.holds == unplaced:
+            return node
+        return Joined(home, node, unplaced)
+
+    def _constant_truth(self, term: Term) -> int:
+        return int(compute(term, self._empty_block())[0])
+
     def _empty_block(self) -> Block:
-        return Block(1, self._clock, self._scale, lambda _: None)
+        def missing(source: Term) -> Any:
+            return compute(Term("const", source.kind), Block(1, self._clock, self._scale, missing))
+
+        return Block(1, self._clock, self._scale, missing)
 
     def _constant(self, term: Term) -> Any:
         """The value of a term without traits; None for missing."""
@@ -149,57 +204,58 @@ class _Planner:
         missing = -128 if term.kind is Kind.BOOLEAN else -(2**63)
         return None if number == missing else number
 
-    def _ranges(self, term: Term, name: str, domain: Domain, *, wanted: bool) -> Node | None:
+    def _ranges(self, term: Term, source: Term, domain: Domain, *, wanted: bool) -> Node | None:
         everything = ((domain.least, domain.greatest),)
-        if term.op == "column":
-            return Ranges(name, ((1, 1),) if wanted else ((0, 0),))
-        if term.op == "is_null" and term.args[0].op == "column":
-            return Ranges(name, (), missing=True) if wanted else Ranges(name, everything)
+        if term.op in SOURCES:
+            return Ranges(source, ((1, 1),) if wanted else ((0, 0),))
+        if term.op == "is_null" and term.args[0].op in SOURCES:
+            return Ranges(source, (), missing=True) if wanted else Ranges(source, everything)
         if term.op == "in":
-            return self._in(term, name, domain, wanted=wanted)
-        if term.op == "in_last_days" and not term.args[1].columns:
+            return self._in(term, source, domain, wanted=wanted)
+        if term.op == "in_last_days" and not _any_source(term.args[1]):
             count = self._constant(term.args[1])
             if count is None:
                 return Everyone(False)
             since = Term("days_since", Kind.BIGINT, (term.args[0],))
-            hits = self._preimage(since, name, domain, 0, count - 1)
-            return None if hits is None else self._one(name, domain, hits, wanted=wanted)
+            hits = self._preimage(since, source, domain, 0, count - 1)
+            return None if hits is None else self._one(source, domain, hits, wanted=wanted)
         if term.op in ("=", "<>", "<", "<=", ">", ">=", "distinct"):
-            return self._comparison(term, name, domain, wanted=wanted)
+            return self._comparison(term, source, domain, wanted=wanted)
         return None
 
-    def _in(self, term: Term, name: str, domain: Domain, *, wanted: bool) -> Node | None:
+    def _in(self, term: Term, source: Term, domain: Domain, *, wanted: bool) -> Node | None:
         values, has_null = term.value
         (operand,) = term.args
-        if len(values) > _MANY and operand.op != "column":
+        if len(values) > _MANY and operand.op not in SOURCES:
             return None
         inside = []
         for value in sorted(values):
-            hits = self._preimage(operand, name, domain, value, value)
+            hits = self._preimage(operand, source, domain, value, value)
             if hits is None:
                 return None
             inside += [hits] if hits else []
         merged = _united(tuple(inside), domain)
         if wanted:
-            return Ranges(name, merged)
-        return Everyone(False) if has_null else Ranges(name, _complement(merged, domain))
+            return Ranges(source, merged)
+        return Everyone(False) if has_null else Ranges(source, _complement(merged, domain))
 
-    def _comparison(self, term: Term, name: str, domain: Domain, *, wanted: bool) -> Node | None:
+    def _comparison(self, term: Term, source: Term, domain: Domain, *, wanted: bool) -> Node | None:
         left, right = term.args
         op = term.op
-        if (left.columns and right.columns) or (left.kind is not None and left.kind.is_coded):
+        coded = left.kind is not None and left.kind.is_coded
+        if coded or (_any_source(left) and _any_source(right)):
             return None
-        if right.columns:
+        if _any_source(right):
             left, right = right, left
             op = {"<": ">", "<=": ">=", ">": "<", ">=": "<="}.get(op, op)
         value = self._constant(right)
         if value is None:
             if op != "distinct":
                 return Everyone(False)
-            if left.op != "column":
+            if left.op not in SOURCES:
                 return None
             everything = ((domain.least, domain.greatest),)
-            return Ranges(name, everything) if wanted else Ranges(name, (), missing=True)
+            return Ranges(source, everything) if wanted else Ranges(source, (), missing=True)
         low, high = -math.inf, math.inf
         if op in ("=", "<>", "distinct"):
             low = high = value
@@ -207,22 +263,22 @@ class _Planner:
             high = value if op == "<=" else _before(value, left.kind)
         else:
             low = value if op == ">=" else _after(value, left.kind)
-        hits = self._preimage(left, name, domain, low, high)
+        hits = self._preimage(left, source, domain, low, high)
         if hits is None:
             return None
         if op == "distinct":
             outside = _complement((hits,) if hits else (), domain)
             if not wanted:
-                return Ranges(name, (hits,) if hits else ())
-            return Ranges(name, outside, missing=True) if left.op == "column" else None
-        return self._one(name, domain, hits, wanted=wanted == (op != "<>"))
+                return Ranges(source, (hits,) if hits else ())
+            return Ranges(source, outside, missing=True) if left.op in SOURCES else None
+        return self._one(source, domain, hits, wanted=wanted == (op != "<>"))
 
-    def _one(self, name: str, domain: Domain, hits: Range | tuple[()], *, wanted: bool) -> Node:
+    def _one(self, source: Term, domain: Domain, hits: Range | tuple[()], *, wanted: bool) -> Node:
         inside = (hits,) if hits else ()
-        return Ranges(name, inside if wanted else _complement(inside, domain))
+        return Ranges(source, inside if wanted else _complement(inside, domain))
 
     def _preimage(
-        self, term: Term, name: str, domain: Domain, low: Any, high: Any
+        self, term: Term, source: Term, domain: Domain, low: Any, high: Any
     ) -> Range | tuple[()] | None:
         """The trait's values for which low <= term <= high; () for none, None: no such range.
 
@@ -230,7 +286,7 @@ class _Planner:
         """
         if not self._follows(term):
             return None
-        if term.op == "column":
+        if term.op in SOURCES:
             low, high = max(low, domain.least), min(high, domain.greatest)
             return (low, high) if low <= high else ()
         zone, inner = self._clock.zone, term.args[0]
@@ -254,11 +310,11 @@ class _Planner:
                 found = (_day_edge(zone, low), _day_edge(zone, high + 1) - 1)
         if found[0] > found[1]:
             return ()
-        return self._preimage(inner, name, domain, *found)
+        return self._preimage(inner, source, domain, *found)
 
     def _follows(self, term: Term) -> bool:
         """Whether a term is a trait seen through steps that never fall, missing for missing."""
-        if term.op == "column":
+        if term.op in SOURCES:
             return True
         if term.op not in ("to_double", "to_money", "to_instant", "days_since", "days_until"):
             return False
@@ -308,6 +364,10 @@ def _before(value: Any, kind: Kind | None) -> Any:
 
 def _after(value: Any, kind: Kind | None) -> Any:
     return math.nextafter(value, math.inf) if kind is Kind.DOUBLE else value + 1
+
+
+def _any_source(term: Term) -> bool:
+    return next(term.sources(), None) is not None
 
 
 def _any(term: Term, op: str) -> bool:
@@ -360,24 +420,24 @@ def _joined(parts: list[Node], domains: DomainOf, *, together: bool) -> Node:
     if decided in flat:
         return decided
     flat = [part for part in dict.fromkeys(flat) if not isinstance(part, Everyone)]
-    by_trait: dict[str, Ranges] = {}
+    by_source: dict[Term, Ranges] = {}
     rest: list[Node] = []
     for part in flat:
         if not isinstance(part, Ranges):
             rest.append(part)
             continue
-        before = by_trait.get(part.trait)
+        before = by_source.get(part.source)
         if before is None:
-            by_trait[part.trait] = part
+            by_source[part.source] = part
         elif together:
             ranges = _intersected(before.ranges, part.ranges)
             missing = before.missing and part.missing
-            by_trait[part.trait] = replace(before, ranges=ranges, missing=missing)
+            by_source[part.source] = replace(before, ranges=ranges, missing=missing)
         else:
-            ranges = _united(before.ranges + part.ranges, domains(part.trait))
+            ranges = _united(before.ranges + part.ranges, domains(part.source))
             missing = before.missing or part.missing
-            by_trait[part.trait] = replace(before, ranges=ranges, missing=missing)
-    merged: list[Node] = sorted(by_trait.values(), key=cost)
+            by_source[part.source] = replace(before, ranges=ranges, missing=missing)
+    merged: list[Node] = sorted(by_source.values(), key=cost)
     merged += sorted(rest, key=cost)
     if together and any(isinstance(m, Ranges) and not m.ranges and not m.missing for m in merged):
         return Everyone(False)
@@ -394,6 +454,8 @@ def cost(node: Node) -> float:
         return min(len(node.ranges), 8) + node.missing
     if isinstance(node, Entries):
         return 4.0
+    if isinstance(node, Joined):
+        return 8.0
     if isinstance(node, Computed):
         return 40.0 * sum(1 for _ in node.term.walk())
     assert isinstance(node, AllOf | AnyOf)
@@ -403,6 +465,15 @@ def cost(node: Node) -> float:
 def shown(plan: Plan) -> str:
     """The plan as indented lines, a step each, with its cost in bytes a row."""
     return "\n".join(_lines(plan.root, 0))
+
+
+def source_text(source: Term) -> str:
+    """A source as an operator reads it."""
+    if source.op in ("column", "product"):
+        return str(source.value)
+    if source.op == "event":
+        return str(source.value[1])
+    return format_expr(source.source) if source.source is not None else source.op
 
 
 def _lines(node: Node, depth: int) -> list[str]:
@@ -418,7 +489,10 @@ def _lines(node: Node, depth: int) -> list[str]:
             parts = [f"{len(parts):,} ranges from {node.ranges[0][0]} to {node.ranges[-1][1]}"]
         if node.missing:
             parts.append("missing")
-        return [f"{pad}scan {node.trait} in {', '.join(parts) or 'nothing'}  ({cost(node):g} B)"]
+        where = ", ".join(parts) or "nothing"
+        return [f"{pad}scan {source_text(node.source)} in {where}  ({cost(node):g} B)"]
+    if isinstance(node, Joined):
+        return [f"{pad}of its {node.through[:-1]}", *_lines(node.node, depth + 1)]
     assert isinstance(node, Entries | Computed)
     how = "look up" if isinstance(node, Entries) else "compute"
     source = node.term.source

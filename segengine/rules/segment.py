@@ -15,9 +15,10 @@ from segengine.days import moment
 from segengine.errors import NotBuiltYetError, UnknownCustomer, UnknownNameError, did_you_mean
 from segengine.kernels import bits
 from segengine.rules.compute import Clock
-from segengine.rules.evaluate import Population, Words, evaluate, holds
 from segengine.rules.explain import Explanation, explain
+from segengine.rules.frame import Words
 from segengine.rules.plan import Plan, plan_rule, shown
+from segengine.rules.population import Population
 from segengine.rules.term import CheckedRule
 
 PlansKept = dict[int, tuple[CheckedRule, int | None, Plan]]
@@ -48,7 +49,7 @@ class View:
 
     def words(self, rule: CheckedRule) -> Words:
         """The bitmap of a rule."""
-        return evaluate(self.plan(rule), self.population)
+        return self.population.words(self.plan(rule))
 
     def row_of(self, customer_id: object) -> int:
         """The row of a buyer, or `UnknownCustomer`."""
@@ -115,7 +116,7 @@ class Segment:
         rule = self._rule()
         with self._looking() as view:
             row = view.population.customers.row_of(customer_id)
-            return row is not None and holds(view.plan(rule), view.population, row)
+            return row is not None and view.population.holds(view.plan(rule), row)
 
     def explain(self, customer_id: int | str) -> Explanation:
         """Why the rule holds for this buyer or does not; `UnknownCustomer` for an unknown one."""
@@ -167,5 +168,5 @@ def table_of(population: Population, rows: NDArray[np.int64], columns: Sequence[
                 f"unknown trait `{name}`" + (f"; {hint}" if hint else ""), field="columns"
             )
     names = list(dict.fromkeys(["customer_id", *columns]))
-    arrays = [population.column(n).to_arrow(rows, population.money_scale) for n in names]
+    arrays = [population.trait(n).to_arrow(rows, population.money_scale) for n in names]
     return pa.table(arrays, names=names)

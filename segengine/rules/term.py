@@ -6,6 +6,10 @@ Made by `check`, read by `plan`, `compute` and `explain`. `op` says what a term 
 - `and or not`, `= <> < <= > >=`, `distinct`, `is_null`, `in`, `like`, `between`
 - `+ - * / // % neg`, `case coalesce nullif abs least greatest`
 - `to_double`, `to_instant` (a DATE as its local midnight), `to_bigint`
+- `in_array` (value: `many.Values`), `segment` and `declared` (value: name): what they stand for
+- `event` (value: table and column), `product` (value: column): inside an aggregate's FILTER
+- `history` (value: Aggregation; args: operand, condition), `window` (value: function and share;
+  args: operand, condition, partition ...), `affinity` and `bucket` (value: their texts)
 - the other functions of the language by their names
 """
 
@@ -35,9 +39,17 @@ class Term:
         for arg in self.args:
             yield from arg.walk()
 
+    def sources(self) -> Iterator[Term]:
+        """Where its values come from: each column, aggregate, affinity or bucket it reads."""
+        if self.op in SOURCES:
+            yield self
+        else:
+            for arg in self.args:
+                yield from arg.sources()
+
     @property
     def columns(self) -> frozenset[str]:
-        """The traits it reads."""
+        """The traits it reads, inside aggregates too."""
         return frozenset(t.value for t in self.walk() if t.op == "column")
 
     @property
@@ -51,9 +63,26 @@ class Term:
         return any(t.op in CLOCK_OPS for t in self.walk())
 
 
+BROKEN = Term("broken", None)
+"""In place of what cannot be; it was reported and passes as anything."""
+
+# Events later than as_of do not exist: what comes of them depends on the clock.
 CLOCK_OPS = frozenset(
-    {"now", "today", "days_since", "days_until", "days_until_birthday", "in_last_days"}
+    {"now", "today", "days_since", "days_until", "days_until_birthday", "in_last_days", "history"}
 )
+OPAQUE = frozenset({"history", "window", "affinity", "bucket"})
+"""What is looked up for a buyer as a whole."""
+COLUMNS = frozenset({"column", "event", "product"})
+SOURCES = COLUMNS | {"history", "window", "affinity"}
+
+
+@dataclass(frozen=True, slots=True)
+class Aggregation:
+    """How a buyer's rows of an event table become one value."""
+
+    agg: str
+    table: str
+    distinct: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,7 +26,6 @@ _NOT_BUILT = {
     "caps": "frequency caps are",
     "affinity": "affinity traits are",
     "range_mix": "the range mix report is",
-    "traits": "traits declared in the rule language are",
 }
 
 
@@ -84,6 +83,7 @@ class StoreConfig:
     consent_missing: str = "deny"
     holdout_share: float = 0.0
     constants: Mapping[str, int | float] = field(default_factory=dict)
+    traits: Mapping[str, str] = field(default_factory=dict)
     segments: Mapping[str, SegmentSpec] = field(default_factory=dict)
     campaigns: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     pages: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
@@ -150,12 +150,13 @@ def parse_config(raw: Mapping[str, Any]) -> StoreConfig:
     for name in constants:
         if not is_column_name(name):
             reader.wrong(f"constants.{name}", "a constant's name is a lower-case word")
+    values["traits"] = _traits(reader, top.pop("traits", {}))
     values["segments"] = _segments(reader, top.pop("segments", {}))
     for part in ("campaigns", "pages"):
         section = reader.section(top.pop(part, {}), part)
         values[part] = {k: reader.section(v, f"{part}.{k}") for k, v in section.items()}
     known = ["store", "load", "tables", "rfm", "lifecycle", "consent", "holdout", "constants"]
-    reader.nothing_left(top, "", [*known, "segments", "campaigns", "pages"])
+    reader.nothing_left(top, "", [*known, "traits", "segments", "campaigns", "pages"])
     reader.finish()
     return StoreConfig(**values)
 
@@ -354,6 +355,16 @@ def _loads(reader: _Reader, raw: object, tables: Mapping[str, TableSpec]) -> dic
         reader.nothing_left(section, place, ["source", "query", "where", "columns", "on_error"])
         loads[name] = load
     return loads
+
+
+def _traits(reader: _Reader, raw: object) -> dict[str, str]:
+    traits: dict[str, str] = {}
+    for name, value in reader.section(raw, "traits").items():
+        place = f"traits.{name}"
+        if not is_column_name(name):
+            reader.wrong(place, "a trait's name is a lower-case word")
+        traits[name] = reader.take({name: value}, place, _text, "")
+    return traits
 
 
 def _segments(reader: _Reader, raw: object) -> dict[str, SegmentSpec]:

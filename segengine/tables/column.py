@@ -55,6 +55,8 @@ class Column:
         self.dictionary = (
             dictionary if dictionary is not None or not kind.is_coded else (Dictionary(kind))
         )
+        self.is_made = False
+        """Whether it was made for one question: no codes are worth making for it."""
         self._capacity = padded(capacity)
         self._array: NDArray[Any] | None = None
         self._codes: ScanCodes | None = None
@@ -77,20 +79,17 @@ class Column:
         return array
 
     def scan_codes(self, rows: int) -> ScanCodes:
-        """The codes of a numeric column, made at the first scan."""
+        """The codes of a column, made at the first scan; new rows at the first after them."""
         codes = self._codes
-        if codes is None:
+        if codes is None or codes.rows < rows:
             values = self.values
             with self._lock:
                 if self._codes is None:
                     self._codes = ScanCodes(values, self.missing, rows)
                 codes = self._codes
+                if codes.rows < rows:
+                    codes.catch_up(rows)
         return codes
-
-    @property
-    def is_coded_for_scans(self) -> bool:
-        """Whether a scan has made codes already."""
-        return self._codes is not None
 
     def reserve(self, capacity: int, rows: int) -> None:
         """Make room for `capacity` rows; the first `rows` keep their values."""
@@ -158,6 +157,14 @@ class Column:
         return self.to_arrow(slice(row, row + 1), scale)[0].as_py()
 
 
+def made_column(kind: Kind, values: NDArray[Any], dictionary: Dictionary | None = None) -> Column:
+    """A column over an array that was made for one question: aligned, padded, missing reserved."""
+    column = Column("", kind, dictionary=dictionary)
+    column.install(values, None)
+    column.is_made = True
+    return column
+
+
 class JoinedColumn(Column):
     """A column that another table keeps: row r has its value in row places()[r] there.
 
@@ -175,6 +182,16 @@ class JoinedColumn(Column):
         super().__init__(name, kind, dictionary=column().dictionary)
         self._places, self._column = places, column
 
+    @property
+    def places(self) -> NDArray[np.int32]:
+        """The row in the other table for each row of this one, -1 for none."""
+        return self._places()
+
+    @property
+    def target(self) -> Column:
+        """The column that keeps the values."""
+        return self._column()
+
     def write(self, rows: NDArray[np.int64] | slice, values: Any) -> None:
         """The places say it already."""
 
@@ -183,7 +200,7 @@ class JoinedColumn(Column):
 
     def to_arrow(self, rows: NDArray[np.int64] | slice, scale: int) -> pa.Array:
         """As `Column.to_arrow`, through the places."""
-        places, column = self._places()[rows], self._column()
+        places, column = self.places[rows], self.target
         values = column.values[np.maximum(places, 0)]
         values[places < 0] = column.missing
         return arrow_of(values, column.kind, column.dictionary, scale, column.digits)

@@ -184,9 +184,6 @@ class CustomerTable(Table):
         added = np.arange(self.rows, end, dtype=np.int64)
         bits.set_rows(added, live)
         self.rows, self.live = end, live
-        for column in (*self.columns.values(), *self.traits.values()):
-            if column.is_coded_for_scans:
-                column.touch(added)
 
     def forget(self, row: int) -> None:
         """The buyer of this row is gone: what they gave, from the index, from every answer."""

@@ -32,7 +32,8 @@ class ScanCodes:
     """The codes of one numeric column, kept in step with it by its table.
 
     `least[c]` and `greatest[c]` bound what code c has ever held: they are only widened, so a
-    code that lies between the bounds of a comparison is sure to hold hits alone.
+    code that lies between the bounds of a comparison is sure to hold hits alone. So are the
+    bounds of the codes in each block of rows, by which a scan passes over whole blocks.
     """
 
     def __init__(self, values: NDArray[Any], missing: int | float, rows: int) -> None:
@@ -42,34 +43,45 @@ class ScanCodes:
         self._least = np.full(256, top, values.dtype)
         self._greatest = np.full(256, -top if values.dtype.kind == "f" else missing, values.dtype)
         self.codes = np.zeros(len(values), np.uint8)
-        self._encode(0, rows)
+        self.block_least, self.block_greatest = _no_blocks(len(values))
+        self._encode(rows)
+        self.rows = rows
 
-    def _encode(self, begin: int, end: int) -> None:
+    def _encode(self, rows: int) -> None:
         def work(first: int, last: int) -> None:
             least, greatest = self._least.copy(), self._greatest.copy()
             encode.encode_values(
-                self._values, self._missing, self._edges, begin + first, begin + last,
-                least, greatest, self.codes,
+                self._values, self._missing, self._edges, first, last,
+                least, greatest, self.block_least, self.block_greatest, self.codes,
             )  # fmt: skip
             merged.append((least, greatest))
 
         merged: list[tuple[NDArray[Any], NDArray[Any]]] = []
-        jit.over_ranges(work, end - begin)
+        jit.over_ranges(work, rows, align=1 << encode.BLOCK_SHIFT)
         for least, greatest in merged:
             np.minimum(self._least, least, out=self._least)
             np.maximum(self._greatest, greatest, out=self._greatest)
 
     def follow(self, values: NDArray[Any], rows: int) -> None:
-        """The column has grown and moved: take the new array; new rows are coded by `touch`."""
+        """The column has grown and moved: take the new array; `catch_up` codes the new rows."""
         codes = np.zeros(len(values), np.uint8)
         codes[: min(rows, len(self.codes))] = self.codes[:rows]
+        least, greatest = _no_blocks(len(values))
+        least[: len(self.block_least)] = self.block_least
+        greatest[: len(self.block_greatest)] = self.block_greatest
         self._values, self.codes = values, codes
+        self.block_least, self.block_greatest = least, greatest
+
+    def catch_up(self, rows: int) -> None:
+        """Code the rows that came since, also those that hold nothing but their default."""
+        self.touch(np.arange(self.rows, rows, dtype=np.int64))
+        self.rows = rows
 
     def touch(self, rows: NDArray[np.int64]) -> None:
         """The values of these rows have changed."""
         encode.encode_rows(
             self._values, self._missing, self._edges, rows,
-            self._least, self._greatest, self.codes,
+            self._least, self._greatest, self.block_least, self.block_greatest, self.codes,
         )  # fmt: skip
 
     def between(self, low: Any, high: Any) -> CodeRange | None:
@@ -86,6 +98,12 @@ class ScanCodes:
     def nbytes(self) -> int:
         """One byte a row of capacity, and the bounds."""
         return int(self.codes.nbytes + 3 * self._edges.nbytes)
+
+
+def _no_blocks(rows: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """Bounds of the codes in each block of rows, of which none has been seen."""
+    blocks = (rows >> encode.BLOCK_SHIFT) + 1
+    return np.full(blocks, 255, np.uint8), np.zeros(blocks, np.uint8)
 
 
 def _top_of(dtype: np.dtype[Any]) -> Any:

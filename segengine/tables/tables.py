@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from segengine.errors import UnknownNameError, did_you_mean
 from segengine.schema.kinds import Kind
 from segengine.schema.tables import CUSTOMERS, ORDER_LINES, ORDERS, PRODUCTS, TableSpec
+from segengine.tables.affinities import Affinities
 from segengine.tables.column import Column
 from segengine.tables.customers import CustomerTable
 from segengine.tables.dictionary import Dictionary
@@ -44,6 +45,7 @@ class Tables:
                 orders = self.events[ORDERS] if name == ORDER_LINES else None
                 self.events[name] = EventTable(spec, self._make_dictionary, self.customers, orders)
         self._product_index: KeyIndex | None = None
+        self.affinities = Affinities()
 
     def _make_dictionary(self, name: str, kind: Kind) -> Dictionary:
         if name not in _SHARED:

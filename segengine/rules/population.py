@@ -1,0 +1,192 @@
+"""Here is a buyer as rules see them: traits, and what has to be made of other tables first."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segengine.rules.compute import Block, Clock
+from segengine.rules.evaluate import evaluate, holds
+from segengine.rules.frame import (
+    BucketsOf,
+    Frame,
+    Made,
+    Rows,
+    Words,
+    computable,
+    domain_of,
+    domain_of_kind,
+)
+from segengine.rules.history import Events, Products, aggregated, aggregated_for
+from segengine.rules.plan import Domain, Plan, Ranges
+from segengine.rules.term import COLUMNS, Term
+from segengine.rules.windows import Fits, fit
+from segengine.schema.kinds import Kind
+from segengine.tables.column import Column, made_column
+from segengine.tables.customers import CustomerTable
+from segengine.tables.tables import Tables
+
+
+@dataclass(slots=True)
+class Population:
+    """The buyers of a store; `buckets` gives the shares of rows [begin, end) under a salt.
+
+    `version` changes with everything that is kept here for one state of the data.
+    """
+
+    tables: Tables
+    buckets: Callable[[str, int, int], NDArray[np.float64]]
+    version: int = 0
+    entries: dict[Any, NDArray[np.int8]] = field(default_factory=dict)
+    fits: Fits = field(default_factory=Fits)
+    events: dict[str, Events] = field(default_factory=dict)
+    product_frame: Products | None = None
+
+    @property
+    def customers(self) -> CustomerTable:
+        """The table of the buyers."""
+        return self.tables.customers
+
+    @property
+    def money_scale(self) -> int:
+        """Decimal places of money."""
+        return self.tables.money_scale
+
+    @property
+    def rows(self) -> int:
+        """Rows of buyers, nobody's among them."""
+        return self.customers.rows
+
+    def kinds(self) -> dict[str, Kind]:
+        """Every trait a rule may name, by kind."""
+        given = {n: c.kind for n, c in self.customers.columns.items()}
+        return given | {n: c.kind for n, c in self.customers.traits.items()}
+
+    def trait(self, name: str) -> Column:
+        """The trait or given column with this name."""
+        column = self.customers.trait_or_column(name)
+        assert column is not None, name
+        return column
+
+    def column(self, source: Term) -> Column:
+        """The column of a trait."""
+        return self.trait(source.value)
+
+    def domain(self, source: Term) -> Domain:
+        """What a source of a rule over buyers can be."""
+        if source.op == "column":
+            return domain_of(self.trait(source.value))
+        return domain_of_kind(source.kind or Kind.BIGINT)
+
+    def events_of(self, table: str) -> Events:
+        """The rows of an event table as a frame."""
+        found = self.events.get(table)
+        if found is None:
+            found = Events(self, self.tables.events[table])
+            self.events[table] = found
+        return found
+
+    def make(self, source: Term, clock: Clock, most: int | None) -> Column:
+        """The values of an aggregate, of a place among buyers or of an affinity, for everyone."""
+        if source.op == "history":
+            return aggregated(source, self.events_of(source.value.table), self.rows, clock, most)
+        if source.op == "affinity":
+            return self._affinity(source)
+        return fit(source, self, clock).column()
+
+    def value(self, source: Term, row: int, clock: Clock) -> Any:
+        """The same for one buyer; None for a missing value."""
+        if source.op == "history":
+            return aggregated_for(source, self.events_of(source.value.table), row, clock)
+        if source.op == "affinity":
+            kind, liked = source.value
+            value = self.tables.affinities.score(kind, liked, row)
+            return None if value != value else value  # noqa: PLR0124 - NaN
+        return fit(source, self, clock).value(row)
+
+    def chosen(self, node: Ranges, clock: Clock) -> Words:
+        """The buyers whose place among all lies in the ranges of a node."""
+        return fit(node.source, self, clock).within(node.ranges, missing=node.missing)
+
+    def _affinity(self, source: Term) -> Column:
+        kind, liked = source.value
+        scores = self.tables.affinities.scores(kind, liked, self.customers.capacity)
+        return made_column(Kind.DOUBLE, scores)
+
+    @property
+    def products(self) -> Products:
+        """The products as a frame."""
+        if self.product_frame is None:
+            self.product_frame = Products(self.tables.products, self.money_scale)
+        return self.product_frame
+
+    def places(self, through: str) -> tuple[NDArray[np.int32], NDArray[np.int32] | None]:
+        """A buyer leads nowhere."""
+        raise KeyError(through)
+
+    def other(self, through: str) -> Frame:
+        """A buyer leads nowhere."""
+        raise KeyError(through)
+
+    def block(
+        self,
+        rows: Rows,
+        clock: Clock,
+        made: Made | None = None,
+        context: Mapping[str, str] | None = None,
+        buckets: BucketsOf | None = None,
+    ) -> Block:
+        """Some rows for computing over; `buckets` where they are not those of the rows."""
+        count = rows.stop - rows.start if isinstance(rows, slice) else len(rows)
+
+        def values(source: Term) -> Any:
+            if source.op in COLUMNS:
+                column = self.trait(source.value)
+            elif made is not None:
+                column = made[source]
+            else:
+                return self._values(source, np.arange(rows.start, rows.stop) if isinstance(
+                    rows, slice) else rows, clock)  # fmt: skip
+            return computable(column, column.values[rows])
+
+        def shares(salt: str) -> NDArray[np.float64]:
+            if isinstance(rows, slice):
+                return self.buckets(salt, rows.start, rows.stop)
+            return self.buckets(salt, 0, self.rows)[rows]
+
+        return Block(count, clock, self.money_scale, values, buckets or shares, context or {})
+
+    def _values(self, source: Term, rows: NDArray[np.int64], clock: Clock) -> Any:
+        """The values of a made source for a few rows, one by one."""
+        column = Column("", source.kind or Kind.BIGINT, dictionary=self._dictionary(source))
+        found = [self.value(source, int(row), clock) for row in rows]
+        missing = column.missing
+        taken = np.array([missing if v is None else v for v in found], column.dtype)
+        return computable(column, taken)
+
+    def _dictionary(self, source: Term) -> Any:
+        if source.op != "history" or source.kind is not Kind.VARCHAR:
+            return None
+        return self.events_of(source.value.table).column(source.args[0]).dictionary
+
+    def words(self, plan: Plan) -> Words:
+        """The bitmap of a plan."""
+        return evaluate(plan, self, self.customers.live)
+
+    def holds(
+        self,
+        plan: Plan,
+        row: int,
+        context: Mapping[str, str] | None = None,
+        buckets: BucketsOf | None = None,
+    ) -> bool:
+        """Whether a plan holds for one row; `buckets` where they are not the row's own."""
+
+        def block() -> Block:
+            return self.block(slice(row, row + 1), plan.clock, None, context, buckets)
+
+        return holds(plan.root, self, row, plan.clock, block)
