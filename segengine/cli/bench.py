@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from segengine.cli.files import check_out, write_table
-from segengine.cli.options import AsJson, Out
-from segengine.cli.outcome import FailedError
+from segengine.cli.options import AsJson
+from segengine.cli.outcome import FailedError, InputError
 from segengine.cli.plain import print_json
 from segengine.cli.show import console, note, table
 
@@ -18,58 +21,159 @@ Customers = Annotated[
 Repeats = Annotated[
     int, typer.Option("--repeats", metavar="N", min=1, help="New rules timed per case.")
 ]
+Suites = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--suite", metavar="NAME", help="rules, catalogue, history or match; by default all."
+    ),
+]
+Engines = Annotated[
+    list[str] | None,
+    typer.Option("--engine", metavar="NAME", help="A rival to ask; by default all installed."),
+]
+Rules = Annotated[
+    int, typer.Option("--rules", metavar="N", min=1, help="Rules of the match suite.")
+]
+Out = Annotated[
+    Path | None,
+    typer.Option(
+        "--out", metavar="FILE", help="Write the result to a .json, its cases to .parquet or .csv."
+    ),
+]
 
 
 def bench(
     customers: Customers = 1_000_000,
     repeats: Repeats = 9,
+    suite: Suites = None,
+    engine: Engines = None,
+    rules: Rules = 10_000,
     out: Out = None,
     as_json: AsJson = False,
 ) -> None:
     """Time rules in this engine and others; every answer is checked before any is timed."""
-    check_out(out)
-    from segengine.bench.run import run
+    _check(out)
+    from segengine.bench import run as bench_run
+    from segengine.bench.suites import ALL_RIVALS, SUITES
+    from segengine.bench.timing import DifferentAnswersError
 
+    suites = _chosen("--suite", suite, SUITES)
+    engines = _chosen("--engine", engine, ALL_RIVALS)
     try:
-        result = run(customers, repeats=repeats, say=note)
-    except AssertionError as error:
-        raise FailedError(f"nothing was timed: {error}") from None
-    rows = [_flat(case) for case in result["cases"]]
+        result = bench_run.run(
+            customers, repeats=repeats, suites=suites, engines=engines, rules=rules, say=note
+        )
+    except DifferentAnswersError as error:
+        raise FailedError(f"the answers differ: {error}") from None
     if out is not None:
-        import pyarrow as pa
-
-        write_table(pa.Table.from_pylist(rows), out)
+        _save(result, out)
     if as_json:
         print_json(result)
+    else:
+        _show(result)
+
+
+def _check(out: Path | None) -> None:
+    """As for a table, which a .json is not."""
+    if out is None or out.suffix.lower() != ".json":
+        check_out(out)
+    elif not out.parent.is_dir():
+        raise InputError(f"`--out {out}`: there is no folder `{out.parent}`")
+    elif out.is_dir():
+        raise InputError(f"`--out {out}`: that is a folder")
+
+
+def _chosen(option: str, given: Sequence[str] | None, known: Sequence[str]) -> tuple[str, ...]:
+    for name in given or ():
+        if name not in known:
+            raise InputError(f"`{option} {name}`: known are {', '.join(known)}")
+    return tuple(name for name in known if not given or name in given)
+
+
+def _save(result: dict[str, Any], out: Path) -> None:
+    """The whole result, or a line for each case and engine."""
+    if out.suffix.lower() == ".json":
+        out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+        note(f"wrote {out}")
         return
-    _show(result, rows)
+    import pyarrow as pa
+
+    rows = [
+        {
+            "suite": suite["suite"],
+            "case": case["case"],
+            "rule": case["rule"],
+            "count": case["count"],
+            "engine": name,
+            "ms": case["ms"][key],
+            "ms_min": case["ms_min"][key],
+        }
+        for suite in result["suites"]
+        for case in suite["cases"]
+        for key, name in suite["engines"].items()
+    ]
+    write_table(pa.Table.from_pylist(rows), out)
 
 
-def _flat(case: dict[str, Any]) -> dict[str, Any]:
-    """A case as a row: a column of milliseconds per engine."""
-    return {
-        "case": case["case"],
-        "rule": case["rule"],
-        "count": case["count"],
-        **case["ms"],
-        "speedup": case["speedup"],
-    }
-
-
-def _show(result: dict[str, Any], rows: list[dict[str, Any]]) -> None:
-    engines = result["engines"]
-    shown = []
-    for row in rows:
-        times = [f"{row[engine]:.2f}" for engine in engines]
-        speedup = "" if row["speedup"] is None else f"{row['speedup']:.1f}x"
-        shown.append([row["case"], f"{row['count']:,}", *times, speedup])
-    names = ["case", "buyers", *(f"{engine}, ms" for engine in engines), "faster"]
+def _show(result: dict[str, Any]) -> None:
     screen = console()
-    screen.print(table(names, shown, numbers=names[1:]))
+    for suite in result["suites"]:
+        sizes = ", ".join(f"{count:,} {what}" for what, count in suite["sizes"].items())
+        screen.print(f"{suite['suite']}, ms: {sizes}".replace("_", " "))
+        screen.print(_engines(suite) if len(suite["cases"]) == 1 else _cases(suite))
+        for case in suite["cases"]:
+            for key, reason in case["cannot"].items():
+                screen.print(f"{case['case']}: {suite['engines'].get(key, key)}: {reason}")
+        memory = suite.get("memory")
+        if memory:
+            screen.print(
+                f"a row of {memory['table']}: {memory['bytes_per_row']:g} bytes, "
+                f"{memory['scan_code_bytes_per_row']:g} of them scan codes"
+            )
+    for key, reason in result["absent"].items():
+        screen.print(f"{key}: {reason}")
+    screen.print(", ".join(f"{name} {version}" for name, version in result["versions"].items()))
     machine = ", ".join(f"{name} {value}" for name, value in result["machine"].items())
-    mean = result["geometric_mean_speedup"]
-    if mean is not None:
-        screen.print(f"geometric mean: {mean:.1f}x the fastest of the others")
     screen.print(
-        f"{result['customers']:,} buyers, medians of {result['repeats']} new rules each; {machine}"
+        f"medians of {result['repeats']} turns; {machine}; memory is read at "
+        f"{result['read_bandwidth_gb_per_s']:.1f} GB/s; the process held "
+        f"{result['peak_memory_mb']:,.0f} MB at most"
     )
+
+
+def _cases(suite: dict[str, Any]) -> Any:
+    """A line a case."""
+    names = ["case", "found", *map(_title, suite["engines"].values()), "faster"]
+    shown = [
+        [case["case"], f"{case['count']:,}", *map(_ms, case["ms"].values()),
+         _times(case["speedup"])]
+        for case in suite["cases"]
+    ]  # fmt: skip
+    means = map(_ms, suite["geometric_mean_ms"].values())
+    shown.append(["geometric mean", "", *means, _times(suite["geometric_mean_speedup"])])
+    return table(names, shown, numbers=names[1:])
+
+
+def _engines(suite: dict[str, Any]) -> Any:
+    """A line an engine, for a suite of one case."""
+    case, times = suite["cases"][0], suite["times_as_fast"]
+    shown = [
+        [name, _ms(case["ms"][key]), _times(times.get(key))]
+        for key, name in suite["engines"].items()
+    ]
+    return table([case["case"], "ms", "faster"], shown, numbers=["ms", "faster"])
+
+
+def _title(name: str) -> str:
+    """An engine's name without its version, which stands below the tables."""
+    return name.rpartition(" ")[0]
+
+
+def _ms(milliseconds: float | None) -> str:
+    if milliseconds is None:
+        return "-"
+    return f"{milliseconds:.2f}" if milliseconds >= 1 else f"{milliseconds:.3g}"
+
+
+def _times(ratio: float | None) -> str:
+    return "" if ratio is None else f"{ratio:.1f}x"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -9,6 +10,8 @@ import pytest
 
 import segengine.bench.run as bench_run
 import segengine.cli.warmup as warmup_command
+from segengine.bench import readme
+from segengine.bench.timing import DifferentAnswersError
 from segengine.kernels import jit
 from tests.cli.conftest import ask
 
@@ -30,24 +33,51 @@ def test_warmup_names_the_specialisations_and_the_cache(monkeypatch: pytest.Monk
     assert str(jit.cache_folder()) in shown.out
 
 
+FEW = ("bench", "--customers", "1000", "--repeats", "1", "--engine", "duckdb", "--engine", "python")
+
+
 def test_bench_prints_a_case_a_line_and_writes_them(tmp_path: Path) -> None:
     file = tmp_path / "bench.parquet"
-    asked = ask("bench", "--customers", "2000", "--repeats", "1", "--out", file, "--json")
+    asked = ask(*FEW, "--suite", "rules", "--out", file, "--json")
     assert asked.status == 0, asked.err
-    assert asked.json["customers"] == 2000
-    assert len(asked.json["cases"]) == pq.read_table(file).num_rows > 0
+    (suite,) = asked.json["suites"]
+    assert suite["sizes"] == {"customers": 1000}
+    assert pq.read_table(file).num_rows == 2 * len(suite["cases"])
     assert "all engines agree" in asked.err
-    shown = ask("bench", "--customers", "2000", "--repeats", "1")
+    assert "timing rules 1/" in asked.err
+    shown = ask(*FEW, "--suite", "rules")
     assert shown.status == 0
     assert "geometric mean" in shown.out
-    assert asked.json["cases"][0]["case"] in shown.out
+    assert suite["cases"][0]["case"] in shown.out
+
+
+def test_bench_writes_a_result_that_a_readme_is_made_of(tmp_path: Path) -> None:
+    file = tmp_path / "bench.json"
+    asked = ask(*FEW, "--suite", "match", "--rules", "50", "--out", file, "--json")
+    assert asked.status == 0, asked.err
+    saved = json.loads(file.read_text(encoding="utf-8"))
+    assert saved == asked.json
+    assert "| 50 rules, one buyer |" in readme.performance(saved)
+    shown = ask(*FEW, "--suite", "match", "--rules", "50")
+    assert "plain Python" in shown.out
+
+
+def test_bench_knows_its_suites_and_engines(tmp_path: Path) -> None:
+    for option, known in (("--suite", "history"), ("--engine", "polars")):
+        asked = ask("bench", option, "nothing")
+        assert asked.status == 2
+        assert f"`{option} nothing`: known are" in asked.err
+        assert known in asked.err
+    asked = ask("bench", "--out", tmp_path / "none" / "bench.json")
+    assert asked.status == 2
+    assert "there is no folder" in asked.err
 
 
 def test_engines_that_disagree_are_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
     def disagree(*_: object, **__: object) -> None:
-        raise AssertionError("the engines disagree on TRUE")
+        raise DifferentAnswersError("a case: the engines disagree on TRUE: one 1, two 2")
 
     monkeypatch.setattr(bench_run, "run", disagree)
     asked = ask("bench")
     assert asked.status == 1
-    assert asked.err == "nothing was timed: the engines disagree on TRUE\n"
+    assert asked.err == "the answers differ: a case: the engines disagree on TRUE: one 1, two 2\n"
