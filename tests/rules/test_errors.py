@@ -108,7 +108,7 @@ def test_what_is_neither_text_nor_expression_is_refused(store: se.Engine, rule: 
 def test_a_mistake_leaves_the_store_as_it_was(store: se.Engine) -> None:
     store.define_segment("vip", "visits > 3")
     before = store.data_version
-    for rule in ("cty = 1", "visits >", "segment('vip')", "count(orders) > 1"):
+    for rule in ("cty = 1", "visits >", "segment('vip')", "count(oders) > 1"):
         with pytest.raises(se.RuleError):
             store.define_segment("vip", rule)
     assert ids(store, "segment('vip')") == {1}
