@@ -1,8 +1,9 @@
 """What do the rows of a bitmap come to, owner by owner?
 
-Every thread looks at all rows and takes those whose owner is in its range: so no two threads
-write one place, nothing is merged, and an owner's rows come in arrival order. What costs is the
-way to the owner's place; half the range is half the cache it needs.
+The way to an owner's place is a cache miss for each row. So rows are dealt first: each goes, in
+order, to the bucket of neighbouring owners that its owner is in; then each bucket is gone
+through while its owners' places are in cache (measured: 20 to 35 ns a row before, 6 after).
+An owner's rows stay in arrival order.
 """
 
 from __future__ import annotations
@@ -15,175 +16,230 @@ from numpy.typing import NDArray
 from segengine.kernels.jit import Words, kernel
 from segengine.kernels.scan import _trailing_zeros
 
-NO_ROW = -1
+BUCKET_SHIFT = 15
+"""A bucket has 32,768 owners."""
 
 
 @kernel
-def count_rows(
-    words: Words, owners: NDArray[np.int32], first: int, last: int, most: int, out: Any
+def sizes(
+    words: Words, begin: int, end: int, owners: NDArray[np.int32], out: NDArray[np.int64]
 ) -> None:
-    """How many rows each owner in [first, last) has, at most `most`.
+    """How many rows of words [begin, end) fall into each bucket.
 
-    owners: int32[rows], -1 for none  out: uint8 or int32[owners], begins at 0
+    owners: int32[rows], -1 for none  out: int64[buckets], begins at 0
     """
     one = np.uint64(1)
-    for word in range(words.shape[0]):
+    for word in range(begin, end):
         rest = words[word]
         while rest != 0:
             owner = owners[64 * word + _trailing_zeros(rest)]
             rest &= rest - one
-            if first <= owner < last and out[owner] < most:
-                out[owner] += 1
+            if owner >= 0:
+                out[owner >> BUCKET_SHIFT] += 1
+
+
+@kernel
+def deal(
+    words: Words,
+    begin: int,
+    end: int,
+    owners: NDArray[np.int32],
+    places: NDArray[np.int64],
+    slots: NDArray[np.uint16],
+) -> None:
+    """Each row's owner within its bucket, bucket by bucket.
+
+    places: int64[buckets], where each bucket begins; moved on  slots: uint16[rows dealt]
+    """
+    one = np.uint64(1)
+    for word in range(begin, end):
+        rest = words[word]
+        while rest != 0:
+            owner = owners[64 * word + _trailing_zeros(rest)]
+            rest &= rest - one
+            if owner >= 0:
+                bucket = owner >> BUCKET_SHIFT
+                slots[places[bucket]] = owner & 0x7FFF
+                places[bucket] += 1
+
+
+@kernel
+def deal_values(
+    words: Words,
+    begin: int,
+    end: int,
+    owners: NDArray[np.int32],
+    values: Any,
+    places: NDArray[np.int64],
+    slots: NDArray[np.uint16],
+    dealt: Any,
+) -> None:
+    """As `deal`, with a value of each row.  values: T[rows]  dealt: T[rows dealt]"""
+    one = np.uint64(1)
+    for word in range(begin, end):
+        rest = words[word]
+        while rest != 0:
+            row = 64 * word + _trailing_zeros(rest)
+            rest &= rest - one
+            owner = owners[row]
+            if owner >= 0:
+                bucket = owner >> BUCKET_SHIFT
+                place = places[bucket]
+                slots[place] = owner & 0x7FFF
+                dealt[place] = values[row]
+                places[bucket] = place + 1
+
+
+@kernel
+def deal_rows(
+    words: Words,
+    begin: int,
+    end: int,
+    owners: NDArray[np.int32],
+    values: NDArray[np.int64],
+    places: NDArray[np.int64],
+    slots: NDArray[np.uint16],
+    dealt: NDArray[np.int64],
+    rows: NDArray[np.int32],
+) -> None:
+    """As `deal_values`, with the rows themselves.  rows: int32[rows dealt]"""
+    one = np.uint64(1)
+    for word in range(begin, end):
+        rest = words[word]
+        while rest != 0:
+            row = 64 * word + _trailing_zeros(rest)
+            rest &= rest - one
+            owner = owners[row]
+            if owner >= 0:
+                bucket = owner >> BUCKET_SHIFT
+                place = places[bucket]
+                slots[place] = owner & 0x7FFF
+                dealt[place] = values[row]
+                rows[place] = row
+                places[bucket] = place + 1
+
+
+@kernel
+def count(slots: NDArray[np.uint16], begin: int, end: int, most: int, out: Any) -> None:
+    """How many rows [begin, end) of a bucket each owner has, at most `most`.
+
+    out: uint8 or int32[owners of the bucket]
+    """
+    for place in range(begin, end):
+        slot = slots[place]
+        if out[slot] < most:
+            out[slot] += 1
 
 
 @kernel
 def sum_whole(
-    words: Words,
-    owners: NDArray[np.int32],
+    slots: NDArray[np.uint16],
     values: Any,
     missing: Any,
-    first: int,
-    last: int,
+    begin: int,
+    end: int,
     sums: NDArray[np.int64],
     counts: NDArray[np.int32],
 ) -> bool:
     """The sum of each owner's known values and how many; True when a sum passed the int64.
 
-    values: whole numbers[rows]  sums: int64[owners]  counts: int32[owners] or empty
+    values: whole numbers[rows dealt]  sums: int64[owners]  counts: int32[owners] or empty
     """
-    one = np.uint64(1)
     beyond = False
     counted = counts.shape[0] > 0
-    for word in range(words.shape[0]):
-        rest = words[word]
-        while rest != 0:
-            row = 64 * word + _trailing_zeros(rest)
-            rest &= rest - one
-            owner = owners[row]
-            if first <= owner < last:
-                value = values[row]
-                if value != missing:
-                    before = sums[owner]
-                    total = np.int64(np.uint64(before) + np.uint64(np.int64(value)))
-                    # Both have one sign and the sum has the other.
-                    if ((before ^ total) & (np.int64(value) ^ total)) < 0:
-                        beyond = True
-                    sums[owner] = total
-                    if counted:
-                        counts[owner] += 1
+    for place in range(begin, end):
+        value = values[place]
+        if value != missing:
+            slot = slots[place]
+            more = np.int64(value)
+            before = sums[slot]
+            total = np.int64(np.uint64(before) + np.uint64(more))
+            # Both have one sign and the sum has the other.
+            beyond |= ((before ^ total) & (more ^ total)) < 0
+            sums[slot] = total
+            if counted:
+                counts[slot] += 1
     return beyond
 
 
 @kernel
 def sum_halves(
-    words: Words,
-    owners: NDArray[np.int32],
+    slots: NDArray[np.uint16],
     values: Any,
     missing: Any,
-    first: int,
-    last: int,
+    begin: int,
+    end: int,
     highs: NDArray[np.int64],
     lows: NDArray[np.int64],
 ) -> None:
     """The sums of the upper and lower 32 bits of each owner's known values, which never pass."""
-    one = np.uint64(1)
-    for word in range(words.shape[0]):
-        rest = words[word]
-        while rest != 0:
-            row = 64 * word + _trailing_zeros(rest)
-            rest &= rest - one
-            owner = owners[row]
-            if first <= owner < last:
-                value = np.int64(values[row])
-                if values[row] != missing:
-                    highs[owner] += value >> 32
-                    lows[owner] += value & 0xFFFFFFFF
+    for place in range(begin, end):
+        if values[place] != missing:
+            value = np.int64(values[place])
+            highs[slots[place]] += value >> 32
+            lows[slots[place]] += value & 0xFFFFFFFF
 
 
 @kernel
 def sum_float(
-    words: Words,
-    owners: NDArray[np.int32],
+    slots: NDArray[np.uint16],
     values: NDArray[np.float64],
-    first: int,
-    last: int,
+    begin: int,
+    end: int,
     sums: NDArray[np.float64],
     counts: NDArray[np.int32],
 ) -> None:
     """As `sum_whole` for float64, added in arrival order; NaN is missing."""
-    one = np.uint64(1)
-    for word in range(words.shape[0]):
-        rest = words[word]
-        while rest != 0:
-            row = 64 * word + _trailing_zeros(rest)
-            rest &= rest - one
-            owner = owners[row]
-            if first <= owner < last:
-                value = values[row]
-                if value == value:
-                    sums[owner] += value
-                    counts[owner] += 1
+    for place in range(begin, end):
+        value = values[place]
+        if value == value:
+            sums[slots[place]] += value
+            counts[slots[place]] += 1
 
 
 @kernel
 def extremes(
-    words: Words,
-    owners: NDArray[np.int32],
+    slots: NDArray[np.uint16],
     values: Any,
     missing: Any,
     greatest: bool,
-    first: int,
-    last: int,
+    begin: int,
+    end: int,
     out: Any,
 ) -> None:
     """The least or greatest known value of each owner.
 
     values, out: T; out begins at `missing`, which is NaN for floats
     """
-    one = np.uint64(1)
-    for word in range(words.shape[0]):
-        rest = words[word]
-        while rest != 0:
-            row = 64 * word + _trailing_zeros(rest)
-            rest &= rest - one
-            owner = owners[row]
-            if first <= owner < last:
-                value = values[row]
-                if value == value and value != missing:
-                    best = out[owner]
-                    if (
-                        best == missing
-                        or best != best
-                        or (value > best if greatest else value < best)
-                    ):
-                        out[owner] = value
+    for place in range(begin, end):
+        value = values[place]
+        if value == value and value != missing:
+            best = out[slots[place]]
+            if best == missing or best != best or (value > best if greatest else value < best):
+                out[slots[place]] = value
 
 
 @kernel
 def edges(
-    words: Words,
-    owners: NDArray[np.int32],
+    slots: NDArray[np.uint16],
     times: NDArray[np.int64],
+    rows: NDArray[np.int32],
     latest: bool,
-    first: int,
-    last: int,
+    begin: int,
+    end: int,
+    best: NDArray[np.int64],
     out: NDArray[np.int32],
 ) -> None:
-    """The row of each owner's first or last event by (time, arrival).
+    """The row of each owner's first or last event by (time, arrival), and its time.
 
-    times: int64[rows]  out: int32[owners], begins at -1
+    times: int64[rows dealt]  best: int64[owners]  out: int32[owners], begins at -1
     """
-    one = np.uint64(1)
-    for word in range(words.shape[0]):
-        rest = words[word]
-        while rest != 0:
-            row = 64 * word + _trailing_zeros(rest)
-            rest &= rest - one
-            owner = owners[row]
-            if first <= owner < last:
-                best = out[owner]
-                if best < 0 or (times[row] >= times[best] if latest else times[row] < times[best]):
-                    out[owner] = row
+    for place in range(begin, end):
+        slot = slots[place]
+        time = times[place]
+        if out[slot] < 0 or (time >= best[slot] if latest else time < best[slot]):
+            best[slot] = time
+            out[slot] = rows[place]
 
 
 @kernel

@@ -143,4 +143,21 @@ def over_ranges(work: Callable[[int, int], None], count: int, *, align: int = 64
         future.result()
 
 
+def each(work: Callable[[int], None], count: int) -> None:
+    """Run `work(k)` for each k below `count`, on the pool where there is one."""
+    if _pool is None or count < 2 or _inside.is_worker:
+        for k in range(count):
+            work(k)
+        return
+    rest = [_pool.submit(_as_worker_once, work, k) for k in range(1, count)]
+    work(0)
+    for future in rest:
+        future.result()
+
+
+def _as_worker_once(work: Callable[[int], None], k: int) -> None:
+    _inside.is_worker = True
+    work(k)
+
+
 Words = NDArray[np.uint64]

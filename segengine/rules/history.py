@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from segengine.kernels import bits, fold, jit
 from segengine.rules.compute import NO_INT, TRUE, Block, Clock, compute, truth
+from segengine.rules.dealing import dealt
 from segengine.rules.evaluate import bitmap
 from segengine.rules.frame import (
     Frame,
@@ -272,7 +273,11 @@ def aggregated(source: Term, events: Events, owners: int, clock: Clock, most: in
         places = aligned(_padded(owners), np.dtype(np.int32), -1)
         times = events.table.columns["time"].values
         latest = how.agg == "last"
-        _over(owners, lambda a, b: fold.edges(words, owner, times, latest, a, b, places))
+        best = np.empty(len(places), np.int64)
+        for hand in dealt(words, owner, owners, times, with_rows=True):
+            hand.each(lambda h, a, b, low: fold.edges(
+                h.slots, h.values, h.rows, latest, a, b, best[low:], places[low:]
+            ))  # fmt: skip
         return made_column(kind, _at(events, operand, places, clock), dictionary)
     values, missing = events.values(operand, words, clock)
     if how.agg in ("min", "max"):
@@ -284,10 +289,6 @@ def aggregated(source: Term, events: Events, owners: int, clock: Clock, most: in
 
 def _padded(owners: int) -> int:
     return max(64, -(-owners // 64) * 64)
-
-
-def _over(owners: int, work: Any) -> None:
-    jit.over_ranges(work, owners)
 
 
 def _dictionary(events: Events, operand: Term) -> Any:
@@ -326,7 +327,8 @@ def _counted(source: Term, events: Events, owners: int, clock: Clock, most: int 
     dtype = np.dtype(np.uint8 if most is not None else np.int32)
     out = aligned(_padded(owners), dtype, 0)
     top = 255 if most is not None else 2**31 - 1
-    _over(owners, lambda a, b: fold.count_rows(words, owner, a, b, top, out))
+    for hand in dealt(words, owner, owners):
+        hand.each(lambda h, a, b, low: fold.count(h.slots, a, b, top, out[low:]))
     return made_column(Kind.BIGINT, out)
 
 
@@ -398,7 +400,10 @@ def _extreme(
     missing = values.dtype.type(missing)
     out = aligned(_padded(owners), values.dtype, missing)
     greatest = agg == "max"
-    _over(owners, lambda a, b: fold.extremes(words, owner, values, missing, greatest, a, b, out))
+    for hand in dealt(words, owner, owners, values):
+        hand.each(lambda h, a, b, low: fold.extremes(
+            h.slots, h.values, missing, greatest, a, b, out[low:]
+        ))  # fmt: skip
     if ranks is not None:
         codes = np.append(np.argsort(ranks).astype(np.int32), np.int32(-1))
         out[:] = codes[out]
@@ -429,7 +434,10 @@ def _summed(
     if operand is Kind.DOUBLE:
         sums = aligned(size, np.dtype(np.float64), 0.0)
         counts = np.zeros(size, np.int32)
-        _over(owners, lambda a, b: fold.sum_float(words, owner, values, a, b, sums, counts))
+        for hand in dealt(words, owner, owners, values):
+            hand.each(lambda h, a, b, low: fold.sum_float(
+                h.slots, h.values, a, b, sums[low:], counts[low:]
+            ))  # fmt: skip
         with np.errstate(all="ignore"):
             found = sums / counts if average else sums
         found[~np.isfinite(found)] = np.nan
@@ -438,11 +446,10 @@ def _summed(
     counts = np.zeros(size, np.int32) if average else _NO_COUNTS
     missing = values.dtype.type(missing)
     beyond: list[bool] = []
-
-    def work(a: int, b: int) -> None:
-        beyond.append(fold.sum_whole(words, owner, values, missing, a, b, whole, counts))
-
-    _over(owners, work)
+    for hand in dealt(words, owner, owners, values):
+        hand.each(lambda h, a, b, low: beyond.append(fold.sum_whole(
+            h.slots, h.values, missing, a, b, whole[low:], counts[low:]
+        )))  # fmt: skip
     if any(beyond):
         whole = _exact_sums(words, owner, values, missing, owners)
     if not average:
@@ -466,7 +473,10 @@ def _exact_sums(
     """Sums that may pass the int64 on the way; missing where they end beyond it."""
     size = _padded(owners)
     highs, lows = np.zeros(size, np.int64), np.zeros(size, np.int64)
-    _over(owners, lambda a, b: fold.sum_halves(words, owner, values, missing, a, b, highs, lows))
+    for hand in dealt(words, owner, owners, values):
+        hand.each(lambda h, a, b, low: fold.sum_halves(
+            h.slots, h.values, missing, a, b, highs[low:], lows[low:]
+        ))  # fmt: skip
     highs += lows >> 32
     fits = (highs >= -(2**31)) & (highs < 2**31)
     out = aligned(size, np.dtype(np.int64), NO_INT)
