@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from segengine.bench.case import CLICKHOUSE, DATAFUSION, Case, Sql, first_day, instant, money
+from segengine.bench.case import CLICKHOUSE, Case, Sql, first_day, instant, money
 from segengine.bench.order_lines import CATEGORIES
 
 
@@ -71,35 +71,29 @@ def _buyers_without_polars(pl: Any, frames: Mapping[str, Any], k: int) -> Any:
     return both.select(pl.col("len").first().cast(pl.Int64) - pl.col("len").last())
 
 
-def _latest(dialect: str, column: str) -> str:
-    if dialect == CLICKHOUSE:
-        return f"argMax({column}, time)"
-    if dialect == DATAFUSION:
-        return f"last_value({column} ORDER BY time)"
-    return f"arg_max({column}, time)"
+def _at_the(end: str, condition: Sql, holds: Callable[[int], str]) -> Sql:
+    """How many buyers' last (`max`) or first (`min`) line is like that.
 
+    ClickHouse has a fast function for it. The others join with the time of that line, which is
+    faster than theirs, and right because no two lines here have one time.
+    """
 
-def _earliest(dialect: str, column: str) -> str:
-    if dialect == CLICKHOUSE:
-        return f"argMin({column}, time)"
-    if dialect == DATAFUSION:
-        return f"first_value({column} ORDER BY time)"
-    return f"arg_min({column}, time)"
+    def sql(dialect: str, k: int) -> str:
+        where = condition(dialect, k)
+        if dialect == CLICKHOUSE:
+            column, test = holds(k).split(" ", 1)
+            return (
+                f"SELECT count(*) FROM (SELECT customer_id FROM order_lines WHERE {where} "
+                f"GROUP BY customer_id HAVING arg{end.title()}({column}, time) {test}) AS found"
+            )
+        return (
+            "SELECT count(*) FROM order_lines JOIN "
+            f"(SELECT customer_id AS buyer, {end}(time) AS moment "
+            f"FROM order_lines WHERE {where} GROUP BY customer_id) AS ends "
+            f"ON customer_id = buyer AND time = moment WHERE {holds(k)}"
+        )
 
-
-def _last_category(dialect: str, k: int) -> str:
-    return (
-        "SELECT count(*) FROM (SELECT customer_id FROM order_lines "
-        f"WHERE {_since(dialect, 365 + k)} GROUP BY customer_id "
-        f"HAVING {_latest(dialect, 'category')} = '{_category(k)}') AS found"
-    )
-
-
-def _first_amount(dialect: str, k: int) -> str:
-    return (
-        "SELECT count(*) FROM (SELECT customer_id FROM order_lines GROUP BY customer_id "
-        f"HAVING {_earliest(dialect, 'amount')} >= {60 + k}) AS found"
-    )
+    return sql
 
 
 def _since_the_card(dialect: str, k: int) -> str:
@@ -160,12 +154,12 @@ HISTORY: tuple[Case, ...] = (
     Case("last category",
          lambda k: f"last(order_lines.category) FILTER (WHERE in_last_days(time, {365 + k})) = "
                    f"'{_category(k)}'",
-         _last_category,
+         _at_the("max", lambda d, k: _since(d, 365 + k), lambda k: f"category = '{_category(k)}'"),
          _lazy(lambda pl, k: _recent(pl, 365 + k),
                lambda pl, k: pl.col("category").last() == _category(k))),
     Case("first amount",
          lambda k: f"first(order_lines.amount) >= {60 + k}",
-         _first_amount,
+         _at_the("min", lambda _d, _k: "TRUE", lambda k: f"amount >= {60 + k}"),
          _lazy(lambda pl, _: pl.lit(True),
                lambda pl, k: pl.col("amount").first() >= money(pl, 60 + k))),
     Case("greatest amount in a category",

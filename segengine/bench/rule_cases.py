@@ -248,7 +248,9 @@ def _windowed(window: str, base: Rule, condition: Rule) -> Callable[[str, int], 
 
 
 def _best_tenth(pl: Any, frames: Mapping[str, Any], k: int) -> Any:
-    base = frames["customers"].filter((pl.col("orders") >= 2) & pl.col("amount").is_not_null())
+    base = frames["customers"].filter(
+        (pl.col("orders") >= 2) & (pl.col("outlet") != k) & pl.col("amount").is_not_null()
+    )
     rank = (pl.col("amount").rank("min") - 1) / (pl.len() - 1)
     return base.select((rank >= float(f"0.{900 + k}")).sum())
 
@@ -267,10 +269,12 @@ def _above_average(pl: Any, frames: Mapping[str, Any], k: int) -> Any:
 
 POPULATION: tuple[Case, ...] = (
     Case("best tenth of those with orders",
-         lambda k: "percent_rank(amount) FILTER (WHERE orders >= 2) OVER () >= "
+         lambda k: "percent_rank(amount) FILTER (WHERE orders >= 2 AND "
+                   f"outlet <> {k}) OVER () >= "
                    f"0.{900 + k}",
          _windowed("percent_rank() OVER (ORDER BY amount)",
-                   lambda _: "amount IS NOT NULL AND orders >= 2", lambda k: f"w >= 0.{900 + k}"),
+                   lambda k: f"amount IS NOT NULL AND orders >= 2 AND outlet <> {k}",
+                   lambda k: f"w >= 0.{900 + k}"),
          _best_tenth),
     Case("best twentieth of the region",
          lambda k: f"percent_rank(amount) OVER (PARTITION BY region) >= 0.{950 + k}",
