@@ -33,7 +33,8 @@ test: $(READY) ## the tests, long properties in a seeded, reduced tier
 prove: $(READY) ## the properties at the sizes that the issues name
 	$(BIN)/python -m pytest -m prove
 
-bench: $(READY) ## kernels alone, then every engine side by side
+bench: $(READY) ## kernels alone, then every engine side by side, rivals installed first
+	PIP_CONSTRAINT=constraints.txt $(BIN)/pip install --quiet --disable-pip-version-check -e ".[bench]"
 	$(BIN)/python -m pytest benchmarks --benchmark-only --benchmark-columns=median,min,rounds
 	$(BIN)/segengine bench --customers 1000000
 
