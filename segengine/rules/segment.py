@@ -15,11 +15,12 @@ from segengine.days import moment
 from segengine.errors import NotBuiltYetError, UnknownCustomer, UnknownNameError, did_you_mean
 from segengine.kernels import bits
 from segengine.rules.compute import Clock
+from segengine.rules.curve import curve
 from segengine.rules.explain import Explanation, explain
 from segengine.rules.frame import Words
 from segengine.rules.plan import Plan, plan_rule, shown
 from segengine.rules.population import Population
-from segengine.rules.term import CheckedRule
+from segengine.rules.term import CheckedRule, Term
 
 PlansKept = dict[int, tuple[CheckedRule, int | None, Plan]]
 """Plans by the identity of their rule, which is kept beside them, and the moment they need."""
@@ -39,13 +40,21 @@ class View:
         kept = self.plans.get(id(rule))
         if kept is not None and kept[0] is rule and kept[1] in (None, self.clock.as_of):
             return kept[2]
-        scale = self.population.money_scale
-        plan = plan_rule(rule.term, self.population.domain, self.clock, scale)
+        plan = self.plan_of(rule.term)
         if len(self.plans) > 4096:
             self.plans.clear()
         moment = self.clock.as_of if rule.term.reads_clock else None
         self.plans[id(rule)] = (rule, moment, plan)
         return plan
+
+    def plan_of(self, term: Term) -> Plan:
+        """The plan of a condition that is asked once."""
+        population = self.population
+        return plan_rule(term, population.domain, self.clock, population.money_scale)
+
+    def words_of(self, term: Term) -> Words:
+        """The bitmap of a condition that is asked once."""
+        return self.population.words(self.plan_of(term))
 
     def words(self, rule: CheckedRule) -> Words:
         """The bitmap of a rule."""
@@ -130,9 +139,17 @@ class Segment:
         """The buyers whom one condition keeps out: not built yet."""
         raise NotBuiltYetError("near_misses: smallest changes are not built yet")
 
-    def curve(self, trait: str) -> pa.Table:
-        """The size for every threshold of one trait: not built yet."""
-        raise NotBuiltYetError(f"curve `{trait}`: sizes by threshold are not built yet")
+    def curve(self, trait: str, *, leaf: int = 0) -> pa.Table:
+        """Table(threshold, count): the size for each threshold of one comparison of a trait.
+
+        leaf: which of several comparisons, as written, from 0; those of segments named in the
+        rule are among them. threshold is of the trait's kind, ascending, at most 1,000; whole
+        numbers and dates are all there where they are few. The rule's own is among them.
+        Raises `UnknownNameError`, or `DefinitionError` where nothing has a threshold to move.
+        """
+        rule = self._rule()
+        with self._looking() as view:
+            return curve(rule.term, trait, leaf, view.population, view.clock, view.words_of)
 
     def plan(self) -> str:
         """How the rule is evaluated, a step a line."""

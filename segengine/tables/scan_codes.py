@@ -95,6 +95,10 @@ class ScanCodes:
         cut = sorted({c for c in (first, last) if least[c] < low or greatest[c] > high})
         return CodeRange(first + 1, last + 1, tuple(c + 1 for c in cut))
 
+    def bounds(self) -> tuple[NDArray[Any], NDArray[Any]]:
+        """The least and greatest value each code may hold: T[256] each; disjoint, ascending."""
+        return self._least, self._greatest
+
     def nbytes(self) -> int:
         """One byte a row of capacity, and the bounds."""
         return int(self.codes.nbytes + 3 * self._edges.nbytes)

@@ -310,7 +310,7 @@ def settings() -> Iterator[str]:
         "consent_missing": "consent.missing", "holdout_share": "holdout.share",
         "further_tables": "tables.NAME", "constants": "constants.NAME", "load": "load.TABLE",
         "segments": "segments.NAME", "campaigns": "campaigns.NAME", "pages": "pages.NAME",
-        "rfm": "rfm", "lifecycle": "lifecycle",
+        "rfm": "rfm", "lifecycle": "lifecycle", "traits": "traits.NAME",
     }  # fmt: skip
     for each in dataclasses.fields(StoreConfig):
         yield places[each.name]
