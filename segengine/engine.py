@@ -36,6 +36,7 @@ from segengine.ingest.report import LoadReport
 from segengine.ingest.stage import LoadRequest, Progress, stage
 from segengine.pages.decide import PageAnswer, decide
 from segengine.pages.page import Page
+from segengine.rules import overlap
 from segengine.rules.builder import Rule
 from segengine.rules.catalogue import Finding, SegmentCatalogue
 from segengine.rules.check import Vocabulary
@@ -453,10 +454,18 @@ class Engine:
         """The census of a page is not built yet."""
         raise NotBuiltYetError(f"page_census `{name}`: the census is not built yet")
 
-    def overlap(self, names: Sequence[str]) -> None:
-        """Pairwise overlap of segments is not built yet."""
-        del names
-        raise NotBuiltYetError("overlap: pairwise counts are not built yet")
+    def overlap(self, names: Sequence[str] | None = None) -> pa.Table:
+        """Table(left, right, count): how many buyers each two segments share, each pair once.
+
+        names: segments, in the order of the table; None is for all, at most 256. A segment with
+        itself is its size. Raises `UnknownNameError` for one that is not defined, `RuleError`
+        for one that cannot be.
+        """
+        with self._looking() as view:
+            asked = overlap.chosen(names, list(self.segments.definitions))
+            rules = [self.segments.rule_of(name) for name in asked]
+            bitmaps = overlap.bitmaps_of(rules, view)
+        return overlap.overlap(asked, bitmaps)
 
     # --- data out ---------------------------------------------------------------------------
 
