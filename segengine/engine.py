@@ -41,6 +41,7 @@ from segengine.rules.builder import Rule
 from segengine.rules.catalogue import Finding, SegmentCatalogue
 from segengine.rules.check import Vocabulary
 from segengine.rules.compute import Clock
+from segengine.rules.match import SegmentMatcher
 from segengine.rules.population import Population
 from segengine.rules.segment import PlansKept, Segment, View
 from segengine.rules.term import CheckedRule
@@ -88,6 +89,7 @@ class Engine:
         self._view: View | None = None
         self._plans: PlansKept = {}
         self._definitions = Definitions(settings, self._zone, self._words, self._words_state)
+        self._segment_matcher = SegmentMatcher(self._definitions.segments)
         self._fits = self._rebuilt()
 
     @classmethod
@@ -410,13 +412,7 @@ class Engine:
     def match(self, customer_id: int | str) -> list[str]:
         """The names of every defined segment that holds for a buyer, sorted."""
         with self._looking(urgent=True) as view:
-            row = view.row_of(customer_id)
-            found = []
-            for name in sorted(self.segments.definitions):
-                plan = view.plan(self.segments.rule_of(name))
-                if view.population.holds(plan, row):
-                    found.append(name)
-            return found
+            return self._segment_matcher.names(view, view.row_of(customer_id))
 
     def audience(self, name: str) -> Audience:
         """Who gets a campaign, at this moment, as a frozen answer with its ledger."""

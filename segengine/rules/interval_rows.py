@@ -1,0 +1,308 @@
+"""Conjunctions -> intervals of every column's values, a row of bits each."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segengine.kernels import matching
+from segengine.kernels.matching import NO_KEY
+from segengine.rules.codes import RunsKept, affordable, runs_of
+from segengine.rules.compute import Clock
+from segengine.rules.conjunctions import Conjunction
+from segengine.rules.plan import Entries, Node, Range, Ranges
+from segengine.rules.population import Population
+from segengine.rules.second_tier import Leaf, leaf_of, price
+from segengine.tables.column import Column
+
+BUDGET = 64 << 20
+MOST_EDGES = 127
+"""More edges of one column make its intervals wider: rows that fit a cache are worth more."""
+_GREATEST = 2**63 - 1
+_ITEMS = {
+    "int8": matching.INT8, "int32": matching.INT32, "int64": matching.INT64,
+    "float64": matching.FLOAT64,
+}  # fmt: skip
+
+
+@dataclass(slots=True)
+class Scratch:
+    """What one match writes to; shapes as in `matching.match_row`."""
+
+    state: NDArray[np.int64]
+    words: NDArray[np.uint64]
+    out: NDArray[np.int32]
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """The first tier as arrays, see `matching.match_row`, and the leaves of the second.
+
+    columns: by trait  known: dictionary entries when made  second: by conjunction from `settled`
+    exact: by leaf of the first tier that a code may be too new for
+    """
+
+    columns: tuple[Column, ...]
+    known: tuple[int, ...]
+    traits: NDArray[np.int64]
+    edges: NDArray[np.int64]
+    mixed: NDArray[np.uint8]
+    rows: NDArray[np.uint64]
+    conjunctions: NDArray[np.int32]
+    leaves_of: NDArray[np.int32]
+    leaves: NDArray[np.int64]
+    bounds: NDArray[np.int64]
+    settled: int
+    second: tuple[tuple[Leaf, ...], ...]
+    exact: Mapping[int, Leaf]
+    rule_of: list[int]
+    rules: int
+    defaults: tuple[NDArray[Any], ...]
+    scratch: list[Scratch] = field(default_factory=list)
+    """Kept for the next match; each is used by one at a time."""
+
+    def take_scratch(self) -> Scratch:
+        """What a match writes to; whoever is done puts it back into `scratch`."""
+        try:
+            return self.scratch.pop()
+        except IndexError:
+            words = self.rows.shape[1] + (self.rules + 63) // 64
+            return Scratch(
+                np.zeros(2 * len(self.columns) + 1, np.int64),
+                np.zeros(words, np.uint64),
+                np.zeros(self.rules + len(self.rule_of), np.int32),
+            )
+
+    def serves(self, population: Population) -> bool:
+        """Whether it is still about the columns there are, and most of their entries."""
+        for column, known in zip(self.columns, self.known, strict=True):
+            if population.trait(column.name) is not column:
+                return False
+            size = 0 if column.dictionary is None else column.dictionary.size
+            if size > known + max(64, known // 4):
+                return False
+        return True
+
+    def addresses(self) -> NDArray[np.int64]:
+        """The table of traits with the places where values stand now."""
+        found = self.traits.copy()
+        for trait, column in enumerate(self.columns):
+            # What was never written holds one value everywhere and owns no memory.
+            array = column.values if column.is_allocated else self.defaults[trait]
+            found[trait, matching.ADDRESS] = array.ctypes.data
+            found[trait, matching.STRIDE] = array.itemsize if column.is_allocated else 0
+        return found
+
+    def open_leaves(self, conjunction: int, undecided: frozenset[int]) -> list[Leaf]:
+        """The leaves that the first tier did not decide, if these traits are undecided."""
+        found: list[Leaf] = []
+        if undecided:
+            begin, end = self.conjunctions[conjunction : conjunction + 2, 0].tolist()
+            leaves = self.leaves_of[begin:end].tolist()
+            found += [self.exact[leaf] for leaf in leaves if self.leaves[leaf, 0] in undecided]
+        if conjunction >= self.settled:
+            found += self.second[conjunction - self.settled]
+        return found
+
+
+@dataclass(slots=True)
+class _First:
+    """A leaf of the first tier: bounds as keys."""
+
+    trait: int
+    node: Node
+    bounds: list[tuple[int, int]]
+    missing: bool
+    uses: int = 0
+
+
+_Conjoined = tuple[int, list[int], list[Leaf]]
+"""A rule, and a conjunction of it: leaves of the first tier, and of the second."""
+
+
+def laid_out(
+    rules: Sequence[tuple[Conjunction, ...]],
+    population: Population,
+    clock: Clock,
+    runs: RunsKept,
+    budget: int,
+    most_edges: int,
+) -> Layout:
+    """The arrays of these rules, each given as its conjunctions."""
+    columns: list[Column] = []
+    leaves = _first_tier(rules, population, clock, runs, columns)
+    first = [leaf for leaf in leaves.values() if leaf is not None]
+    place_of = {node: p for p, node in enumerate(n for n, leaf in leaves.items() if leaf)}
+    second = {node: leaf_of(p, node) for p, (node, leaf) in enumerate(leaves.items()) if not leaf}
+    settled: list[_Conjoined] = []
+    open_: list[_Conjoined] = []
+    for rule, parts in enumerate(rules):
+        for part in parts:
+            inner = [place_of[node] for node in part if node in place_of]
+            outer = [second[n] for n in sorted((n for n in part if n in second), key=price)]
+            for place in inner:
+                first[place].uses += 1
+            (open_ if outer else settled).append((rule, inner, outer))
+    every = settled + open_
+    conjunctions = np.zeros((len(every) + 1, 2), np.int32)
+    conjunctions[1:, 0] = np.cumsum([len(inner) for _, inner, _ in every], dtype=np.int64)
+    conjunctions[:-1, 1] = [rule for rule, _, _ in every]
+    leaves_of = np.array([leaf for _, inner, _ in every for leaf in inner], np.int32)
+    width = max(1, (len(every) + 63) // 64)
+    of_trait: list[list[_First]] = [[] for _ in columns]
+    for each in first:
+        of_trait[each.trait].append(each)
+    room = budget // (8 * width * max(1, len(columns))) - 2
+    edges = [_edges(of, max(0, min(most_edges, room))) for of in of_trait]
+    traits, mixed = _traits(columns, edges)
+    bounds = [bound for each in first for bound in each.bounds]
+    ends = np.cumsum([0, *(len(each.bounds) for each in first)])
+    leaf_table = np.zeros((len(first), 4), np.int64)
+    leaf_table[:, 0] = [each.trait for each in first]
+    leaf_table[:, 1], leaf_table[:, 2] = ends[:-1], ends[1:]
+    leaf_table[:, 3] = [each.missing for each in first]
+    layout = Layout(
+        tuple(columns),
+        tuple(0 if c.dictionary is None else c.dictionary.size for c in columns),
+        traits,
+        np.concatenate([np.empty(0, np.int64), *(chosen for chosen, _ in edges)]),
+        mixed,
+        _everything(len(every), len(mixed), width),
+        conjunctions,
+        leaves_of,
+        leaf_table,
+        np.array(bounds, np.int64).reshape(len(bounds), 2),
+        len(settled),
+        tuple(tuple(outer) for _, _, outer in open_),
+        {p: leaf_of(-1 - p, each.node) for p, each in enumerate(first)
+         if isinstance(each.node, Entries)},
+        [rule for rule, _, _ in every],
+        len(rules),
+        tuple(np.full(1, c.default, c.dtype) for c in columns),
+    )  # fmt: skip
+    may = np.zeros(1 + max((len(chosen) for chosen, _ in edges), default=0), np.uint8)
+    matching.fill_rows(
+        conjunctions, leaves_of, leaf_table, layout.bounds, traits, layout.edges, may, layout.rows
+    )
+    return layout
+
+
+def _first_tier(
+    rules: Sequence[tuple[Conjunction, ...]],
+    population: Population,
+    clock: Clock,
+    runs: RunsKept,
+    columns: list[Column],
+) -> dict[Node, _First | None]:
+    """Every leaf, as one of the first tier where it can be; `columns` gets those they read.
+
+    `runs` keeps what these rules use.
+    """
+    used: RunsKept = {}
+    places: dict[str, int] = {}
+    nodes = dict.fromkeys(node for parts in rules for part in parts for node in part)
+    conditions = Counter(node.source for node in nodes if isinstance(node, Entries))
+    found: dict[Node, _First | None] = {}
+    for node in nodes:
+        found[node] = None
+        if not isinstance(node, Ranges | Entries) or node.source.op != "column":
+            continue
+        column = population.trait(node.source.value)
+        if column.dtype.name not in _ITEMS:
+            continue
+        if isinstance(node, Ranges):
+            bounds = [key for pair in node.ranges if (key := _keys(column, pair)) is not None]
+            missing = node.missing
+        else:
+            assert column.dictionary is not None
+            if node.term.reads_clock or not affordable(column.dictionary, conditions[node.source]):
+                continue
+            decided = runs_of(node, column.dictionary, clock, population.money_scale, runs)
+            used[column.dictionary, node] = decided
+            if decided.ranges is None:
+                continue
+            bounds, missing = list(decided.ranges), decided.missing
+        if column.name not in places:
+            places[column.name] = len(columns)
+            columns.append(column)
+        found[node] = _First(places[column.name], node, bounds, missing)
+    runs.clear()
+    runs.update(used)
+    return found
+
+
+def _keys(column: Column, pair: Range) -> tuple[int, int] | None:
+    """A range as whole numbers that order as the column's values; None for an empty one."""
+    low, high = pair
+    if column.dtype.kind == "f":
+        low, high = float_key(low), float_key(high)
+    else:
+        low = -_GREATEST if low < -_GREATEST else math.ceil(low) if low <= _GREATEST else None
+        high = _GREATEST if high > _GREATEST else math.floor(high) if high >= NO_KEY else None
+        if low is None or high is None:
+            return None
+    return (low, high) if low <= high else None
+
+
+def float_key(value: float) -> int:
+    """A number as a whole number that orders as it does; see `matching`."""
+    bits = int(np.float64(value + 0.0).view(np.int64))
+    return bits if bits >= 0 else bits ^ _GREATEST
+
+
+def _edges(leaves: Sequence[_First], most: int) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """Where intervals of a trait begin but the first; and by interval, whether it is mixed."""
+    uses: Counter[int] = Counter()
+    for leaf in leaves:
+        for low, high in leaf.bounds:
+            uses[low] += leaf.uses
+            if high < _GREATEST:
+                uses[high + 1] += leaf.uses
+    every = np.array(sorted(uses), np.int64)
+    chosen = every
+    if len(every) > most:
+        # Equally many bounds in each, so that few conjunctions have to look at theirs.
+        reached = np.cumsum([uses[edge] for edge in every.tolist()])
+        shares = np.arange(1, most + 1) * (reached[-1] / (most + 1))
+        chosen = every[np.unique(np.searchsorted(reached, shares))] if most else every[:0]
+    begins = np.searchsorted(every, chosen, side="right")
+    ends = np.append(np.searchsorted(every, chosen), len(every))
+    return chosen, ends > np.append(0, begins)
+
+
+def _traits(
+    columns: Sequence[Column], edges: Sequence[tuple[NDArray[np.int64], NDArray[np.bool_]]]
+) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
+    """The table of traits without addresses, and by row of bits whether it is mixed."""
+    traits = np.zeros((len(columns), 8), np.int64)
+    begin, mixed = 0, [np.zeros(1, np.bool_)]
+    row = 1
+    for trait, (column, (chosen, of_interval)) in enumerate(zip(columns, edges, strict=True)):
+        known = _GREATEST if column.dictionary is None else column.dictionary.size - 1
+        traits[trait, matching.ITEM] = _ITEMS[column.dtype.name]
+        traits[trait, matching.MISSING] = (
+            NO_KEY if column.dtype.kind == "f" else int(column.missing)
+        )
+        traits[trait, matching.LIMIT] = known
+        traits[trait, matching.EDGES], traits[trait, matching.EDGES_END] = (
+            begin,
+            begin + len(chosen),
+        )
+        traits[trait, matching.ROWS] = row
+        begin += len(chosen)
+        mixed += [np.zeros(1, np.bool_), of_interval]
+        row += 1 + len(of_interval)
+    return traits, np.concatenate(mixed).astype(np.uint8)
+
+
+def _everything(conjunctions: int, rows: int, width: int) -> NDArray[np.uint64]:
+    """Rows of bits that have every conjunction."""
+    bits = np.zeros(64 * width, np.uint8)
+    bits[:conjunctions] = 1
+    return np.tile(np.packbits(bits, bitorder="little").view(np.uint64), (rows, 1))

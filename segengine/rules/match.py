@@ -1,0 +1,205 @@
+"""One buyer: which of many rules hold?
+
+Every rule is some conjunctions of leaves. The first tier are leaves of one column: the bounds of
+all rules cut its values into intervals, each with a row of bits over the conjunctions, and a
+match is one binary search a column and one AND of rows (`kernels/matching.py`). The few
+conjunctions that are left ask the second tier: leaves that are looked up for a buyer as a whole,
+each at most once a request.
+
+What is compiled follows from the rules, the date and the dictionaries; values are read where they
+stand when asked, so events and other moments of one day compile nothing.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Generic, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segengine.kernels import matching
+from segengine.rules.catalogue import SegmentCatalogue
+from segengine.rules.codes import RunsKept
+from segengine.rules.conjunctions import Conjoined, conjoined
+from segengine.rules.frame import BucketsOf
+from segengine.rules.interval_rows import BUDGET, MOST_EDGES, Layout, Scratch, laid_out
+from segengine.rules.plan import Domain, Node, plan_rule
+from segengine.rules.second_tier import Asked
+from segengine.rules.segment import View
+from segengine.rules.term import CheckedRule, Term
+
+Key = TypeVar("Key", bound=Hashable)
+_NOT_ASKED = object()
+
+
+@dataclass(frozen=True, slots=True)
+class _Bound:
+    """A layout at one view: where the values of each column stand."""
+
+    view: View
+    layout: Layout
+    traits: NDArray[np.int64]
+
+
+class Matcher(Generic[Key]):
+    """The keys of the rules that hold for a row, in the order of the rules.
+
+    Rules may read the request. `previous`: the matcher that this one follows, what was compiled
+    for equal rules is taken over. budget: bytes of all rows of bits; beyond it intervals are
+    wider, and more conjunctions have to look at their bounds.
+    """
+
+    def __init__(
+        self,
+        rules: Sequence[tuple[Key, CheckedRule]],
+        previous: Matcher[Key] | None = None,
+        *,
+        budget: int = BUDGET,
+        most_edges: int = MOST_EDGES,
+    ) -> None:
+        self._rules = list(rules)
+        self._budget, self._most_edges = budget, most_edges
+        self._lock = threading.Lock()
+        self._bound: _Bound | None = None
+        self._keys = np.empty(len(rules), object)
+        for place, (key, _) in enumerate(rules):
+            self._keys[place] = key
+        self._conjoined: list[Conjoined | None] = [None] * len(rules)
+        self._runs: RunsKept = {}
+        self.compilations = 0
+        """How often rows of bits were made."""
+        if previous is not None:
+            self._take_over(previous)
+
+    def _take_over(self, previous: Matcher[Key]) -> None:
+        with previous._lock:
+            known = {key: found for (key, _), found in zip(
+                previous._rules, previous._conjoined, strict=True)}  # fmt: skip
+            self._runs = dict(previous._runs)
+        for place, (key, rule) in enumerate(self._rules):
+            found = known.get(key)
+            if found is not None and found.term == rule.term:
+                self._conjoined[place] = found
+
+    def match(
+        self,
+        view: View,
+        row: int,
+        context: Mapping[str, str] | None = None,
+        buckets: BucketsOf | None = None,
+    ) -> list[Key]:
+        """The keys of the rules that hold; `buckets` where they are not the row's own."""
+        bound = self._bound
+        if bound is None or bound.view is not view:
+            bound = self._bind(view)
+        layout = bound.layout
+        scratch = layout.take_scratch()
+        state, out = scratch.state, scratch.out
+        found = matching.match_row(
+            row, bound.traits, layout.edges, layout.mixed, layout.rows, layout.conjunctions,
+            layout.leaves_of, layout.leaves, layout.bounds, layout.settled, state, scratch.words,
+            out,
+        )  # fmt: skip
+        rules = out[:found]
+        if state[-1]:
+            asked = Asked(view, row, context, buckets)
+            rules = _with_candidates(layout, scratch, rules, asked)
+        keys: list[Key] = self._keys[rules].tolist()
+        layout.scratch.append(scratch)
+        return keys
+
+    def _bind(self, view: View) -> _Bound:
+        with self._lock:
+            before = self._bound
+            if before is not None and before.view is view:
+                return before
+            layout = self._layout(view, None if before is None else before.layout)
+            self._bound = _Bound(view, layout, layout.addresses())
+            return self._bound
+
+    def _layout(self, view: View, before: Layout | None) -> Layout:
+        today, population = view.clock.today, view.population
+        as_it_was = before is not None and before.serves(population)
+        scale, clock = population.money_scale, view.clock
+
+        @cache
+        def domain(source: Term) -> Domain:
+            return population.domain(source)
+
+        def planned(term: Term) -> Node:
+            return plan_rule(term, domain, clock, scale).root
+
+        for place, (_, rule) in enumerate(self._rules):
+            found = self._conjoined[place]
+            if found is None or found.day not in (None, today):
+                made = conjoined(rule.term, planned, today)
+                as_it_was = as_it_was and found is not None and found.parts == made.parts
+                self._conjoined[place] = made
+        if as_it_was:
+            assert before is not None
+            return before
+        parts = [each.parts for each in self._conjoined if each is not None]
+        self.compilations += 1
+        return laid_out(parts, population, clock, self._runs, self._budget, self._most_edges)
+
+
+def _with_candidates(
+    layout: Layout, scratch: Scratch, rules: NDArray[np.int32], asked: Asked
+) -> NDArray[np.int32]:
+    """The rules that hold, and those whose candidates the second tier confirms."""
+    state, out = scratch.state, scratch.out
+    decided = state[len(layout.columns) : -1]
+    undecided = frozenset(np.flatnonzero(decided == matching.UNDECIDED).tolist())
+    found = set(rules.tolist())
+    for conjunction in out[len(out) - int(state[-1]) :].tolist():
+        rule = layout.rule_of[conjunction]
+        if rule not in found and all(map(asked.holds, layout.open_leaves(conjunction, undecided))):
+            found.add(rule)
+    return np.array(sorted(found), np.int32)
+
+
+@dataclass(frozen=True, slots=True)
+class _Current:
+    """A matcher of the definitions of one moment."""
+
+    view: View
+    version: int
+    state: object
+    matcher: Matcher[str]
+
+
+class SegmentMatcher:
+    """The names of all defined segments that hold for a row, whatever is defined by then."""
+
+    def __init__(self, catalogue: SegmentCatalogue) -> None:
+        self._catalogue = catalogue
+        self._lock = threading.Lock()
+        self._current: _Current | None = None
+
+    def names(self, view: View, row: int) -> list[str]:
+        """The names, sorted; `RuleError` where a definition cannot be."""
+        current = self._current
+        if (
+            current is None
+            or current.view is not view
+            or current.version != self._catalogue.version
+        ):
+            current = self._follow(view)
+        return current.matcher.match(view, row)
+
+    def _follow(self, view: View) -> _Current:
+        with self._lock:
+            before, catalogue = self._current, self._catalogue
+            # Before the definitions are read: what changes after this is seen at the next call.
+            version, state = catalogue.version, catalogue.state()
+            if before is not None and before.state == state:
+                matcher = before.matcher
+            else:
+                rules = [(name, catalogue.rule_of(name)) for name in sorted(catalogue.definitions)]
+                matcher = Matcher(rules, None if before is None else before.matcher)
+            self._current = _Current(view, version, state, matcher)
+            return self._current
