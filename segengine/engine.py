@@ -83,7 +83,7 @@ class Engine:
         self._tables.as_of = self._as_of
         declare(self._tables)
         self._buckets = Buckets(self._tables.customers)
-        self._population = Population(self._tables, self._buckets.shares)
+        self._population = Population(self._tables, self._buckets)
         self._writer = threading.RLock()
         self._version = 0
         self._view: View | None = None

@@ -31,6 +31,7 @@ from segengine.rules.plan import (
     Plan,
     Ranges,
 )
+from segengine.rules.program import program_of
 from segengine.rules.term import COLUMNS, Term
 from segengine.schema.kinds import Kind, dtype_of
 from segengine.tables.column import Column
@@ -346,8 +347,15 @@ def _computed(node: Computed, run: Scan) -> Step:
             compute(term, frame.block(slice(0, 0), clock))
     for source in dict.fromkeys(node.term.sources()):
         run.column(source) if source.op not in COLUMNS else None
+    program = program_of(node.term, frame, clock, run.column)
 
     def step(begin: int, end: int, mode: int, out: Words) -> None:
+        before = out[begin:end].copy() if program is not None and mode != SET else None
+        if program is not None:
+            if program.run(2 if node.wanted else 0, begin, end, mode, out):
+                return
+            if before is not None:
+                out[begin:end] = before
         for word in range(begin, end, _BLOCK_WORDS):
             if mode == AND and not out[word : min(word + _BLOCK_WORDS, end)].any():
                 continue

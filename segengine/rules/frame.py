@@ -69,6 +69,15 @@ class Frame(Protocol):
         """The frame that `places` leads to."""
         ...
 
+    @property
+    def reached(self) -> tuple[str, ...]:
+        """Where its rows lead: to customers, to products, or nowhere."""
+        ...
+
+    def bucket_numbers(self, term: Term) -> NDArray[np.int16]:
+        """The bucket of each row, of 10,000, under the salt of a term."""
+        ...
+
     def block(self, rows: Rows, clock: Clock, made: Made | None = None) -> Block:
         """Some rows for computing over."""
         ...

@@ -61,6 +61,15 @@ class Products:
         """The column of a product."""
         return self.table.columns[source.value]
 
+    @property
+    def reached(self) -> tuple[str, ...]:
+        """A product leads nowhere."""
+        return ()
+
+    def bucket_numbers(self, term: Term) -> NDArray[np.int16]:
+        """Products have no buckets."""
+        raise KeyError(term)
+
     def make(self, source: Term, clock: Clock, most: int | None) -> Column:
         """Products have columns alone."""
         raise KeyError(source, clock, most)
@@ -116,10 +125,6 @@ class Events:
         """The store's products."""
         return self.population.products
 
-    def _coded_products(self) -> bool:
-        product_id = self.table.columns.get("product_id")
-        return product_id is not None and product_id.dictionary is not None
-
     def kept(self, name: str) -> Column:
         """A column of the table; where another table keeps it, its values are fetched."""
         column = self.table.columns[name]
@@ -129,9 +134,23 @@ class Events:
         values[:] = gathered(column.target, column.places)
         return made_column(column.kind, values, column.target.dictionary)
 
+    @property
+    def reached(self) -> tuple[str, ...]:
+        """An event leads to its buyer, and to its product where that goes by a text."""
+        product_id = self.table.columns.get("product_id")
+        coded = product_id is not None and product_id.dictionary is not None
+        return (CUSTOMERS, PRODUCTS) if coded else (CUSTOMERS,)
+
+    def bucket_numbers(self, term: Term) -> NDArray[np.int16]:
+        """Events have no buckets."""
+        raise KeyError(term)
+
     def column(self, source: Term) -> Column:
-        """The column of an event."""
-        return self.kept(source.value[1])
+        """The column of an event, of its buyer or of its product."""
+        if source.op == "event":
+            return self.kept(source.value[1])
+        frame = self.products if source.op == "product" else self.population
+        return frame.column(source)
 
     def domain(self, source: Term) -> Domain:
         """What a source of a condition over events can be."""
@@ -189,8 +208,7 @@ class Events:
 
     def plan(self, where: Term, clock: Clock) -> Node:
         """The plan of the events that a condition holds for and that have happened."""
-        reached = (CUSTOMERS, PRODUCTS) if self._coded_products() else (CUSTOMERS,)
-        node = plan_events(where, self.domain, clock, self.money_scale, reached)
+        node = plan_events(where, self.domain, clock, self.money_scale, self.reached)
         if self.table.latest <= clock.as_of:
             return node
         time = Term("event", Kind.TIMESTAMP, value=(self.table.spec.name, "time"))

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,15 +31,27 @@ from segengine.tables.customers import CustomerTable
 from segengine.tables.tables import Tables
 
 
+class Salted(Protocol):
+    """The bucket of every buyer under a salt."""
+
+    def of(self, salt: str) -> NDArray[np.int16]:
+        """The bucket of each row, of 10,000."""
+        ...
+
+    def shares(self, salt: str, begin: int, end: int) -> NDArray[np.float64]:
+        """The same as a share in [0, 1), of rows [begin, end)."""
+        ...
+
+
 @dataclass(slots=True)
 class Population:
-    """The buyers of a store; `buckets` gives the shares of rows [begin, end) under a salt.
+    """The buyers of a store.
 
     `version` changes with everything that is kept here for one state of the data.
     """
 
     tables: Tables
-    buckets: Callable[[str, int, int], NDArray[np.float64]]
+    buckets: Salted
     version: int = 0
     entries: dict[Any, NDArray[np.int8]] = field(default_factory=dict)
     fits: Fits = field(default_factory=Fits)
@@ -118,6 +130,15 @@ class Population:
         return made_column(Kind.DOUBLE, scores)
 
     @property
+    def reached(self) -> tuple[str, ...]:
+        """A buyer leads nowhere."""
+        return ()
+
+    def bucket_numbers(self, term: Term) -> NDArray[np.int16]:
+        """The bucket of each buyer, of 10,000, under the salt of a term."""
+        return self.buckets.of(term.value[0])
+
+    @property
     def products(self) -> Products:
         """The products as a frame."""
         if self.product_frame is None:
@@ -155,8 +176,8 @@ class Population:
 
         def shares(salt: str) -> NDArray[np.float64]:
             if isinstance(rows, slice):
-                return self.buckets(salt, rows.start, rows.stop)
-            return self.buckets(salt, 0, self.rows)[rows]
+                return self.buckets.shares(salt, rows.start, rows.stop)
+            return self.buckets.shares(salt, 0, self.rows)[rows]
 
         return Block(count, clock, self.money_scale, values, buckets or shares, context or {})
 
