@@ -49,7 +49,11 @@ def explain(
             text = dropped.text
         elif rule is not None:
             why = engine.segment(rule).explain(asked)
-            answer |= {"holds": why.holds, "reason": _tree(why.reason)}
+            nearest = [
+                {"conditions": change.conditions, "values": dict(change.values)}
+                for change in why.nearest
+            ]
+            answer |= {"holds": why.holds, "reason": _tree(why.reason), "nearest": nearest}
             text = str(why)
         if as_json:
             moment = {"as_of": engine.as_of, "data_version": engine.data_version}

@@ -19,6 +19,7 @@ from segengine.rules.term import Term
 from segengine.schema.kinds import Kind
 
 _MARKS = {True: "yes", False: "no ", None: "?  "}
+_MOST_SHOWN = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,22 +33,48 @@ class Reason:
 
     def lines(self, depth: int = 0) -> list[str]:
         """The condition and all under it, one indented line each."""
-        seen = ", ".join(f"{name} is {value}" for name, value in self.values)
+        seen = _seen(self.values)
         tail = f"   ({seen})" if seen else ""
         own = f"{_MARKS[self.holds]} {'  ' * depth}{self.text}{tail}"
         return [own, *(line for part in self.parts for line in part.lines(depth + 1))]
 
 
 @dataclass(frozen=True, slots=True)
+class Change:
+    """Conditions that would make the rule hold if all of them came true; what they look at now."""
+
+    conditions: tuple[str, ...]
+    values: tuple[tuple[str, str], ...] = ()
+
+    def __str__(self) -> str:
+        seen = _seen(self.values)
+        return " AND ".join(self.conditions) + (f" ({seen})" if seen else "")
+
+
+@dataclass(frozen=True, slots=True)
 class Explanation:
-    """Why a rule holds for a buyer or does not; printed as a tree, a condition a line."""
+    """Why a rule holds for a buyer or does not; printed as a tree, a condition a line.
+
+    nearest: where it does not hold, the single conditions that are each enough; where none is,
+    one change with the fewest conditions. They are printed under a tree of several conditions.
+    """
 
     customer_id: int | str | None
     holds: bool
     reason: Reason
+    nearest: tuple[Change, ...] = ()
 
     def __str__(self) -> str:
-        return "\n".join(self.reason.lines())
+        lines = self.reason.lines()
+        if self.reason.parts:
+            lines += [f"nearest: {change}" for change in self.nearest[:_MOST_SHOWN]]
+            more = len(self.nearest) - _MOST_SHOWN
+            lines += [f"nearest: or one of {more:,} more"] if more > 0 else []
+        return "\n".join(lines)
+
+
+def _seen(values: tuple[tuple[str, str], ...]) -> str:
+    return ", ".join(f"{name} is {value}" for name, value in values)
 
 
 def explain(
@@ -73,11 +100,16 @@ def _reason(term: Term, block: Block) -> Reason:
         return Reason("not", holds, (), (_reason(term.args[0], block),))
     if term.op in ("segment", "declared"):
         return Reason(text, holds, (), (_reason(term.args[0], block),))
+    return Reason(text, holds, values_seen(term, block))
+
+
+def values_seen(term: Term, block: Block) -> tuple[tuple[str, str], ...]:
+    """What a condition looks at and its value for the first row of a block."""
     values = []
     for source in dict.fromkeys((*term.sources(), *(t for t in term.walk() if t.op == "context"))):
         value = compute(source, block)
         values.append((_label(source), shown(value, source.kind or Kind.VARCHAR, block)))
-    return Reason(text, holds, tuple(values))
+    return tuple(values)
 
 
 def _label(source: Term) -> str:

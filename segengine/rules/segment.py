@@ -12,8 +12,9 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from segengine.days import moment
-from segengine.errors import NotBuiltYetError, UnknownCustomer, UnknownNameError, did_you_mean
+from segengine.errors import UnknownCustomer, UnknownNameError, did_you_mean
 from segengine.kernels import bits
+from segengine.rules.changes import near_misses, nearest
 from segengine.rules.compute import Clock
 from segengine.rules.curve import curve
 from segengine.rules.explain import Explanation, explain
@@ -133,11 +134,18 @@ class Segment:
         with self._looking() as view:
             row = view.row_of(customer_id)
             reason = explain(rule.term, view.population, row, view.clock)
-            return Explanation(customer_id, reason.holds is True, reason)
+            block = view.population.block(slice(row, row + 1), view.clock)
+            return Explanation(customer_id, reason.holds is True, reason, nearest(rule.term, block))
 
     def near_misses(self) -> pa.Table:
-        """The buyers whom one condition keeps out: not built yet."""
-        raise NotBuiltYetError("near_misses: smallest changes are not built yet")
+        """Table(condition, count, examples): how many buyers each condition alone keeps out.
+
+        A row for each condition as written, the one that would gain most first. examples: up to
+        5 customer_ids. `DefinitionError` for a rule of more than 256 conditions.
+        """
+        rule = self._rule()
+        with self._looking() as view:
+            return near_misses(rule.term, view.population, view.words_of)
 
     def curve(self, trait: str, *, leaf: int = 0) -> pa.Table:
         """Table(threshold, count): the size for each threshold of one comparison of a trait.
