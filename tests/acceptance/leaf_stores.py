@@ -28,8 +28,12 @@ _SQL = {
 
 def engine_of(case: LeafCase) -> se.Engine:
     """The shop loaded as its source gives it, with the case's constants, trait and segments."""
-    engine = loaded(case.shop, case.world)
-    _install(engine, case.world.affinities)
+    return with_definitions(loaded(case.shop, case.world), case)
+
+
+def with_definitions(engine: se.Engine, case: LeafCase) -> se.Engine:
+    """The engine with what the case's rules speak of beside tables."""
+    install(engine, case.world.affinities)
     engine.define_trait(DECLARED, rule_text(case.declared))
     for name, rule in case.world.segments.items():
         engine.define_segment(name, rule_text(rule))
@@ -38,19 +42,28 @@ def engine_of(case: LeafCase) -> se.Engine:
 
 def loaded(shop: Shop, world: World) -> se.Engine:
     """An engine with the shop's tables."""
-    tickets = {n: _SQL[kind] for n, kind in EVENTS["tickets"].items() if n != "time"}
-    config = {"constants": dict(CONSTANTS), "tables": {"tickets": tickets}}
-    engine = se.Engine(timezone=world.timezone, as_of=world.as_of, config=config)
-    for name in ("products", "customers", *EVENTS):
-        table = shop.given[name]
-        engine.load(name, table, columns={n: f'"{n}"' for n in table.column_names})
+    engine = empty(world)
+    for name in shop.given:
+        load(engine, name, shop.given[name])
     return engine
 
 
-def _install(
+def empty(world: World) -> se.Engine:
+    """An engine with nothing in it at the world's moment."""
+    tickets = {n: _SQL[kind] for n, kind in EVENTS["tickets"].items() if n != "time"}
+    config = {"constants": dict(CONSTANTS), "tables": {"tickets": tickets}}
+    return se.Engine(timezone=world.timezone, as_of=world.as_of, config=config)
+
+
+def load(engine: se.Engine, name: str, table: pa.Table) -> None:
+    """Add rows of a table, those columns too that no store has."""
+    engine.load(name, table, columns={n: f'"{n}"' for n in table.column_names})
+
+
+def install(
     engine: se.Engine, affinities: Mapping[CustomerId, Mapping[str, Mapping[str, float]]]
 ) -> None:
-    """The case's scores in place of what behaviour would give."""
+    """These scores of the buyers who are there in place of what behaviour would give."""
     customers = engine._tables.customers
     for kind in ("category", "brand"):
         found: list[Mapping[str, float]] = [{}] * customers.rows
@@ -64,6 +77,25 @@ def _install(
         offsets = np.cumsum([0, *(len(scores) for scores in found)], dtype=np.int64)
         scores = np.array([x for each in found for x in each.values()], np.float64)
         engine._tables.affinities.install(kind, Scores(dictionary, offsets, codes, scores))
+
+
+def standing(engine: se.Engine, shop: Shop) -> dict[str, pa.Table]:
+    """The engine's own tables in the form that DuckDB is asked about."""
+    found = {"customers": engine.table("customers", ["customer_id", *shop.columns["customers"]])}
+    products = engine.table("products")
+    for name in (*EVENTS, "purchases"):
+        columns = shop.standing[name].schema
+        own = [n for n in columns.names if "." not in n and n != "arrival"]
+        table = engine.table(name, own)
+        table = table.append_column("arrival", pa.array(range(table.num_rows), pa.int64()))
+        if "product_id" in own:
+            place = {p: at for at, p in enumerate(products["product_id"].to_pylist())}
+            rows = pa.array([place.get(p) for p in table["product_id"].to_pylist()], pa.int64())
+            for column in (n for n in columns.names if n.startswith("product.")):
+                values = products[column.removeprefix("product.")].combine_chunks().take(rows)
+                table = table.append_column(column, values)
+        found[name] = table
+    return found
 
 
 def differences(case: LeafCase, count: int) -> Iterator[str]:

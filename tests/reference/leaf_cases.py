@@ -38,10 +38,12 @@ class LeafCase:
             yield self.maker.rule(self.maker.rng.choice((1, 1, 2, 3)))
 
 
-def leaf_case(seed: int, rows: int) -> LeafCase:
+def leaf_case(seed: int, rows: int, *, most_events: int = 6) -> LeafCase:
     """The case of a seed with so many buyers; two of three have ids that are numbers."""
     rng = Random(seed)
-    shop = random_shop(rng, rows, random_world(rng), text_ids=rng.random() < 0.35)
+    world = random_world(rng)
+    text_ids = rng.random() < 0.35
+    shop = random_shop(rng, rows, world, text_ids=text_ids, most_events=most_events)
     world = replace(shop.world, affinities=_affinities(rng, shop))
     constants = [
         Named(f"store.{name}", Constant(x, Type.BIGINT if isinstance(x, int) else Type.DOUBLE))

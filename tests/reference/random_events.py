@@ -154,13 +154,15 @@ class Shop:
     world: World
 
 
-def random_shop(rng: Random, rows: int, world: World, *, text_ids: bool = False) -> Shop:
+def random_shop(
+    rng: Random, rows: int, world: World, *, text_ids: bool = False, most_events: int = 6
+) -> Shop:
     """A shop of so many buyers, some of whom are known from events alone.
 
     Beyond 300 buyers they are the same ones over and over, and the world knows the first.
     """
     base = min(rows, 300)
-    maker = _Maker(rng, world, text_ids=text_ids)
+    maker = _Maker(rng, world, text_ids=text_ids, most_events=most_events)
     customers = _customers(rng, base, world, text_ids=text_ids)
     if rows > base:
         fresh: list[Any] = [str(i) if text_ids else i for i in range(base)]
@@ -227,8 +229,8 @@ def _customers(rng: Random, rows: int, world: World, *, text_ids: bool) -> pa.Ta
 class _Maker:
     """Draws rows of events; times come from a small pool, so that many are the same."""
 
-    def __init__(self, rng: Random, world: World, *, text_ids: bool) -> None:
-        self.rng, self.world = rng, world
+    def __init__(self, rng: Random, world: World, *, text_ids: bool, most_events: int) -> None:
+        self.rng, self.world, self.most_events = rng, world, most_events
         self.text_ids = rng.random() < 0.5 if text_ids else rng.random() < 0.2
         self.today = local_date(world.as_of, world.timezone)
         self.number = 0
@@ -287,10 +289,10 @@ class _Maker:
         ]
 
     def events(self, table: str, ids: Sequence[CustomerId]) -> list[dict[str, Value]]:
-        """None for every tenth table; elsewhere up to six for a buyer, in no order of time."""
+        """None for every tenth table; elsewhere some for each buyer, in no order of time."""
         if self.rng.random() < 0.1:
             return []
-        most = self.rng.choice((2, 4, 6))
+        most = max(2, self.most_events * self.rng.choice((1, 2, 3)) // 3)
         found = [
             self.event(table, one)
             for one in ids
