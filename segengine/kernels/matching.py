@@ -1,10 +1,10 @@
 """Which of many conjunctions hold for one row? One row of bits per trait, all of them ANDed.
 
 Each trait's values are cut into intervals. An interval owns one bit per conjunction: whether a
-value there may satisfy all that the conjunction asks of this trait. Where an interval lies on
-one side of every bound, "may" is "does"; where not (a *mixed* one), the few conjunctions that
-are left look at their own bounds. Values of every type are compared as int64: a float64 by its
-bits, turned so that they order as it does.
+value there may satisfy all that the conjunction asks of this trait. Where a bound cuts through an
+interval, its conjunction stands in a list beside the row and looks at its own bounds, if it is
+still in by then. Values of every type are compared as int64: a float64 by its bits, turned so
+that they order as it does.
 """
 
 from __future__ import annotations
@@ -22,8 +22,6 @@ INT8, INT32, INT64, FLOAT64 = 0, 1, 2, 3
 """What a trait's array holds."""
 ADDRESS, STRIDE, ITEM, MISSING, LIMIT, EDGES, EDGES_END, ROWS = range(8)
 """The columns of a table of traits."""
-BY_BITS, BY_BOUNDS, UNDECIDED = 0, 1, 2
-"""How a trait decides for a row: its bits alone do; bounds must be looked at; nothing here does."""
 NO_KEY = -(2**63)
 _TURNED = 2**63 - 1
 _INFINITE = 0x7FF << 52
@@ -85,14 +83,13 @@ def _key(item: int, loaded: int) -> int:
 @inlined
 def _at_most(edges: NDArray[np.int64], begin: int, end: int, key: int) -> int:
     """How many of the ascending edges [begin, end) are at most the key."""
-    low, high = begin, end
-    while low < high:
-        middle = (low + high) >> 1
-        if edges[middle] <= key:
-            low = middle + 1
-        else:
-            high = middle
-    return low - begin
+    place, rest = begin, end - begin
+    while rest > 0:
+        half = (rest + 1) >> 1
+        # Not a branch: no processor can guess it.
+        place += half if edges[place + half - 1] <= key else 0
+        rest -= half
+    return place - begin
 
 
 @inlined
@@ -117,8 +114,9 @@ def match_row(
     row: int,
     traits: NDArray[np.int64],
     edges: NDArray[np.int64],
-    mixed: NDArray[np.uint8],
     rows: NDArray[np.uint64],
+    unsure_of: NDArray[np.int32],
+    unsure: NDArray[np.int32],
     conjunctions: NDArray[np.int32],
     leaves_of: NDArray[np.int32],
     leaves: NDArray[np.int64],
@@ -132,75 +130,82 @@ def match_row(
 
     Conjunctions from `settled` on, and those that ask about a value not known when the rows were
     made, are candidates: they go to the back of `out`, the first last, and their number to
-    `state[-1]`; how each trait decided to `state[traits:]`.
+    `state[-1]`; the row of bits of each trait to `state[traits:]`, 0 for a value not known.
 
     traits: int64[traits, 8], see above; a key above `LIMIT` was not known
-    edges: int64[e], ascending per trait  mixed: uint8[rows of bits]
+    edges: int64[e], ascending per trait
     rows: uint64[rows of bits, words of conjunctions]; row 0 has every conjunction; a trait has one
     for a missing value, then one per interval
-    conjunctions: int32[conjunctions + 1, 2]: first place in `leaves_of`, and rule
+    unsure_of: int32[rows of bits + 1]: first place in `unsure`
+    unsure: int32[u, 2]: a conjunction that may hold there, and the leaf that decides
+    conjunctions: int32[conjunctions + 1, 2]: first place in `leaves_of`, and rule, ascending up to
+    `settled`
     leaves: int64[leaves, 4]: trait, first and end place in `bounds`, whether missing satisfies
     bounds: int64[b, 2], ascending, disjoint  state: int64[2 * traits + 1]
-    words: uint64[words of conjunctions + words of rules]  out: int32[rules + conjunctions]
+    words: uint64[words of conjunctions]  out: int32[rules + conjunctions]
     """
     one = np.uint64(1)
     count, width = traits.shape[0], rows.shape[1]
+    # All values first: none waits for what another one decides.
     for trait in range(count):
         item = traits[trait, ITEM]
         place = traits[trait, ADDRESS] + row * traits[trait, STRIDE]
         state[trait] = _key(item, _load(item, place))
-    for word in range(width):
-        words[word] = rows[0, word]
+    some_unknown = False
     for trait in range(count):
         key = state[trait]
         place = traits[trait, ROWS]
-        decides = BY_BITS
         if key > traits[trait, LIMIT]:
             place = 0
-            decides = UNDECIDED
+            some_unknown = True
         elif key != traits[trait, MISSING]:
             place += 1 + _at_most(edges, traits[trait, EDGES], traits[trait, EDGES_END], key)
-            if mixed[place]:
-                decides = BY_BOUNDS
-        state[count + trait] = decides
+        state[count + trait] = place
+    for word in range(width):
+        words[word] = rows[0, word]
+    trait = 0
+    while trait + 4 <= count:
+        # Four at once: `words` are read and written a quarter as often.
+        a, b = rows[state[count + trait]], rows[state[count + trait + 1]]
+        c, d = rows[state[count + trait + 2]], rows[state[count + trait + 3]]
+        for word in range(width):
+            words[word] &= a[word] & b[word] & c[word] & d[word]
+        trait += 4
+    while trait < count:
+        place = state[count + trait]
         for word in range(width):
             words[word] &= rows[place, word]
-    for word in range(width, words.shape[0]):
-        words[word] = np.uint64(0)
-    candidates = 0
+        trait += 1
+    for trait in range(count):
+        place = state[count + trait]
+        for index in range(unsure_of[place], unsure_of[place + 1]):
+            conjunction = unsure[index, 0]
+            bit = one << np.uint64(conjunction & 63)
+            if words[conjunction >> 6] & bit and not _is_within(
+                unsure[index, 1], state[trait], traits[trait, MISSING], leaves, bounds
+            ):
+                words[conjunction >> 6] &= ~bit
+    candidates, found = 0, 0
     last = out.shape[0] - 1
     for word in range(width):
         rest = words[word]
         while rest != 0:
             conjunction = 64 * word + _trailing_zeros(rest)
             rest &= rest - one
-            rule = conjunctions[conjunction, 1]
-            if (words[width + (rule >> 6)] >> np.uint64(rule & 63)) & one:
-                continue
-            holds, open_ = True, conjunction >= settled
-            for index in range(conjunctions[conjunction, 0], conjunctions[conjunction + 1, 0]):
-                leaf = leaves_of[index]
-                trait = leaves[leaf, 0]
-                decides = state[count + trait]
-                if decides == UNDECIDED:
-                    open_ = True
-                elif decides == BY_BOUNDS and not _is_within(
-                    leaf, state[trait], traits[trait, MISSING], leaves, bounds
-                ):
-                    holds = False
-                    break
-            if holds and open_:
+            is_open = conjunction >= settled
+            if some_unknown and not is_open:
+                begin, end = conjunctions[conjunction, 0], conjunctions[conjunction + 1, 0]
+                for index in range(begin, end):
+                    if state[count + leaves[leaves_of[index], 0]] == 0:
+                        is_open = True
+            if is_open:
                 out[last - candidates] = conjunction
                 candidates += 1
-            elif holds:
-                words[width + (rule >> 6)] |= one << np.uint64(rule & 63)
-    found = 0
-    for word in range(width, words.shape[0]):
-        rest = words[word]
-        while rest != 0:
-            out[found] = 64 * (word - width) + _trailing_zeros(rest)
-            found += 1
-            rest &= rest - one
+            else:
+                rule = conjunctions[conjunction, 1]
+                if found == 0 or out[found - 1] != rule:
+                    out[found] = rule
+                    found += 1
     state[2 * count] = candidates
     return found
 
@@ -215,12 +220,16 @@ def fill_rows(
     edges: NDArray[np.int64],
     may: NDArray[np.uint8],
     rows: NDArray[np.uint64],
-) -> None:
+    out: NDArray[np.int32],
+) -> int:
     """Clear the bit of a conjunction wherever one of its leaves cannot hold.
 
-    Shapes as in `match_row`; every row begins as row 0.  may: uint8[most intervals + 1]
+    Where a leaf holds for a part of an interval, the row of bits, conjunction and leaf go to `out`;
+    how many such there are. Every row begins as row 0; shapes as in `match_row`.
+    may: uint8[most intervals]  out: int32[n, 3], 2 for each use of each bound
     """
     one = np.uint64(1)
+    found = 0
     for conjunction in range(conjunctions.shape[0] - 1):
         bit = one << np.uint64(conjunction & 63)
         word = conjunction >> 6
@@ -228,16 +237,26 @@ def fill_rows(
             leaf = leaves_of[index]
             trait = leaves[leaf, 0]
             begin, end = traits[trait, EDGES], traits[trait, EDGES_END]
+            place = traits[trait, ROWS]
             for interval in range(end - begin + 1):
                 may[interval] = 0
             for bound in range(leaves[leaf, 1], leaves[leaf, 2]):
-                first = _at_most(edges, begin, end, bounds[bound, 0])
-                last = _at_most(edges, begin, end, bounds[bound, 1])
+                low, high = bounds[bound, 0], bounds[bound, 1]
+                first, last = _at_most(edges, begin, end, low), _at_most(edges, begin, end, high)
                 for interval in range(first, last + 1):
-                    may[interval] = 1
-            place = traits[trait, ROWS]
+                    may[interval] |= 1
+                if low > -_TURNED and (first == 0 or edges[begin + first - 1] != low):
+                    may[first] |= 2
+                if high < _TURNED and (begin + last == end or edges[begin + last] - 1 != high):
+                    may[last] |= 2
             if leaves[leaf, 3] == 0:
                 rows[place, word] &= ~bit
             for interval in range(end - begin + 1):
                 if may[interval] == 0:
                     rows[place + 1 + interval, word] &= ~bit
+                elif may[interval] & 2:
+                    out[found, 0] = place + 1 + interval
+                    out[found, 1] = conjunction
+                    out[found, 2] = leaf
+                    found += 1
+    return found

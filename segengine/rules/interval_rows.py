@@ -52,8 +52,9 @@ class Layout:
     known: tuple[int, ...]
     traits: NDArray[np.int64]
     edges: NDArray[np.int64]
-    mixed: NDArray[np.uint8]
     rows: NDArray[np.uint64]
+    unsure_of: NDArray[np.int32]
+    unsure: NDArray[np.int32]
     conjunctions: NDArray[np.int32]
     leaves_of: NDArray[np.int32]
     leaves: NDArray[np.int64]
@@ -72,10 +73,9 @@ class Layout:
         try:
             return self.scratch.pop()
         except IndexError:
-            words = self.rows.shape[1] + (self.rules + 63) // 64
             return Scratch(
                 np.zeros(2 * len(self.columns) + 1, np.int64),
-                np.zeros(words, np.uint64),
+                np.zeros(self.rows.shape[1], np.uint64),
                 np.zeros(self.rules + len(self.rule_of), np.int32),
             )
 
@@ -160,24 +160,35 @@ def laid_out(
         of_trait[each.trait].append(each)
     room = budget // (8 * width * max(1, len(columns))) - 2
     edges = [_edges(of, max(0, min(most_edges, room))) for of in of_trait]
-    traits, mixed = _traits(columns, edges)
+    traits, row_count = _traits(columns, edges)
+    all_edges = np.concatenate([np.empty(0, np.int64), *edges])
     bounds = [bound for each in first for bound in each.bounds]
-    ends = np.cumsum([0, *(len(each.bounds) for each in first)])
+    sizes = np.array([len(each.bounds) for each in first], np.int64)
     leaf_table = np.zeros((len(first), 4), np.int64)
     leaf_table[:, 0] = [each.trait for each in first]
-    leaf_table[:, 1], leaf_table[:, 2] = ends[:-1], ends[1:]
+    leaf_table[:, 2] = np.cumsum(sizes)
+    leaf_table[:, 1] = leaf_table[:, 2] - sizes
     leaf_table[:, 3] = [each.missing for each in first]
-    layout = Layout(
+    all_bounds = np.array(bounds, np.int64).reshape(len(bounds), 2)
+    rows = _everything(len(every), row_count, width)
+    may = np.zeros(1 + max(map(len, edges), default=0), np.uint8)
+    unsure = np.empty((2 * int(sizes[leaves_of].sum()), 3), np.int32)
+    count = matching.fill_rows(
+        conjunctions, leaves_of, leaf_table, all_bounds, traits, all_edges, may, rows, unsure
+    )
+    unsure = unsure[:count][np.argsort(unsure[:count, 0], kind="stable")]
+    return Layout(
         tuple(columns),
         tuple(0 if c.dictionary is None else c.dictionary.size for c in columns),
         traits,
-        np.concatenate([np.empty(0, np.int64), *(chosen for chosen, _ in edges)]),
-        mixed,
-        _everything(len(every), len(mixed), width),
+        all_edges,
+        rows,
+        np.searchsorted(unsure[:, 0], np.arange(row_count + 1)).astype(np.int32),
+        np.ascontiguousarray(unsure[:, 1:]),
         conjunctions,
         leaves_of,
         leaf_table,
-        np.array(bounds, np.int64).reshape(len(bounds), 2),
+        all_bounds,
         len(settled),
         tuple(tuple(outer) for _, _, outer in open_),
         {p: leaf_of(-1 - p, each.node) for p, each in enumerate(first)
@@ -186,11 +197,6 @@ def laid_out(
         len(rules),
         tuple(np.full(1, c.default, c.dtype) for c in columns),
     )  # fmt: skip
-    may = np.zeros(1 + max((len(chosen) for chosen, _ in edges), default=0), np.uint8)
-    matching.fill_rows(
-        conjunctions, leaves_of, leaf_table, layout.bounds, traits, layout.edges, may, layout.rows
-    )
-    return layout
 
 
 def _first_tier(
@@ -241,13 +247,14 @@ def _keys(column: Column, pair: Range) -> tuple[int, int] | None:
     """A range as whole numbers that order as the column's values; None for an empty one."""
     low, high = pair
     if column.dtype.kind == "f":
-        low, high = float_key(low), float_key(high)
-    else:
-        low = -_GREATEST if low < -_GREATEST else math.ceil(low) if low <= _GREATEST else None
-        high = _GREATEST if high > _GREATEST else math.floor(high) if high >= NO_KEY else None
-        if low is None or high is None:
-            return None
-    return (low, high) if low <= high else None
+        return float_key(low), float_key(high)
+    info = np.iinfo(column.dtype.name)
+    if low > info.max or high < info.min:
+        return None
+    # What no value is below, or above, is no bound.
+    first = -_GREATEST if low <= info.min + 1 else math.ceil(low)
+    last = _GREATEST if high >= info.max else math.floor(high)
+    return (first, last) if first <= last else None
 
 
 def float_key(value: float) -> int:
@@ -256,49 +263,47 @@ def float_key(value: float) -> int:
     return bits if bits >= 0 else bits ^ _GREATEST
 
 
-def _edges(leaves: Sequence[_First], most: int) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-    """Where intervals of a trait begin but the first; and by interval, whether it is mixed."""
+def _edges(leaves: Sequence[_First], most: int) -> NDArray[np.int64]:
+    """Where intervals of a trait begin but the first: int64[most at most], ascending."""
     uses: Counter[int] = Counter()
     for leaf in leaves:
         for low, high in leaf.bounds:
-            uses[low] += leaf.uses
+            if low > -_GREATEST:
+                uses[low] += leaf.uses
             if high < _GREATEST:
                 uses[high + 1] += leaf.uses
     every = np.array(sorted(uses), np.int64)
-    chosen = every
-    if len(every) > most:
-        # Equally many bounds in each, so that few conjunctions have to look at theirs.
-        reached = np.cumsum([uses[edge] for edge in every.tolist()])
-        shares = np.arange(1, most + 1) * (reached[-1] / (most + 1))
-        chosen = every[np.unique(np.searchsorted(reached, shares))] if most else every[:0]
-    begins = np.searchsorted(every, chosen, side="right")
-    ends = np.append(np.searchsorted(every, chosen), len(every))
-    return chosen, ends > np.append(0, begins)
+    if len(every) <= most:
+        return every
+    # Bounds of many rules, then equally many of the others in each interval: so few conjunctions
+    # have to look at theirs.
+    weights = np.array([uses[edge] for edge in every.tolist()], np.int64)
+    common = weights * (most + 1) > weights.sum()
+    rest, reached = every[~common], np.cumsum(weights[~common])
+    others = most - int(common.sum())
+    shares = np.arange(1, others + 1) * (reached[-1] / (others + 1))
+    return np.sort(np.append(every[common], rest[np.unique(np.searchsorted(reached, shares))]))
 
 
 def _traits(
-    columns: Sequence[Column], edges: Sequence[tuple[NDArray[np.int64], NDArray[np.bool_]]]
-) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
-    """The table of traits without addresses, and by row of bits whether it is mixed."""
+    columns: Sequence[Column], edges: Sequence[NDArray[np.int64]]
+) -> tuple[NDArray[np.int64], int]:
+    """The table of traits without addresses, and how many rows of bits they have in all."""
     traits = np.zeros((len(columns), 8), np.int64)
-    begin, mixed = 0, [np.zeros(1, np.bool_)]
-    row = 1
-    for trait, (column, (chosen, of_interval)) in enumerate(zip(columns, edges, strict=True)):
-        known = _GREATEST if column.dictionary is None else column.dictionary.size - 1
-        traits[trait, matching.ITEM] = _ITEMS[column.dtype.name]
-        traits[trait, matching.MISSING] = (
-            NO_KEY if column.dtype.kind == "f" else int(column.missing)
+    begin, row = 0, 1
+    for trait, (column, chosen) in enumerate(zip(columns, edges, strict=True)):
+        of_trait = traits[trait]
+        of_trait[matching.ITEM] = _ITEMS[column.dtype.name]
+        of_trait[matching.MISSING] = NO_KEY if column.dtype.kind == "f" else int(column.missing)
+        of_trait[matching.LIMIT] = (
+            _GREATEST if column.dictionary is None else column.dictionary.size - 1
         )
-        traits[trait, matching.LIMIT] = known
-        traits[trait, matching.EDGES], traits[trait, matching.EDGES_END] = (
-            begin,
-            begin + len(chosen),
-        )
-        traits[trait, matching.ROWS] = row
+        of_trait[matching.EDGES], of_trait[matching.EDGES_END] = begin, begin + len(chosen)
+        of_trait[matching.ROWS] = row
         begin += len(chosen)
-        mixed += [np.zeros(1, np.bool_), of_interval]
-        row += 1 + len(of_interval)
-    return traits, np.concatenate(mixed).astype(np.uint8)
+        # One for a missing value, one for each interval.
+        row += 2 + len(chosen)
+    return traits, row
 
 
 def _everything(conjunctions: int, rows: int, width: int) -> NDArray[np.uint64]:

@@ -100,9 +100,9 @@ class Matcher(Generic[Key]):
         scratch = layout.take_scratch()
         state, out = scratch.state, scratch.out
         found = matching.match_row(
-            row, bound.traits, layout.edges, layout.mixed, layout.rows, layout.conjunctions,
-            layout.leaves_of, layout.leaves, layout.bounds, layout.settled, state, scratch.words,
-            out,
+            row, bound.traits, layout.edges, layout.rows, layout.unsure_of, layout.unsure,
+            layout.conjunctions, layout.leaves_of, layout.leaves, layout.bounds, layout.settled,
+            state, scratch.words, out,
         )  # fmt: skip
         rules = out[:found]
         if state[-1]:
@@ -152,12 +152,11 @@ def _with_candidates(
 ) -> NDArray[np.int32]:
     """The rules that hold, and those whose candidates the second tier confirms."""
     state, out = scratch.state, scratch.out
-    decided = state[len(layout.columns) : -1]
-    undecided = frozenset(np.flatnonzero(decided == matching.UNDECIDED).tolist())
+    unknown = frozenset(np.flatnonzero(state[len(layout.columns) : -1] == 0).tolist())
     found = set(rules.tolist())
     for conjunction in out[len(out) - int(state[-1]) :].tolist():
         rule = layout.rule_of[conjunction]
-        if rule not in found and all(map(asked.holds, layout.open_leaves(conjunction, undecided))):
+        if rule not in found and all(map(asked.holds, layout.open_leaves(conjunction, unknown))):
             found.add(rule)
     return np.array(sorted(found), np.int32)
 
