@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from typing import Any, TypeVar
 
 from segengine.audiences.audience import CheckedCampaign, Policy, read_order
@@ -14,7 +15,9 @@ from segengine.pages.page import Page, page_of
 from segengine.rules.builder import Rule
 from segengine.rules.catalogue import Finding, SegmentCatalogue, read_rule
 from segengine.rules.check import Vocabulary, check, check_value
+from segengine.rules.lint import Placed, segments_named
 from segengine.rules.parse import parse
+from segengine.rules.plan import Plan
 from segengine.rules.term import CheckedRule
 from segengine.schema.kinds import Kind
 from segengine.schema.store_config import StoreConfig
@@ -117,6 +120,51 @@ class Definitions:
                 except SegengineError as error:
                     found.append(Finding(f'{kind} "{name}"', "error", str(error)))
         return found
+
+    def placed(
+        self, plan: Callable[[CheckedRule], Plan]
+    ) -> tuple[list[Placed], frozenset[str] | None]:
+        """Every rule that can be, with its plan, and the segments in use; None: not known."""
+        catalogue = self.segments
+        suppressed = (name for name, each in catalogue.definitions.items() if each.suppress)
+        used = frozenset(suppressed)
+        for definition in (*catalogue.definitions.values(), *catalogue.traits.values()):
+            used |= segments_named(definition.expr)
+        rules: list[tuple[str, CheckedRule, str | None]] = []
+        all_known = True
+        for name in catalogue.definitions:
+            with suppress(SegengineError):
+                rules.append((f'segment "{name}"', catalogue.rule_of(name), name))
+        asked: list[tuple[Callable[[str], Iterable[tuple[str, CheckedRule]]], Iterable[str]]] = [
+            (self._campaign_rules, self.campaigns), (self._page_rules, self.pages),
+        ]  # fmt: skip
+        for rules_of, names in asked:
+            for name in names:
+                try:
+                    found = list(rules_of(name))
+                except SegengineError:
+                    all_known = False
+                    continue
+                rules += [(place, rule, None) for place, rule in found]
+                used = used.union(*(segments_named(rule.expr) for _, rule in found))
+        placed = [Placed(place, rule, plan(rule), segment) for place, rule, segment in rules]
+        return placed, used if all_known else None
+
+    def _campaign_rules(self, name: str) -> Iterable[tuple[str, CheckedRule]]:
+        checked = self.campaign(name)
+        yield f'campaign "{name}", segment', checked.rule
+        for rule in checked.exclusions:
+            yield f'campaign "{name}", exclusions', rule
+
+    def _page_rules(self, name: str) -> Iterable[tuple[str, CheckedRule]]:
+        checked = self.page(name)
+        if checked.rule is not None:
+            yield f'page "{name}"', checked.rule
+        for slot, modules in checked.slots:
+            for each in modules:
+                if each.rule is not None:
+                    where = f'page "{name}", slot "{slot}", module "{each.module.name}"'
+                    yield where, each.rule
 
     def _check_channel(self, campaign: Campaign) -> None:
         channels = self._config.channels

@@ -42,6 +42,7 @@ from segengine.rules.catalogue import Finding, SegmentCatalogue
 from segengine.rules.check import Vocabulary
 from segengine.rules.compute import Clock
 from segengine.rules.match import SegmentMatcher
+from segengine.rules.lint import lint
 from segengine.rules.population import Population
 from segengine.rules.segment import PlansKept, Segment, View
 from segengine.rules.term import CheckedRule
@@ -377,9 +378,16 @@ class Engine:
         return tuple(len(t.columns) for t in everything), len(tables.identifier_kinds)
 
     def check(self) -> list[Finding]:
-        """Everything wrong with the store's definitions; none is a good answer."""
-        with self._tables.gate.reading():
-            return self._definitions.findings()
+        """What is wrong with the store's definitions, and what may not be meant so.
+
+        Severities: `error` for what cannot be used; `warning` for a rule that is always or never
+        true, or the same as another; `note` for one within another, one that nothing uses, and
+        windows of a day more than they seem. An empty list is a good answer.
+        """
+        with self._looking() as view:
+            found = self._definitions.findings()
+            rules, used = self._definitions.placed(view.plan)
+        return found + lint(rules, used, self._population.domain)
 
     # --- questions --------------------------------------------------------------------------
 

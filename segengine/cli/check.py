@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 import typer
@@ -12,9 +13,11 @@ from segengine.cli.plain import print_json
 from segengine.cli.show import console, counted
 from segengine.errors import SegengineError, StoreError
 
+_STYLES = {"error": "bold red", "warning": "bold yellow", "note": "cyan"}
+
 
 def check(store: Store = HERE, as_json: AsJson = False) -> None:
-    """Find every mistake in the segments, campaigns and pages; exit 1 where there is one."""
+    """Look through all segments, campaigns and pages; exit 1 where one cannot be used."""
     findings: list[dict[str, Any]] = []
     defined = ""
     try:
@@ -36,15 +39,18 @@ def check(store: Store = HERE, as_json: AsJson = False) -> None:
     except SegengineError as error:
         # A store whose settings cannot be read does not open: that is what was asked.
         findings = [{"place": "store.toml", "severity": "error", "message": str(error)}]
-    errors = sum(finding["severity"] == "error" for finding in findings)
+    said = Counter(str(finding["severity"]) for finding in findings)
     if as_json:
-        print_json({"findings": findings, "errors": errors})
+        counts = {"errors": said["error"], "warnings": said["warning"], "notes": said["note"]}
+        print_json({"findings": findings, **counts})
     else:
         screen = console()
         for finding in findings:
-            style = "bold red" if finding["severity"] == "error" else "bold yellow"
+            style = _STYLES[finding["severity"]]
             screen.print(f"{finding['severity']}: {finding['place']}", style=style)
             screen.print(f"{finding['message']}\n", soft_wrap=True)
-        screen.print(counted(len(findings), "mistake") if findings else f"all sound: {defined}")
-    if errors:
+        listed = ", ".join(counted(said[word], word) for word in _STYLES if said[word])
+        sound = "" if said["error"] else f"all sound: {defined}"
+        screen.print("; ".join(part for part in (sound, listed) if part))
+    if said["error"]:
         raise typer.Exit(FAILURE)

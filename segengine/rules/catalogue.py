@@ -31,7 +31,7 @@ class Definition:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that `check` has to say: the place, how bad, and what."""
+    """One thing that `check` has to say: the place, `error`, `warning` or `note`, and what."""
 
     place: str
     severity: str
