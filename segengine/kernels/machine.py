@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segengine.kernels.jit import JIT_OFF, Words, inlined, kernel
+from segengine.kernels.scan import word_within
 
 BLOCK = 512
 MISSING = np.int64(-(2**63))
@@ -26,8 +27,8 @@ AND_MODE, OR_MODE = 1, 2
     ADD_F, SUBTRACT_F, MULTIPLY_F, DIVIDE_F, NEGATE_F, ABSOLUTE_F, TO_FLOAT, SHARE,
     EQUAL, LESS, LESS_EQUAL, EQUAL_F, LESS_F, LESS_EQUAL_F, SAME, SAME_F,
     IS_NULL, IS_NULL_F, AND, OR, NOT, CHOOSE, EITHER, EITHER_F,
-    LEAST, GREATEST, LEAST_F, GREATEST_F,
-) = range(50)  # fmt: skip
+    LEAST, GREATEST, LEAST_F, GREATEST_F, LOCAL_DAY, YEAR, MONTH, DAY, WEEKDAY,
+) = range(55)  # fmt: skip
 
 if JIT_OFF:
 
@@ -261,6 +262,51 @@ def _to_float(count: int, a: Any, unit: Any, out: Any) -> bool:
     return exact
 
 
+@inlined
+def _local_day(starts: Any, offsets: Any, size: int, count: int, a: Any, out: Any) -> None:
+    """The local date of instants, in days since 1970; the zone's changes are in two tables."""
+    segment = 0
+    for i in range(count):
+        x = a[i]
+        found = MISSING
+        if x != MISSING:
+            if not (peek_i64(starts, segment) <= x) or (
+                segment + 1 < size and x >= peek_i64(starts, segment + 1)
+            ):
+                low, high = 0, size
+                while high - low > 1:
+                    middle = (low + high) >> 1
+                    if peek_i64(starts, middle) <= x:
+                        low = middle
+                    else:
+                        high = middle
+                segment = low
+            found = (x + peek_i64(offsets, segment)) // 86_400_000_000
+        out[i] = found
+
+
+@inlined
+def _date_part(op: int, count: int, a: Any, out: Any) -> None:
+    """A part of a date, by the civil calendar counted in eras of 400 years from 1 March."""
+    for i in range(count):
+        z = a[i] + 719_468
+        era = z // 146_097
+        doe = z - era * 146_097
+        yoe = (doe - doe // 1460 + doe // 36_524 - doe // 146_096) // 365
+        doy = doe - (365 * yoe + yoe // 4 - yoe // 100)
+        mp = (5 * doy + 2) // 153
+        month = mp + 3 if mp < 10 else mp - 9
+        if op == YEAR:
+            part = yoe + era * 400 + (1 if month <= 2 else 0)
+        elif op == MONTH:
+            part = month
+        elif op == DAY:
+            part = doy - (153 * mp + 2) // 5 + 1
+        else:
+            part = (a[i] + 4) % 7
+        out[i] = MISSING if a[i] == MISSING else part
+
+
 @kernel
 def run(
     steps: NDArray[np.int64],
@@ -268,6 +314,7 @@ def run(
     constants: NDArray[np.int64],
     whole: NDArray[np.int64],
     floats: NDArray[np.float64],
+    truths: NDArray[np.uint64],
     wanted: int,
     rows: int,
     begin: int,
@@ -279,7 +326,8 @@ def run(
 
     steps: int64[n, 5] of (op, register, argument, argument, argument)
     addresses: uint64[columns and tables]  constants: int64[m], floats by their bits
-    whole, floats: int64 and float64[registers, BLOCK], the same memory  out: uint64[words]
+    whole, floats, truths: int64, float64 and uint64[registers, BLOCK], the same memory
+    out: uint64[words]
     """
     for first in range(begin, end, BLOCK // 64):
         last = min(first + BLOCK // 64, end)
@@ -362,11 +410,16 @@ def run(
                 for i in range(count):
                     x = floats[a, i]
                     floats[target, i] = floats[b, i] if x != x else x
+            elif op == LOCAL_DAY:
+                _local_day(addresses[b], addresses[b + 1], constants[c], count, whole[a],
+                           whole[target])  # fmt: skip
+            elif op >= YEAR:
+                _date_part(op, count, whole[a], whole[target])
             elif op <= GREATEST:
                 _extreme(op, count, whole[a], whole[b], whole[target])
             else:
                 _extreme_f(op, count, floats[a], floats[b], floats[target])
-        _gather(whole[steps[steps.shape[0] - 1, 1]], wanted, count, first, last, mode, out)
+        _gather(truths[steps[steps.shape[0] - 1, 1]], wanted, count, first, last, mode, out)
     return True
 
 
@@ -375,10 +428,10 @@ def _gather(
     truths: Any, wanted: int, count: int, first: int, last: int, mode: int, out: Words
 ) -> None:
     for word in range(first, last):
-        hits = np.uint64(0)
-        base = 64 * (word - first)
-        for bit in range(min(64, count - base)):
-            hits |= np.uint64(truths[base + bit] == wanted) << np.uint64(bit)
+        hits = word_within(truths, word - first, np.uint64(wanted), np.uint64(0))
+        left = count - 64 * (word - first)
+        if left < 64:
+            hits &= (np.uint64(1) << np.uint64(left)) - np.uint64(1)
         if mode == AND_MODE:
             out[word] &= hits
         elif mode == OR_MODE:

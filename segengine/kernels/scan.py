@@ -18,7 +18,7 @@ SET, AND, OR = 0, 1, 2
 """What a scan does with the words already in `out`."""
 
 
-def _word_within_python(codes: Any, word: int, first: Any, span: Any) -> Any:
+def _word_within_twin(codes: Any, word: int, first: Any, span: Any) -> Any:
     """Bit i: codes[64 * word + i] - first <= span, unsigned. The twin of the intrinsic."""
     block = codes[64 * word : 64 * word + 64]
     with np.errstate(over="ignore"):
@@ -27,14 +27,14 @@ def _word_within_python(codes: Any, word: int, first: Any, span: Any) -> Any:
 
 
 if JIT_OFF:
-    _word_within = _word_within_python
+    word_within = _word_within_twin
 else:
     from llvmlite import ir
     from numba import types
     from numba.extending import intrinsic
 
     @intrinsic
-    def _word_within(typingctx, codes, word, first, span):  # type: ignore[no-untyped-def]
+    def word_within(typingctx, codes, word, first, span):  # type: ignore[no-untyped-def]
         """Bit i: codes[64 * word + i] - first <= span, unsigned."""
         signature = types.uint64(codes, types.intp, codes.dtype, codes.dtype)
         bits = codes.dtype.bitwidth
@@ -142,14 +142,14 @@ def scan_codes(
             _all_rows(word, stop, mode, out)
         elif mode == SET:
             for place in range(word, stop):
-                out[place] = _word_within(codes, place, first, span)
+                out[place] = word_within(codes, place, first, span)
         elif mode == AND:
             if not _is_empty(out, word, stop):
                 for place in range(word, stop):
-                    out[place] &= _word_within(codes, place, first, span)
+                    out[place] &= word_within(codes, place, first, span)
         else:
             for place in range(word, stop):
-                out[place] |= _word_within(codes, place, first, span)
+                out[place] |= word_within(codes, place, first, span)
         word = stop
 
 
@@ -200,8 +200,8 @@ def scan_codes_exact(
             word = stop
             continue
         for place in range(word, stop):
-            hits = _word_within(codes, place, first, span)
-            edges = _word_within(codes, place, edge_low, zero) | _word_within(
+            hits = word_within(codes, place, first, span)
+            edges = word_within(codes, place, edge_low, zero) | word_within(
                 codes, place, edge_high, zero
             )
             if mode == AND:
@@ -230,7 +230,7 @@ def scan_within(
     values: uint8, uint32 or uint64[rows, padded to 64]  out: uint64[words]
     """
     for word in range(begin, end):
-        hits = _word_within(values, word, first, span)
+        hits = word_within(values, word, first, span)
         if mode == SET:
             out[word] = hits
         elif mode == AND:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from segengine.kernels import machine as m
 from segengine.rules.compute import Block, Clock, compute
 from segengine.rules.frame import Frame, Words
-from segengine.rules.term import COLUMNS, Term
+from segengine.rules.term import COLUMNS, SOURCES, Term
 from segengine.schema.kinds import Kind
 from segengine.schema.tables import CUSTOMERS, PRODUCTS
 from segengine.tables.column import Column
@@ -35,7 +35,9 @@ _FETCHES = {
 }
 _WHOLE = {"+": m.ADD, "-": m.SUBTRACT, "*": m.MULTIPLY, "//": m.DIVIDE, "%": m.REMAINDER}
 _FLOAT = {"+": m.ADD_F, "-": m.SUBTRACT_F, "*": m.MULTIPLY_F, "/": m.DIVIDE_F}
+_PARTS = {"year": m.YEAR, "month": m.MONTH, "day": m.DAY, "dayofweek": m.WEEKDAY}
 _MOST_OPTIONS = 32
+_BUCKETS = 10_000
 _TRUTH_OF = {1: 2, 0: 0, None: 1}
 
 
@@ -57,9 +59,10 @@ class Program:
     def run(self, wanted: int, begin: int, end: int, mode: int, out: Words) -> bool:
         """Words [begin, end) of the rows whose truth is `wanted`; False where it was inexact."""
         whole = np.empty((self.registers, m.BLOCK), np.int64)
+        floats, truths = whole.view(np.float64), whole.view(np.uint64)
         return bool(m.run(
-            self.steps, self.addresses, self.constants, whole, whole.view(np.float64),
-            wanted, self.rows, begin, end, mode, out,
+            self.steps, self.addresses, self.constants, whole, floats, truths, wanted,
+            self.rows, begin, end, mode, out,
         ))  # fmt: skip
 
 
@@ -104,8 +107,10 @@ class _Writer:
         self.constants.append(bits)
         self._step(m.CONST, target, len(self.constants) - 1)
 
+    # INVARIANT: no step writes the register it reads, or its loop could not run side by side.
+
     def truth(self, term: Term, target: int) -> None:
-        """The truth of a condition, into a register."""
+        """The truth of a condition, into a register; those above it are free."""
         if self._by_entry(term, target):
             return
         op, args = term.op, term.args
@@ -115,32 +120,39 @@ class _Writer:
         elif op in COLUMNS:
             self._load_truth(term, target)
         elif op in ("and", "or"):
-            self.truth(args[0], target)
-            for arg in args[1:]:
-                self.truth(arg, target + 1)
-                self._step(m.AND if op == "and" else m.OR, target, target, target + 1)
+            self._joined(m.AND if op == "and" else m.OR, args, target)
         elif op == "not":
-            self.truth(args[0], target)
-            self._step(m.NOT, target, target)
+            self.truth(args[0], target + 1)
+            self._step(m.NOT, target, target + 1)
         elif op in ("segment", "declared"):
             self.truth(args[0], target)
         elif op in ("=", "<>", "<", "<=", ">", ">="):
             self._comparison(term, target)
         elif op == "distinct":
-            is_float = self._pair(args, target)
-            self._step(m.SAME_F if is_float else m.SAME, target, target, target + 1)
-            self._step(m.NOT, target, target)
+            is_float = self._pair(args, target + 2)
+            self._step(m.SAME_F if is_float else m.SAME, target + 1, target + 2, target + 3)
+            self._step(m.NOT, target, target + 1)
         elif op == "is_null":
-            is_float = self.value(args[0], target)
-            self._step(m.IS_NULL_F if is_float else m.IS_NULL, target, target)
+            is_float = self.value(args[0], target + 1)
+            self._step(m.IS_NULL_F if is_float else m.IS_NULL, target, target + 1)
         elif op == "in":
             self._one_of(term, target)
         elif op == "in_last_days":
             self._recent(term, target)
-        elif op in ("case", "coalesce") and term.kind is Kind.BOOLEAN:
-            self._case_of_truths(term, target)
+        elif op == "case" and term.kind is Kind.BOOLEAN:
+            self._case(term, 0, target, self.truth)
+        elif op == "coalesce" and term.kind is Kind.BOOLEAN:
+            self._first_known(args, target)
         else:
             raise NoProgramError(op)
+
+    def _joined(self, step: int, args: tuple[Term, ...], target: int) -> None:
+        if len(args) == 1:
+            self.truth(args[0], target)
+            return
+        self._joined(step, args[:-1], target + 1)
+        self.truth(args[-1], target + 2)
+        self._step(step, target, target + 1, target + 2)
 
     def _one(self) -> Block:
         return Block(1, self._clock, self._frame.money_scale, lambda _: None)
@@ -163,23 +175,19 @@ class _Writer:
         values = pa.concat_arrays([pa.nulls(1, values.type), values])
         block = Block(len(values), self._clock, self._frame.money_scale, lambda _: values)
         table = np.ascontiguousarray(compute(term, block))
-        self._codes(sources[0], column, target)
-        place = self._address(table)
-        if term.kind is Kind.BOOLEAN:
-            self._step(m.LOOK_TRUTH, target, place, target)
-        elif table.dtype.kind == "f":
-            self._step(m.LOOK_F64, target, place, target)
-        else:
-            self._step(m.LOOK_I64, target, place, target)
+        self._codes(sources[0], column, target + 1)
+        look = m.LOOK_F64 if table.dtype.kind == "f" else m.LOOK_I64
+        look = m.LOOK_TRUTH if term.kind is Kind.BOOLEAN else look
+        self._step(look, target, self._address(table), target + 1)
         return True
 
     def _codes(self, source: Term, column: Column, target: int) -> None:
         if self._elsewhere(source):
-            self._places(source, target)
-            self._step(m.AT_I32, target, self._address(column.values), target)
+            self._places(source, target + 2)
+            self._step(m.AT_I32, target + 1, self._address(column.values), target + 2)
             # A place that leads nowhere has no code either.
-            self._constant(-1, target + 1)
-            self._step(m.GREATEST, target, target, target + 1)
+            self._constant(-1, target + 2)
+            self._step(m.GREATEST, target, target + 1, target + 2)
         else:
             self._step(m.LOAD_RAW, target, self._address(column.values))
 
@@ -192,16 +200,18 @@ class _Writer:
         if through not in self._frame.reached:
             raise NoProgramError(source.op)
         places, by_code = self._frame.places(through)
-        self._step(m.LOAD_RAW, target, self._address(places))
-        if by_code is not None:
-            table = np.append(np.int64(-1), by_code.astype(np.int64))
-            self._step(m.LOOK_I64, target, self._address(table), target)
+        if by_code is None:
+            self._step(m.LOAD_RAW, target, self._address(places))
+            return
+        self._step(m.LOAD_RAW, target + 1, self._address(places))
+        table = np.append(np.int64(-1), by_code.astype(np.int64))
+        self._step(m.LOOK_I64, target, self._address(table), target + 1)
 
     def _load_truth(self, source: Term, target: int) -> None:
         column = self._column(source)
         if self._elsewhere(source):
-            self._places(source, target)
-            self._step(m.AT_TRUTH, target, self._address(column.values), target)
+            self._places(source, target + 1)
+            self._step(m.AT_TRUTH, target, self._address(column.values), target + 1)
         else:
             self._step(m.LOAD_TRUTH, target, self._address(column.values))
 
@@ -214,10 +224,10 @@ class _Writer:
             return is_float
         op, args = term.op, term.args
         if op == "bucket":
-            self._step(m.LOAD_I16, target, self._address(self._frame.bucket_numbers(term)))
-            self.constants.append(10_000)
-            self._step(m.SHARE, target, target, len(self.constants) - 1)
-        elif op in COLUMNS or op in ("history", "window", "affinity"):
+            self._step(m.LOAD_I16, target + 1, self._address(self._frame.bucket_numbers(term)))
+            self.constants.append(_BUCKETS)
+            self._step(m.SHARE, target, target + 1, len(self.constants) - 1)
+        elif op in SOURCES:
             self._load(term, target)
         elif not any(term.sources()) and not term.reads_context and not _buckets(term):
             found = compute(term, self._one())[:1]
@@ -226,33 +236,36 @@ class _Writer:
         elif op == "declared":
             self.value(args[0], target)
         elif op in _WHOLE and not is_float:
-            self._pair(args, target)
-            self._step(_WHOLE[op], target, target, target + 1)
+            self._pair(args, target + 1)
+            self._step(_WHOLE[op], target, target + 1, target + 2)
         elif op in _FLOAT and is_float:
-            self._pair(args, target)
-            self._step(_FLOAT[op], target, target, target + 1)
+            self._pair(args, target + 1)
+            self._step(_FLOAT[op], target, target + 1, target + 2)
         elif op in ("neg", "abs"):
-            self.value(args[0], target)
+            self.value(args[0], target + 1)
             steps = {("neg", False): m.NEGATE, ("neg", True): m.NEGATE_F,
                      ("abs", False): m.ABSOLUTE, ("abs", True): m.ABSOLUTE_F}  # fmt: skip
-            self._step(steps[op, is_float], target, target)
+            self._step(steps[op, is_float], target, target + 1)
         elif op == "to_double" and args[0].kind is not Kind.VARCHAR:
-            self.value(args[0], target)
+            self.value(args[0], target + 1)
             unit = 10**self._frame.money_scale if args[0].kind is Kind.MONEY else 1
             self.constants.append(unit)
-            self._step(m.TO_FLOAT, target, target, len(self.constants) - 1)
-        elif op in ("days_since", "days_until") and args[0].kind is Kind.DATE:
+            self._step(m.TO_FLOAT, target, target + 1, len(self.constants) - 1)
+        elif op in ("days_since", "days_until"):
             self._days(term, target)
+        elif op in _PARTS:
+            self._dates(args[0], target + 1)
+            self._step(_PARTS[op], target, target + 1)
         elif op in ("coalesce", "least", "greatest"):
-            self._several(term, target, is_float=is_float)
+            self._several(term.op, args, target, is_float=is_float)
         elif op == "case":
-            self._case(term, target)
+            self._case(term, 0, target, self.value)
         elif op == "nullif":
-            self._pair(args, target)
-            self._step(m.EQUAL_F if is_float else m.EQUAL, target + 1, target, target + 1)
+            self._pair(args, target + 3)
+            self._step(m.EQUAL_F if is_float else m.EQUAL, target + 1, target + 3, target + 4)
             nothing = np.array([np.nan]).view(np.int64)[0] if is_float else m.MISSING
             self._constant(int(nothing), target + 2)
-            self._step(m.CHOOSE, target, target + 1, target + 2, target)
+            self._step(m.CHOOSE, target, target + 1, target + 2, target + 3)
         else:
             raise NoProgramError(op)
         return is_float
@@ -263,8 +276,8 @@ class _Writer:
         if self._elsewhere(source):
             if dtype not in _FETCHES:
                 raise NoProgramError(source.op)
-            self._places(source, target)
-            self._step(_FETCHES[dtype], target, self._address(column.values), target)
+            self._places(source, target + 1)
+            self._step(_FETCHES[dtype], target, self._address(column.values), target + 1)
         elif dtype in _LOADS:
             self._step(_LOADS[dtype], target, self._address(column.values))
         else:
@@ -282,85 +295,100 @@ class _Writer:
             raise NoProgramError(op)
         if op in (">", ">="):
             left, right, op = right, left, {">": "<", ">=": "<="}[op]
-        is_float = self._pair((left, right), target)
+        is_float = self._pair((left, right), target + 2)
         steps = {"=": (m.EQUAL, m.EQUAL_F), "<>": (m.EQUAL, m.EQUAL_F),
                  "<": (m.LESS, m.LESS_F), "<=": (m.LESS_EQUAL, m.LESS_EQUAL_F)}  # fmt: skip
-        self._step(steps[op][is_float], target, target, target + 1)
+        found = target + 1 if op == "<>" else target
+        self._step(steps[op][is_float], found, target + 2, target + 3)
         if op == "<>":
-            self._step(m.NOT, target, target)
+            self._step(m.NOT, target, found)
 
     def _one_of(self, term: Term, target: int) -> None:
         values, has_null = term.value
         if len(values) > _MOST_OPTIONS:
             raise NoProgramError(term.op)
-        is_float = self.value(term.args[0], target + 1)
-        self._step(m.IS_NULL_F if is_float else m.IS_NULL, target, target + 1)
-        self._constant(1, target + 2)
-        self._constant(1 if has_null else 0, target + 3)
+        operand = target + 2 + len(values)
+        is_float = self.value(term.args[0], operand)
+        dtype = np.float64 if is_float else np.int64
         # Unknown for a missing operand, and for one not found among options with NULL.
-        self._step(m.CHOOSE, target, target, target + 2, target + 3)
-        for value in sorted(values):
-            dtype = np.float64 if is_float else np.int64
-            self._constant(int(np.array([value], dtype).view(np.int64)[0]), target + 2)
+        self._step(m.IS_NULL_F if is_float else m.IS_NULL, operand + 1, operand)
+        self._constant(1, operand + 2)
+        self._constant(1 if has_null else 0, operand + 3)
+        last = target + 1 if values else target
+        self._step(m.CHOOSE, last, operand + 1, operand + 2, operand + 3)
+        for place, value in enumerate(sorted(values)):
+            self._constant(int(np.array([value], dtype).view(np.int64)[0]), operand + 2)
             same = m.EQUAL_F if is_float else m.EQUAL
-            self._step(same, target + 2, target + 1, target + 2)
-            self._step(m.OR, target, target, target + 2)
+            self._step(same, operand + 1, operand, operand + 2)
+            found = target if place == len(values) - 1 else target + 2 + place
+            self._step(m.OR, found, last, operand + 1)
+            last = found
+
+    def _dates(self, term: Term, target: int) -> None:
+        """The local date of a date or an instant."""
+        if term.kind is Kind.DATE:
+            self.value(term, target)
+            return
+        zone = self._clock.zone
+        self.value(term, target + 1)
+        starts, offsets = self._address(zone.starts), self._address(zone.offsets)
+        self.constants.append(len(zone.starts))
+        self._step(m.LOCAL_DAY, target, target + 1, starts, len(self.constants) - 1)
+        assert offsets == starts + 1
 
     def _days(self, term: Term, target: int) -> None:
-        self.value(term.args[0], target + 1)
-        self._constant(self._clock.today, target)
-        if term.op == "days_since":
-            self._step(m.SUBTRACT, target, target, target + 1)
-        else:
-            self._step(m.SUBTRACT, target, target + 1, target)
+        self._dates(term.args[0], target + 1)
+        self._constant(self._clock.today, target + 2)
+        first, second = (2, 1) if term.op == "days_since" else (1, 2)
+        self._step(m.SUBTRACT, target, target + first, target + second)
 
     def _recent(self, term: Term, target: int) -> None:
-        if term.args[0].kind is not Kind.DATE:
-            raise NoProgramError(term.op)
-        age = Term("days_since", Kind.BIGINT, (term.args[0],))
-        self._days(age, target)
-        self._constant(0, target + 1)
-        self._step(m.LESS_EQUAL, target + 1, target + 1, target)
-        self.value(term.args[1], target + 2)
-        self._step(m.LESS, target, target, target + 2)
-        self._step(m.AND, target, target, target + 1)
+        age, count = target + 1, target + 2
+        self._days(Term("days_since", Kind.BIGINT, (term.args[0],)), age)
+        self.value(term.args[1], count)
+        self._constant(0, target + 3)
+        self._step(m.LESS_EQUAL, target + 4, target + 3, age)
+        self._step(m.LESS, target + 5, age, count)
+        self._step(m.AND, target + 6, target + 4, target + 5)
         # Unknown where either is missing, also where the other test is false.
-        self._step(m.IS_NULL, target + 2, target + 2)
         self._constant(1, target + 3)
-        self._step(m.CHOOSE, target, target + 2, target + 3, target)
-        self.value(term.args[0], target + 2)
-        self._step(m.IS_NULL, target + 2, target + 2)
-        self._constant(1, target + 3)
-        self._step(m.CHOOSE, target, target + 2, target + 3, target)
+        self._step(m.IS_NULL, target + 4, age)
+        self._step(m.CHOOSE, target + 5, target + 4, target + 3, target + 6)
+        self._step(m.IS_NULL, target + 4, count)
+        self._step(m.CHOOSE, target, target + 4, target + 3, target + 5)
 
-    def _several(self, term: Term, target: int, *, is_float: bool) -> None:
+    def _several(self, op: str, args: tuple[Term, ...], target: int, *, is_float: bool) -> None:
         steps = {"coalesce": (m.EITHER, m.EITHER_F), "least": (m.LEAST, m.LEAST_F),
                  "greatest": (m.GREATEST, m.GREATEST_F)}  # fmt: skip
-        self.value(term.args[0], target)
-        for arg in term.args[1:]:
-            self.value(arg, target + 1)
-            self._step(steps[term.op][is_float], target, target, target + 1)
-
-    def _case(self, term: Term, target: int) -> None:
-        self.value(term.args[-1], target)
-        for place in range(len(term.args) - 3, -1, -2):
-            self.truth(term.args[place], target + 1)
-            self.value(term.args[place + 1], target + 2)
-            self._step(m.CHOOSE, target, target + 1, target + 2, target)
-
-    def _case_of_truths(self, term: Term, target: int) -> None:
-        self.truth(term.args[-1], target)
-        if term.op == "case":
-            for place in range(len(term.args) - 3, -1, -2):
-                self.truth(term.args[place], target + 1)
-                self.truth(term.args[place + 1], target + 2)
-                self._step(m.CHOOSE, target, target + 1, target + 2, target)
+        if len(args) == 1:
+            self.value(args[0], target)
             return
-        for arg in reversed(term.args[:-1]):
-            self.truth(arg, target + 1)
-            self._constant(1, target + 2)
-            self._step(m.SAME, target + 2, target + 1, target + 2)
-            self._step(m.CHOOSE, target, target + 2, target, target + 1)
+        self._several(op, args[:-1], target + 1, is_float=is_float)
+        self.value(args[-1], target + 2)
+        self._step(steps[op][is_float], target, target + 1, target + 2)
+
+    def _case(
+        self, term: Term, place: int, target: int, write: Callable[[Term, int], object]
+    ) -> None:
+        """The branches from a place on."""
+        if place == len(term.args) - 1:
+            write(term.args[place], target)
+            return
+        self.truth(term.args[place], target + 1)
+        write(term.args[place + 1], target + 2)
+        self._case(term, place + 2, target + 3, write)
+        self._step(m.CHOOSE, target, target + 1, target + 2, target + 3)
+
+    def _first_known(self, args: tuple[Term, ...], target: int) -> None:
+        """The first truth that is not unknown."""
+        if len(args) == 1:
+            self.truth(args[0], target)
+            return
+        self.truth(args[0], target + 1)
+        self._first_known(args[1:], target + 2)
+        self._constant(1, target + 3)
+        self._step(m.SAME, target + 4, target + 1, target + 3)
+        self._step(m.CHOOSE, target, target + 4, target + 2, target + 1)
 
 
 def _buckets(term: Term) -> bool:

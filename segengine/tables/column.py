@@ -91,6 +91,11 @@ class Column:
                     codes.catch_up(rows)
         return codes
 
+    @property
+    def has_codes(self) -> bool:
+        """Whether a scan has made codes already, which have to follow every change."""
+        return self._codes is not None
+
     def reserve(self, capacity: int, rows: int) -> None:
         """Make room for `capacity` rows; the first `rows` keep their values."""
         capacity = padded(capacity)

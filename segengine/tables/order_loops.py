@@ -94,3 +94,22 @@ def settle_orders(
             flag = line_flag[line]
             line_is_purchase[line] = flag if flag >= 0 else is_purchase[order]
             line = line_previous[line]
+
+
+@kernel
+def lines_of(
+    orders: NDArray[np.int64],
+    last_line: NDArray[np.int32],
+    previous: NDArray[np.int32],
+    out: NDArray[np.int64],
+) -> int:
+    """The rows of all lines of these orders, as many as fit; how many there are."""
+    count = 0
+    for index in range(orders.shape[0]):
+        line = last_line[orders[index]]
+        while line >= 0:
+            if count < out.shape[0]:
+                out[count] = line
+            count += 1
+            line = previous[line]
+    return count

@@ -28,6 +28,13 @@ def settle(tables: Tables, rows: NDArray[np.int64]) -> None:
         values(orders, "refunded_at"), values(orders, "refund_amount"), values(orders, "time"),
         values(orders, "amount"), values(orders, "is_purchase"), values(lines, "is_purchase"),
     )  # fmt: skip
+    for name in ("time", "amount", "is_purchase"):
+        orders.columns[name].touch(rows)
+    if lines.columns["is_purchase"].has_codes:
+        last, previous = orders.extra("last_line"), lines.extra("previous_in_order")
+        touched = np.empty(order_loops.lines_of(rows, last, previous, rows[:0]), np.int64)
+        order_loops.lines_of(rows, last, previous, touched)
+        lines.columns["is_purchase"].touch(touched)
 
 
 def unsettled(tables: Tables, as_of: int) -> NDArray[np.int64]:
