@@ -58,6 +58,9 @@ missing = "deny"             # what an absent consent means; "allow": it is as g
 [holdout]
 share = 0.0                  # of all buyers, kept from every marketing campaign, to measure by
 
+[traits]                     # a name = an expression of rules, and rules use it as any trait
+# paid_per_order = "amount_total / order_count"
+
 # --- what to do ---------------------------------------------------------------------------------
 
 [segments]                   # a name = a rule

@@ -233,6 +233,7 @@ def _ask(engine: Engine) -> None:
         segment.count()
         segment.contains(ids[0])
     segment.explain(ids[0])
+    _explore(engine)
     everybody.table(schema.names)
     engine.match(ids[0])
     for name in engine.campaigns:
@@ -244,6 +245,17 @@ def _ask(engine: Engine) -> None:
             engine.page(name, customer_id, {"device": "mobile"})
     engine.connect().close()
     engine.memory()
+
+
+def _explore(engine: Engine) -> None:
+    """Curves by code and by value, narrow and wide; near misses, overlaps, findings."""
+    for trait in ("order_count", "w_whole", "w_double", "w_money", "w_date", "w_time"):
+        value = {"w_date": "today()", "w_time": "now()"}.get(trait, "100")
+        engine.segment(f"{trait} <= {value} OR w_flag").curve(trait)
+    engine.segment("w_whole > 100 AND w_whole < 900").curve("w_whole", leaf=1)
+    engine.segment("w_whole > 100 AND w_flag").near_misses()
+    engine.overlap()
+    engine.check()
 
 
 def _change(engine: Engine, *, as_text: bool) -> None:

@@ -84,7 +84,7 @@ def test_every_example_of_the_template_is_sound() -> None:
     config = parse_config(raw)
     assert set(config.load) == {"customers", "order_lines", "products"}
     engine = Engine(config=config)
-    assert engine.check() == []
+    assert {finding.severity for finding in engine.check()} <= {"note"}
     assert engine.audience("spring").count() == 0
 
 

@@ -44,7 +44,7 @@ MOST_NOT_RUN = 6
 NOT_BUILT = (
     *("over the events", "population", "affinity", "rule language"),
     *("frequency caps", "arbitration", "runs", "budgets", "texts", "effect"),
-    *("product pools", "census", "durable log", "authentication", "reports", "overlaps"),
+    *("product pools", "census", "durable log", "authentication", "reports"),
 )
 COMMANDS = typer.main.get_command(app).commands  # type: ignore[attr-defined]
 
@@ -140,7 +140,7 @@ class Reader:
         has = tomllib.loads(Path("shop/store.toml").read_text(encoding="utf-8"))
         segments = {**has["segments"], **given.get("segments", {})}
         engine = se.Engine(config={**given, "store": store, "segments": segments})
-        assert not engine.check(), block.place
+        assert {finding.severity for finding in engine.check()} <= {"note"}, block.place
         assert _part_of(given, has), f"{block.place}: docs/shop/store.toml says otherwise"
 
     def _server(self) -> str:
