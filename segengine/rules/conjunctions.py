@@ -37,15 +37,15 @@ class Conjoined:
 
 def conjoined(term: Term, plan: Callable[[Term], Node], today: int) -> Conjoined:
     """The conjunctions of a condition; `plan` gives the plan's root for some part of it."""
-    parts = list(_conjuncts(term))
-    moving = [part for part in parts if "now" in _ops(part)]
-    fixed = [part for part in parts if "now" not in _ops(part)]
+    parts = {part: _ops(part) for part in _conjuncts(term)}
+    moving = [part for part, ops in parts.items() if "now" in ops]
+    fixed = [part for part, ops in parts.items() if "now" not in ops]
     found: tuple[Conjunction, ...] = ((),)
     if fixed:
         whole = fixed[0] if len(fixed) == 1 else Term("and", Kind.BOOLEAN, tuple(fixed))
         found = conjunctions(plan(whole))
-    leaves = tuple(dict.fromkeys(Moving(part) for part in moving))
-    by_date = any(CLOCK_OPS & _ops(part) for part in fixed)
+    leaves = tuple(Moving(part) for part in moving)
+    by_date = any(CLOCK_OPS & parts[part] for part in fixed)
     return Conjoined(term, tuple((*c, *leaves) for c in found), today if by_date else None)
 
 

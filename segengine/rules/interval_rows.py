@@ -136,16 +136,24 @@ def laid_out(
 ) -> Layout:
     """The arrays of these rules, each given as its conjunctions."""
     columns: list[Column] = []
-    leaves = _first_tier(rules, population, clock, runs, columns)
-    first = [leaf for leaf in leaves.values() if leaf is not None]
-    place_of = {node: p for p, node in enumerate(n for n, leaf in leaves.items() if leaf)}
-    second = {node: leaf_of(p, node) for p, (node, leaf) in enumerate(leaves.items()) if not leaf}
+    # A node's hash goes through all its terms: it is taken once for each place of the node.
+    numbers: dict[Node, int] = {}
+    numbered = [[[numbers.setdefault(node, len(numbers)) for node in part] for part in parts]
+                for parts in rules]  # fmt: skip
+    tiers = _tiers(list(numbers), population, clock, runs, columns)
+    first: list[_First] = []
+    place_of: dict[int, int] = {}
+    for number, leaf in enumerate(tiers):
+        if isinstance(leaf, _First):
+            place_of[number] = len(first)
+            first.append(leaf)
     settled: list[_Conjoined] = []
     open_: list[_Conjoined] = []
-    for rule, parts in enumerate(rules):
+    for rule, parts in enumerate(numbered):
         for part in parts:
-            inner = [place_of[node] for node in part if node in place_of]
-            outer = [second[n] for n in sorted((n for n in part if n in second), key=price)]
+            inner = [place_of[number] for number in part if number in place_of]
+            outer = [leaf for number in part if isinstance(leaf := tiers[number], Leaf)]
+            outer.sort(key=lambda leaf: price(leaf.node))
             for place in inner:
                 first[place].uses += 1
             (open_ if outer else settled).append((rule, inner, outer))
@@ -199,45 +207,46 @@ def laid_out(
     )  # fmt: skip
 
 
-def _first_tier(
-    rules: Sequence[tuple[Conjunction, ...]],
+def _tiers(
+    nodes: Sequence[Node],
     population: Population,
     clock: Clock,
     runs: RunsKept,
     columns: list[Column],
-) -> dict[Node, _First | None]:
-    """Every leaf, as one of the first tier where it can be; `columns` gets those they read.
+) -> list[_First | Leaf]:
+    """Each node as a leaf of the first tier if it can be, else of the second.
 
-    `runs` keeps what these rules use.
+    `columns` gets what the first tier reads; `runs` keeps what these nodes use.
     """
     used: RunsKept = {}
     places: dict[str, int] = {}
-    nodes = dict.fromkeys(node for parts in rules for part in parts for node in part)
     conditions = Counter(node.source for node in nodes if isinstance(node, Entries))
-    found: dict[Node, _First | None] = {}
+    found: list[_First | Leaf] = []
     for node in nodes:
-        found[node] = None
-        if not isinstance(node, Ranges | Entries) or node.source.op != "column":
-            continue
-        column = population.trait(node.source.value)
-        if column.dtype.name not in _ITEMS:
-            continue
-        if isinstance(node, Ranges):
+        column = None
+        if isinstance(node, Ranges | Entries) and node.source.op == "column":
+            column = population.trait(node.source.value)
+        bounds: list[tuple[int, int]] | None = None
+        missing = False
+        if column is None or column.dtype.name not in _ITEMS:
+            pass
+        elif isinstance(node, Ranges):
             bounds = [key for pair in node.ranges if (key := _keys(column, pair)) is not None]
             missing = node.missing
-        else:
+        elif isinstance(node, Entries) and not node.term.reads_clock:
             assert column.dictionary is not None
-            if node.term.reads_clock or not affordable(column.dictionary, conditions[node.source]):
-                continue
-            decided = runs_of(node, column.dictionary, clock, population.money_scale, runs)
-            used[column.dictionary, node] = decided
-            if decided.ranges is None:
-                continue
-            bounds, missing = list(decided.ranges), decided.missing
+            if affordable(column.dictionary, conditions[node.source]):
+                decided = runs_of(node, column.dictionary, clock, population.money_scale, runs)
+                used[column.dictionary, node] = decided
+                bounds = None if decided.ranges is None else list(decided.ranges)
+                missing = decided.missing
+        if column is None or bounds is None:
+            found.append(leaf_of(len(found), node))
+            continue
         if column.name not in places:
             places[column.name] = len(columns)
             columns.append(column)
-        found[node] = _First(places[column.name], node, bounds, missing)
+        found.append(_First(places[column.name], node, bounds, missing))
     runs.clear()
     runs.update(used)
     return found

@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segengine.kernels import matching
-from segengine.rules.catalogue import SegmentCatalogue
+from segengine.rules.catalogue import Definition, SegmentCatalogue
 from segengine.rules.codes import RunsKept
 from segengine.rules.conjunctions import Conjoined, conjoined
 from segengine.rules.frame import BucketsOf
@@ -162,6 +162,15 @@ def _with_candidates(
 
 
 @dataclass(frozen=True, slots=True)
+class _Checked:
+    """A definition and its rule, which may stand on other definitions."""
+
+    definition: Definition
+    rule: CheckedRule
+    names_others: bool
+
+
+@dataclass(frozen=True, slots=True)
 class _Current:
     """A matcher of the definitions of one moment."""
 
@@ -178,6 +187,8 @@ class SegmentMatcher:
         self._catalogue = catalogue
         self._lock = threading.Lock()
         self._current: _Current | None = None
+        self._checked: dict[str, _Checked] = {}
+        self._words: object = None
 
     def names(self, view: View, row: int) -> list[str]:
         """The names, sorted; `RuleError` where a definition cannot be."""
@@ -198,7 +209,22 @@ class SegmentMatcher:
             if before is not None and before.state == state:
                 matcher = before.matcher
             else:
-                rules = [(name, catalogue.rule_of(name)) for name in sorted(catalogue.definitions)]
+                rules = self._rules(state)
                 matcher = Matcher(rules, None if before is None else before.matcher)
             self._current = _Current(view, version, state, matcher)
             return self._current
+
+    def _rules(self, state: object) -> list[tuple[str, CheckedRule]]:
+        """Every definition checked: anew only where it changed or names another one."""
+        assert isinstance(state, tuple)
+        before = self._checked if self._words == state[1:] else {}
+        checked: dict[str, _Checked] = {}
+        for name, definition in sorted(self._catalogue.definitions.items()):
+            kept = before.get(name)
+            if kept is None or kept.definition is not definition or kept.names_others:
+                rule = self._catalogue.rule_of(name)
+                others = any(t.op in ("segment", "declared") for t in rule.term.walk())
+                kept = _Checked(definition, rule, others)
+            checked[name] = kept
+        self._checked, self._words = checked, state[1:]
+        return [(name, kept.rule) for name, kept in checked.items()]

@@ -273,6 +273,10 @@ def test_a_new_definition_keeps_what_was_compiled_for_the_others() -> None:
     assert after.matcher._conjoined[0] is before.matcher._conjoined[0]
     engine.define_segment("a", "visits < 5")
     assert engine.match(1) == ["b"]
+    engine.define_segment("c", "segment('a') OR NOT segment('b')")
+    assert engine.match(1) == ["b"]
+    engine.define_segment("a", "visits > 5")
+    assert engine.match(1) == ["a", "b", "c"]
 
 
 def test_columns_and_traits_that_come_later_are_matched() -> None:
