@@ -70,6 +70,8 @@ class Matcher(Generic[Key]):
             self._keys[place] = key
         self._conjoined: list[Conjoined | None] = [None] * len(rules)
         self._runs: RunsKept = {}
+        self._day: int | None = None
+        """The date that every rule is planned for; None before the first."""
         self.compilations = 0
         """How often rows of bits were made."""
         if previous is not None:
@@ -133,12 +135,13 @@ class Matcher(Generic[Key]):
         def planned(term: Term) -> Node:
             return plan_rule(term, domain, clock, scale).root
 
-        for place, (_, rule) in enumerate(self._rules):
+        for place, (_, rule) in enumerate(self._rules if self._day != today else ()):
             found = self._conjoined[place]
             if found is None or found.day not in (None, today):
                 made = conjoined(rule.term, planned, today)
                 as_it_was = as_it_was and found is not None and found.parts == made.parts
                 self._conjoined[place] = made
+        self._day = today
         if as_it_was:
             assert before is not None
             return before
