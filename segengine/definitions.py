@@ -2,27 +2,31 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
+from threading import Lock
 from typing import Any, TypeVar
 
 from segengine.audiences.audience import CheckedCampaign, Policy, read_order
 from segengine.audiences.campaign import Campaign, campaign_of
 from segengine.days import Zone
-from segengine.errors import ConfigError, SegengineError, UnknownNameError, did_you_mean
+from segengine.errors import ConfigError, RuleError, SegengineError, UnknownNameError, did_you_mean
 from segengine.pages.decide import CheckedModule, CheckedPage, ready_module
 from segengine.pages.page import Page, page_of
 from segengine.rules.builder import Rule
 from segengine.rules.catalogue import Finding, SegmentCatalogue, read_rule
 from segengine.rules.check import Vocabulary, check, check_value
 from segengine.rules.lint import Placed, segments_named
-from segengine.rules.parse import parse
+from segengine.rules.parse import parse, read
 from segengine.rules.plan import Plan
+from segengine.rules.templates import Templates
 from segengine.rules.term import CheckedRule
 from segengine.schema.kinds import Kind
 from segengine.schema.store_config import StoreConfig
 from segengine.tables.events import EventTable
 
+_KEPT_TEXTS = 1024
 Checked = TypeVar("Checked", CheckedCampaign, CheckedPage)
 
 
@@ -46,6 +50,9 @@ class Definitions:
         self.campaigns: dict[str, Campaign] = {}
         self.pages: dict[str, Page] = {}
         self._checked: dict[tuple[str, str], tuple[object, Any]] = {}
+        self._templates = Templates()
+        self._texts: OrderedDict[tuple[str, bool], tuple[object, CheckedRule]] = OrderedDict()
+        self._lock = Lock()
         for name, expression in config.traits.items():
             self.segments.put_trait(name, expression)
         for name, spec in config.segments.items():
@@ -67,9 +74,31 @@ class Definitions:
         self.pages = {**self.pages, page.name: page}
 
     def rule(self, rule: str | Rule, place: str = "", *, context: bool = False) -> CheckedRule:
-        """A rule checked against the words of the moment."""
-        expr, text = read_rule(rule, place)
-        return check(expr, self.segments.vocabulary(context=context), text, place)
+        """A rule checked against the words of the moment; the same text again, at once."""
+        if not isinstance(rule, str):
+            expr, text = read_rule(rule, place)
+            return check(expr, self.segments.vocabulary(context=context), text, place)
+        key, state = (rule, context), self.segments.state()
+        with self._lock:
+            found = self._texts.get(key)
+            if found is not None and found[0] == state:
+                self._texts.move_to_end(key)
+                return found[1]
+        checked = self._read(rule, place, context=context)
+        with self._lock:
+            self._texts[key] = (state, checked)
+            if len(self._texts) > _KEPT_TEXTS:
+                self._texts.popitem(last=False)
+        return checked
+
+    def _read(self, text: str, place: str, *, context: bool) -> CheckedRule:
+        words = self.segments.vocabulary(context=context)
+        known = self._templates.read(text)
+        if known is not None:
+            # A mistake is reported with its place, which only a new reading knows.
+            with suppress(RuleError):
+                return check(known, words, text, place)
+        return check(read(text, place), words, text, place)
 
     def campaign(self, name: str) -> CheckedCampaign:
         """The campaign with this name, checked."""

@@ -41,8 +41,8 @@ from segengine.rules.builder import Rule
 from segengine.rules.catalogue import Finding, SegmentCatalogue
 from segengine.rules.check import Vocabulary
 from segengine.rules.compute import Clock
-from segengine.rules.match import SegmentMatcher
 from segengine.rules.lint import lint
+from segengine.rules.match import SegmentMatcher
 from segengine.rules.population import Population
 from segengine.rules.segment import PlansKept, Segment, View
 from segengine.rules.term import CheckedRule

@@ -222,6 +222,83 @@ def scan_codes_exact(
 
 
 @kernel
+def scan_ranges(
+    codes: NDArray[np.uint8],
+    block_least: NDArray[np.uint8],
+    block_greatest: NDArray[np.uint8],
+    firsts: NDArray[np.uint8],
+    spans: NDArray[np.uint8],
+    edges: NDArray[np.uint8],
+    values: Any,
+    lows: Any,
+    highs: Any,
+    begin: int,
+    end: int,
+    mode: int,
+    out: Words,
+) -> None:
+    """Words [begin, end): rows whose value lies in one of several ranges, in one pass.
+
+    Codes in [firsts, firsts + spans] hold hits alone; the rows of `edges` look at their value.
+    codes: uint8[rows, padded to 64]  firsts, spans: uint8[runs]  edges: uint8[n]
+    values: T[rows]  lows, highs: T[ranges], ascending and disjoint  out: uint64[words]
+    """
+    one = np.uint64(1)
+    zero = np.uint8(0)
+    least_code, greatest_code = 255, 0
+    for run in range(firsts.shape[0]):
+        least_code = min(least_code, int(firsts[run]))
+        greatest_code = max(greatest_code, int(firsts[run]) + int(spans[run]))
+    for edge in range(edges.shape[0]):
+        least_code = min(least_code, int(edges[edge]))
+        greatest_code = max(greatest_code, int(edges[edge]))
+    word = begin
+    while word < end:
+        block = word // BLOCK_WORDS
+        stop = min(end, (block + 1) * BLOCK_WORDS)
+        if block_least[block] > greatest_code or block_greatest[block] < least_code:
+            _no_rows(word, stop, mode, out)
+            word = stop
+            continue
+        if mode == AND and _is_empty(out, word, stop):
+            word = stop
+            continue
+        for place in range(word, stop):
+            hits = np.uint64(0)
+            for run in range(firsts.shape[0]):
+                hits |= word_within(codes, place, firsts[run], spans[run])
+            open_rows = np.uint64(0)
+            for edge in range(edges.shape[0]):
+                open_rows |= word_within(codes, place, edges[edge], zero)
+            if mode == AND:
+                open_rows &= out[place]
+            while open_rows != 0:
+                low_bit = open_rows & (~open_rows + one)
+                if _is_within(values[64 * place + _trailing_zeros(open_rows)], lows, highs):
+                    hits |= low_bit
+                open_rows ^= low_bit
+            if mode == SET:
+                out[place] = hits
+            elif mode == AND:
+                out[place] &= hits
+            else:
+                out[place] |= hits
+        word = stop
+
+
+@inlined
+def _is_within(value: Any, lows: Any, highs: Any) -> bool:
+    first, last = 0, lows.shape[0]
+    while first < last:
+        middle = (first + last) >> 1
+        if lows[middle] <= value:
+            first = middle + 1
+        else:
+            last = middle
+    return first > 0 and value <= highs[first - 1]
+
+
+@kernel
 def scan_within(
     values: Any, first: Any, span: Any, begin: int, end: int, mode: int, out: Words
 ) -> None:

@@ -7,7 +7,7 @@ whole program. The same plan answers for one row by looking at its values alone.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from operator import itemgetter
 from typing import Any
@@ -29,12 +29,14 @@ from segengine.rules.plan import (
     Joined,
     Node,
     Plan,
+    Range,
     Ranges,
 )
 from segengine.rules.program import program_of
 from segengine.rules.term import COLUMNS, Term
 from segengine.schema.kinds import Kind, dtype_of
 from segengine.tables.column import Column
+from segengine.tables.dictionary import Dictionary
 
 Step = Callable[[int, int, int, Words], None]
 """run(first word, end word, mode, out)"""
@@ -42,6 +44,7 @@ Step = Callable[[int, int, int, Words], None]
 _BLOCK_WORDS = 1024
 _ALIGN = 1 << 14
 _MANY_RANGES = 8
+_MANY_RUNS = 40
 _MOST_COUNTED = 254
 _BOUNDLESS = 2**62
 
@@ -196,14 +199,43 @@ def _ranges(node: Ranges, run: Scan) -> Step:
         return _given(run.frame.chosen(node, run.clock))
     column = run.column(source, _most_of(node))
     kept = not column.is_made
-    make = _range_step if kept else _plain_step
-    if len(node.ranges) > _MANY_RANGES:
-        steps = [_many_ranges(column, rows, node)]
-    else:
-        steps = [make(column, rows, low, high) for low, high in node.ranges]
-    if node.missing:
-        steps.append(_code_step(column, rows, 0, 0) if kept else _missing_step(column, rows))
-    return _one_or_all(steps)
+    if not kept:
+        if len(node.ranges) > _MANY_RANGES:
+            steps = [_many_ranges(column, rows, node.ranges)]
+        else:
+            steps = [_plain_step(column, rows, low, high) for low, high in node.ranges]
+        return _one_or_all(steps + [_missing_step(column, rows)] * node.missing)
+    if len(node.ranges) <= 1:
+        steps = [_range_step(column, rows, low, high) for low, high in node.ranges]
+        return _one_or_all(steps + [_code_step(column, rows, 0, 0)] * node.missing)
+    lows = np.array([low for low, _ in node.ranges], column.dtype)
+    highs = np.array([high for _, high in node.ranges], column.dtype)
+    return _several_ranges(column, rows, lows, highs, missing=node.missing)
+
+
+def _several_ranges(
+    column: Column, rows: int, lows: NDArray[Any], highs: NDArray[Any], *, missing: bool
+) -> Step:
+    """Several ranges in one pass over the codes; ascending and disjoint."""
+    codes = column.scan_codes(rows)
+    inside, edges = codes.among(lows, highs)
+    if missing:
+        inside = np.append(np.int64(0), inside)
+    breaks = np.flatnonzero(np.diff(inside) > 1)
+    if len(breaks) + len(edges) > _MANY_RUNS:
+        return _many_ranges(column, rows, list(zip(lows, highs, strict=True)), missing=missing)
+    firsts = inside[np.append(0, breaks + 1)] if len(inside) else inside
+    lasts = inside[np.append(breaks, len(inside) - 1)] if len(inside) else inside
+    spans, begins = (lasts - firsts).astype(np.uint8), firsts.astype(np.uint8)
+    checked, values = edges.astype(np.uint8), column.values
+
+    def run(begin: int, end: int, mode: int, out: Words) -> None:
+        scan.scan_ranges(
+            codes.codes, codes.block_least, codes.block_greatest, begins, spans, checked,
+            values, lows, highs, begin, end, mode, out,
+        )  # fmt: skip
+
+    return run
 
 
 def _most_of(node: Ranges) -> int | None:
@@ -250,10 +282,13 @@ def _missing_step(column: Column, rows: int) -> Step:
     return step
 
 
-def _many_ranges(column: Column, rows: int, node: Ranges) -> Step:
+def _many_ranges(
+    column: Column, rows: int, ranges: Sequence[Range], *, missing: bool = False
+) -> Step:
     """One look at each value instead of a scan for each range."""
-    lows = np.array([low for low, _ in node.ranges], column.dtype)
-    highs = np.array([high for _, high in node.ranges], column.dtype)
+    dtype = column.values.dtype
+    lows = np.array([low for low, _ in ranges], dtype)
+    highs = np.array([high for _, high in ranges], dtype)
 
     def run(begin: int, end: int, mode: int, out: Words) -> None:
         for word in range(begin, end, _BLOCK_WORDS):
@@ -263,6 +298,8 @@ def _many_ranges(column: Column, rows: int, node: Ranges) -> Step:
             values = column.values[64 * word : last]
             place = np.searchsorted(lows, values, side="right") - 1
             hits = (place >= 0) & (values <= highs[place])
+            if missing:
+                hits |= np.isnan(values) if dtype.kind == "f" else values == column.missing
             scan.words_of_truth(hits.view(np.int8), np.int8(1), word, mode, out)
 
     return run
@@ -305,19 +342,51 @@ def _range_step(column: Column, rows: int, low: Any, high: Any) -> Step:
 
 def _entries(node: Entries, run: Scan) -> Step:
     column, rows = run.column(node.source), run.frame.rows
-    hits = truths(run.frame, column, node.term, run.clock) == (1 if node.wanted else 0)
-    known = np.flatnonzero(hits[1:])
+    dictionary = column.dictionary
+    assert dictionary is not None
+    listed = listed_codes(node, dictionary)
+    if listed is None:
+        hits = truths(run.frame, column, node.term, run.clock) == (1 if node.wanted else 0)
+        with_missing, known = bool(hits[0]), np.flatnonzero(hits[1:])
+    else:
+        with_missing, known = False, listed
     breaks = np.flatnonzero(np.diff(known) > 1)
-    if len(breaks) < _MANY_RANGES and not column.is_made:
+    if len(breaks) < _MANY_RUNS and not column.is_made:
         # Runs of neighbouring codes are ranges, which one byte a row decides.
         starts = known[np.append(0, breaks + 1)] if len(known) else known
         ends = known[np.append(breaks, len(known) - 1)] if len(known) else known
-        steps = [_range_step(column, rows, a, b) for a, b in zip(starts, ends, strict=True)]
-        if hits[0]:
-            steps.append(_code_step(column, rows, 0, 0))
-        return _one_or_all(steps)
-    table, codes = hits.astype(np.uint8), column.values
+        if len(starts) == 1:
+            step = _range_step(column, rows, starts[0], ends[0])
+            return _one_or_all([step] + [_code_step(column, rows, 0, 0)] * with_missing)
+        if not len(starts):
+            return _code_step(column, rows, 0, 0) if with_missing else _constant(False)
+        lows, highs = starts.astype(column.dtype), ends.astype(column.dtype)
+        return _several_ranges(column, rows, lows, highs, missing=with_missing)
+    table = np.zeros(1 + dictionary.size, np.uint8)
+    table[0] = with_missing
+    table[1 + known] = 1
+    codes = column.values
     return lambda begin, end, mode, out: scan.scan_table_i32(codes, table, begin, end, mode, out)
+
+
+def listed_codes(node: Entries, dictionary: Dictionary) -> NDArray[np.int64] | None:
+    """The codes of texts that the condition names, ascending; None where it names none.
+
+    Nothing is asked of the other texts, however many there are.
+    """
+    term = node.term
+    if node.source.kind is not Kind.VARCHAR or not node.wanted:
+        return None
+    if term.op == "=" and node.source in term.args:
+        texts = [a.value for a in term.args if a.op == "const" and a.value is not None]
+        if len(texts) != 1:
+            return None
+    elif term.op == "in" and term.args[0] == node.source:
+        texts = sorted(term.value[0])
+    else:
+        return None
+    codes = dictionary.find(pa.array(texts, pa.large_string()))
+    return np.unique(codes[codes >= 0]).astype(np.int64)
 
 
 def _joined(node: Joined, run: Scan) -> Step:

@@ -197,6 +197,8 @@ class _Planner:
 
     def _constant(self, term: Term) -> Any:
         """The value of a term without traits; None for missing."""
+        if term.op == "const":
+            return term.value
         value = compute(term, self._empty_block())[0]
         if term.kind is Kind.DOUBLE:
             return None if math.isnan(value) else float(value)

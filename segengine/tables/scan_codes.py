@@ -99,6 +99,22 @@ class ScanCodes:
         """The least and greatest value each code may hold: T[256] each; disjoint, ascending."""
         return self._least, self._greatest
 
+    def among(
+        self, lows: NDArray[Any], highs: NDArray[Any]
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """The codes all of whose values lie in one of these ranges, and those where some may.
+
+        lows, highs: T[ranges], ascending and disjoint; both results ascending
+        """
+        least, greatest = self._least[1:], self._greatest[1:]
+        seen = least <= greatest
+        # Only the last range that begins at or below the least value may hold all of a code.
+        place = np.searchsorted(lows, least, side="right") - 1
+        whole = seen & (place >= 0) & (greatest <= highs[np.maximum(place, 0)])
+        first = np.searchsorted(highs, least, side="left")
+        some = seen & (first < len(lows)) & (lows[np.minimum(first, len(lows) - 1)] <= greatest)
+        return np.flatnonzero(whole) + 1, np.flatnonzero(some & ~whole) + 1
+
     def nbytes(self) -> int:
         """One byte a row of capacity, and the bounds."""
         return int(self.codes.nbytes + 3 * self._edges.nbytes)

@@ -116,7 +116,10 @@ def test_explain_prints_the_conditions_as_a_tree(shop: Path) -> None:
     asked = ask("explain", "3", "order_count >= 2 AND region = 'north'", "--store", shop)
     assert asked.status == 0
     lines = [line.split() for line in asked.out.splitlines()]
-    assert [line[0] for line in lines] == ["no", "yes", "no"]
+    assert [line[0] for line in lines] == ["no", "yes", "no", "nearest:"]
+    found = ask("explain", "3", "order_count >= 99", "--store", shop, "--json").json
+    assert found["nearest"] == [{"conditions": ["order_count >= 99"],
+                                 "values": {"order_count": "3"}}]  # fmt: skip
     found = ask("explain", "3", "order_count >= 2", "--store", shop, "--json").json
     assert found["holds"] is True
     assert found["reason"]["values"] == {"order_count": "3"}
@@ -142,7 +145,19 @@ def test_check_finds_nothing_in_a_sound_store(shop: Path) -> None:
     asked = ask("check", "--store", shop)
     assert asked.status == 0
     assert asked.out == "all sound: 2 segments, 2 campaigns, 1 page\n"
-    assert ask("check", "--store", shop, "--json").json == {"findings": [], "errors": 0}
+    counts = {"errors": 0, "warnings": 0, "notes": 0}
+    assert ask("check", "--store", shop, "--json").json == {"findings": [], **counts}
+
+
+def test_check_says_what_is_worth_a_second_look_and_exits_0(tmp_path: Path) -> None:
+    rules = 'never = "order_count > 3 AND order_count < 2"\nmonth = "recency_days <= 30"\n'
+    (tmp_path / "store.toml").write_text(f"[segments]\n{rules}", encoding="utf-8")
+    asked = ask("check", "--store", tmp_path)
+    assert asked.status == 0
+    assert "never true" in asked.out
+    assert asked.out.splitlines()[-1] == "all sound: 2 segments, 0 campaigns, 0 pages; " + (
+        "1 warning, 3 notes"
+    )
 
 
 @pytest.mark.parametrize("rule", ["recencey_days <= 30", "recency_days <="])

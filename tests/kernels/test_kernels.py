@@ -175,14 +175,14 @@ def test_the_vector_comparison_agrees_with_its_python_twin(dtype: Any) -> None:
 
     @numba.njit
     def one_word(codes: Any, word: int, first: Any, span: Any) -> Any:
-        return scan._word_within(codes, word, first, span)
+        return scan.word_within(codes, word, first, span)
 
     rng = np.random.default_rng(4)
     codes = rng.integers(0, 200, 256).astype(dtype)
     for _ in range(30):
         first, span = (dtype(x) for x in rng.integers(0, 200, 2))
         word = int(rng.integers(0, 4))
-        expected = scan._word_within_python(codes, word, first, span)
+        expected = scan._word_within_twin(codes, word, first, span)
         assert one_word(codes, word, first, span) == expected
 
 

@@ -112,8 +112,8 @@ def test_a_near_miss_names_its_condition_and_some_of_its_buyers(store: se.Engine
 
 
 def test_a_condition_with_a_missing_value_keeps_out_as_one_that_is_false(store: se.Engine) -> None:
-    said = store.segment("visits >= 0 AND len(tags) = 0").near_misses().to_pylist()
-    assert said[1] == {"condition": "len(tags) = 0", "count": 2, "examples": [1, 2]}
+    said = store.segment("visits >= 0 AND length(tags) = 0").near_misses().to_pylist()
+    assert said[1] == {"condition": "length(tags) = 0", "count": 2, "examples": [1, 2]}
     assert said[0] == {"condition": "visits >= 0", "count": 2, "examples": [3, 4]}
 
 
