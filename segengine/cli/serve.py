@@ -56,7 +56,8 @@ def _ask_everything_once(engine: Engine) -> None:
     """Load kernels and make scan codes before the first caller would have to wait for them."""
     started = time.perf_counter()
     for finding in engine.check():
-        _log.warning("%s", finding)
+        if finding.severity != "note":
+            _log.warning("%s", finding)
     questions: tuple[tuple[Callable[[str], object], Iterable[str]], ...] = (
         (lambda name: engine.segment(saved(name)).count(), engine.segments.definitions),
         (engine.audience, engine.campaigns),

@@ -155,9 +155,8 @@ def test_check_says_what_is_worth_a_second_look_and_exits_0(tmp_path: Path) -> N
     asked = ask("check", "--store", tmp_path)
     assert asked.status == 0
     assert "never true" in asked.out
-    assert asked.out.splitlines()[-1] == "all sound: 2 segments, 0 campaigns, 0 pages; " + (
-        "1 warning, 3 notes"
-    )
+    counted = "2 segments, 0 campaigns, 0 pages; 1 warning, 3 notes"
+    assert asked.out.splitlines()[-1] == f"all sound: {counted}"
 
 
 @pytest.mark.parametrize("rule", ["recencey_days <= 30", "recency_days <="])
