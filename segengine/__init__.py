@@ -24,7 +24,18 @@ if TYPE_CHECKING:
     from segengine.ingest.report import LoadProblem, LoadReport, RefusedError
     from segengine.pages.decide import PageAnswer, Placement, Reason
     from segengine.pages.page import Module, Page, Pool, Slot
-    from segengine.rules.builder import Rule, call, case, col, interval, lit, segment
+    from segengine.rules.builder import (
+        Rule,
+        aggregate,
+        call,
+        case,
+        col,
+        count,
+        interval,
+        lit,
+        over,
+        segment,
+    )
     from segengine.rules.catalogue import Finding
     from segengine.rules.explain import Explanation
     from segengine.rules.segment import Count, Segment
@@ -57,11 +68,14 @@ _HOME = {
     "Pool": "segengine.pages.page",
     "Slot": "segengine.pages.page",
     "Rule": "segengine.rules.builder",
+    "aggregate": "segengine.rules.builder",
     "call": "segengine.rules.builder",
     "case": "segengine.rules.builder",
     "col": "segengine.rules.builder",
+    "count": "segengine.rules.builder",
     "interval": "segengine.rules.builder",
     "lit": "segengine.rules.builder",
+    "over": "segengine.rules.builder",
     "segment": "segengine.rules.builder",
     "Finding": "segengine.rules.catalogue",
     "Explanation": "segengine.rules.explain",
@@ -102,11 +116,14 @@ __all__ = [
     "StoreError",
     "UnknownCustomer",
     "UnknownNameError",
+    "aggregate",
     "call",
     "case",
     "col",
+    "count",
     "interval",
     "lit",
+    "over",
     "segment",
 ]
 
