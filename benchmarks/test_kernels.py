@@ -19,22 +19,29 @@ def out():
     return np.zeros(WORDS, np.uint64)
 
 
+@pytest.fixture(scope="module")
+def blocks(codes):
+    """The least and greatest code of each block of 16,384 rows."""
+    starts = np.arange(0, ROWS, 64 * scan.BLOCK_WORDS)
+    return np.minimum.reduceat(codes, starts), np.maximum.reduceat(codes, starts)
+
+
 def packed(hits):
     return np.packbits(hits, bitorder="little").view(np.uint64)
 
 
-def test_a_range_of_byte_codes(benchmark, codes, out):
-    call = (codes, np.uint8(5), np.uint8(90), 0, WORDS, scan.SET, out)
+def test_a_range_of_byte_codes(benchmark, codes, blocks, out):
+    call = (codes, *blocks, np.uint8(5), np.uint8(90), 0, WORDS, scan.SET, out)
     scan.scan_codes(*call)
     assert np.array_equal(out, packed((codes >= 5) & (codes <= 95)))
     benchmark(scan.scan_codes, *call)
 
 
-def test_a_range_that_cuts_through_two_intervals(benchmark, codes, out):
+def test_a_range_that_cuts_through_two_intervals(benchmark, codes, blocks, out):
     values = codes + np.random.default_rng(2).random(ROWS)
     low, high = 5.25, 95.75
     call = (
-        *(codes, np.uint8(5), np.uint8(90), np.uint8(5), np.uint8(95)),
+        *(codes, *blocks, np.uint8(5), np.uint8(90), np.uint8(5), np.uint8(95)),
         *(values, low, high, 0, WORDS, scan.SET, out),
     )
     scan.scan_codes_exact(*call)
@@ -80,7 +87,9 @@ def test_coding_a_float_column(benchmark):
     edges[:254] = np.quantile(values[::1000], np.arange(1, 255) / 255)
     least, greatest = np.full(256, np.inf), np.full(256, -np.inf)
     found = np.zeros(ROWS, np.uint8)
-    call = (values, np.nan, edges, 0, ROWS, least, greatest, found)
+    count = -(-ROWS // (64 * scan.BLOCK_WORDS))
+    bounds = np.full(count, 255, np.uint8), np.zeros(count, np.uint8)
+    call = (values, np.nan, edges, 0, ROWS, least, greatest, *bounds, found)
     encode.encode_values(*call)
     assert np.array_equal(found, 1 + np.searchsorted(edges, values))
     benchmark(encode.encode_values, *call)

@@ -144,18 +144,20 @@ def joined(mode: int, before: NDArray[np.uint64], hits: NDArray[np.bool_]) -> ND
 def test_scans_find_what_a_comparison_finds(seed: int, mode: int) -> None:
     rng = np.random.default_rng(seed)
     codes = rng.integers(0, 256, 192).astype(np.uint8)
+    blocks = np.array([codes.min()]), np.array([codes.max()])
     before = rng.integers(0, 2**64, 3, dtype=np.uint64)
     first, last = sorted(rng.integers(0, 256, 2).tolist())
     hits = (codes >= first) & (codes <= last)
     out = before.copy()
-    scan.scan_codes(codes, np.uint8(first), np.uint8(last - first), 0, 3, mode, out)
+    scan.scan_codes(codes, *blocks, np.uint8(first), np.uint8(last - first), 0, 3, mode, out)
     assert np.array_equal(out, joined(mode, before, hits))
     values = codes.astype(np.int64) * 10 + rng.integers(0, 10, 192)
     low, high = 10 * first + 3, 10 * last + 6
     out = before.copy()
-    scan.scan_codes_exact(codes, np.uint8(first), np.uint8(last - first), np.uint8(first),
-                          np.uint8(last), values, np.int64(low), np.int64(high), 0, 3, mode,
-                          out)  # fmt: skip
+    scan.scan_codes_exact(
+        codes, *blocks, np.uint8(first), np.uint8(last - first), np.uint8(first), np.uint8(last),
+        values, np.int64(low), np.int64(high), 0, 3, mode, out,
+    )  # fmt: skip
     assert np.array_equal(out, joined(mode, before, (values >= low) & (values <= high)))
     table = rng.integers(0, 2, 256).astype(np.uint8)
     wide = codes.astype(np.int32) - 1
@@ -198,16 +200,19 @@ def test_a_code_is_one_more_than_the_edges_below(seed: int) -> None:
     values = rng.integers(-1200, 1200, 300)
     values[::7] = NONE
     least, greatest = np.full(256, 2**63 - 1, np.int64), np.full(256, NONE, np.int64)
+    blocks = np.full(1, 255, np.uint8), np.zeros(1, np.uint8)
     out = np.full(300, 99, np.uint8)
-    encode.encode_values(values, np.int64(NONE), edges, 0, 300, least, greatest, out)
+    encode.encode_values(values, np.int64(NONE), edges, 0, 300, least, greatest, *blocks, out)
     expected = np.where(values == NONE, 0, 1 + np.searchsorted(edges, values, side="left"))
     assert np.array_equal(out, expected)
     for code in set(out[values != NONE].tolist()):
         own = values[(out == code) & (values != NONE)]
         assert (least[code], greatest[code]) == (own.min(), own.max())
-    again = np.full(300, 99, np.uint8)
-    encode.encode_rows(values, np.int64(NONE), edges, np.arange(300), least, greatest, again)
+    assert [int(bound[0]) for bound in blocks] == [out.min(), out.max()]
+    again, seen = np.full(300, 99, np.uint8), (np.full(1, 255, np.uint8), np.zeros(1, np.uint8))
+    encode.encode_rows(values, np.int64(NONE), edges, np.arange(300), least, greatest, *seen, again)
     assert np.array_equal(again, out)
+    assert [int(bound[0]) for bound in seen] == [out.min(), out.max()]
 
 
 # --- keys and texts
