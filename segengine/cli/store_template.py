@@ -50,6 +50,10 @@ sleeping_days = 180
 [constants]                  # numbers that rules call store.NAME
 # magic_number = 6
 
+[traits]                     # a name = an expression of rules, and rules use it as any trait
+# paid_per_order = "amount_total / order_count"
+# carts_90d = "count(behaviors) FILTER (WHERE kind = 'cart' AND in_last_days(time, 90))"
+
 # --- whom to leave alone ------------------------------------------------------------------------
 
 [consent]
@@ -57,9 +61,6 @@ missing = "deny"             # what an absent consent means; "allow": it is as g
 
 [holdout]
 share = 0.0                  # of all buyers, kept from every marketing campaign, to measure by
-
-[traits]                     # a name = an expression of rules, and rules use it as any trait
-# paid_per_order = "amount_total / order_count"
 
 # --- what to do ---------------------------------------------------------------------------------
 
@@ -112,7 +113,4 @@ share = 0.0                  # of all buyers, kept from every marketing campaign
 # cash_cow = 0.50
 # question = 0.15
 # dog = 0.05
-
-# [traits]                          # traits of your own in the rule language, later
-# skincare_orders_60d = "count(DISTINCT order_lines.order_id) FILTER (WHERE category = 'skincare')"
 """

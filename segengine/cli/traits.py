@@ -17,21 +17,23 @@ if TYPE_CHECKING:
 
 MaybeStore = Annotated[
     Path | None,
-    typer.Option("--store", metavar="DIR", help="The store whose own columns to list too."),
+    typer.Option(
+        "--store", metavar="DIR", help="The store whose own columns and traits to list too."
+    ),
 ]
 
-GIVEN = "given"
+GIVEN, DECLARED = "given", "declared"
 
 
 def traits(store: MaybeStore = None, out: Out = None, as_json: AsJson = False) -> None:
-    """List every trait with its definition, and the columns that a store was given."""
+    """List every trait with its definition, and what a store was given or declares itself."""
     check_out(out)
     listed = _computed()
     if store is None and _is_store(HERE):
         store = HERE
     if store is not None:
         with opened(store) as engine:
-            listed = _given(engine) + listed
+            listed = _given(engine) + listed + _declared(engine)
     if out is not None:
         import pyarrow as pa
 
@@ -52,7 +54,8 @@ def _show(listed: list[dict[str, Any]]) -> None:
             rows.append([Text(row["family"], style="bold"), "", ""])
         told = Text(row["definition"])
         if row["family"] != GIVEN:
-            facts = [row["unit"], f"missing: {row['missing']}", f"from {row['source']}"]
+            source = f"from {row['source']}" if row["source"] else ""
+            facts = [row["unit"], f"missing: {row['missing']}", source]
             told.append("\n" + "; ".join(fact for fact in facts if fact), style="dim")
         rows.append([f"  {row['name']}", row["kind"], told])
     console().print(table(["trait", "kind", "definition"], rows, whole=("trait", "kind")))
@@ -104,6 +107,35 @@ def _given(engine: Engine) -> list[dict[str, Any]]:
         }
         for name, kind in kinds.items()
     ]
+
+
+def _declared(engine: Engine) -> list[dict[str, Any]]:
+    """The traits under `[traits]`; one that cannot be has no kind, and `check` says why."""
+    from segengine.errors import RuleError
+
+    listed = []
+    for name, definition in engine.segments.traits.items():
+        kind, read = "", ""
+        try:
+            term = engine.segments.trait_of(name)
+        except RuleError:
+            missing = "cannot be: see `segengine check`"
+        else:
+            kind, missing = term.kind.value if term.kind else "", "its expression has no value"
+            tables = (t.value.table if t.op == "history" else "customers" for t in term.sources())
+            read = ", ".join(dict.fromkeys(tables))
+        listed.append(
+            {
+                "name": name,
+                "family": DECLARED,
+                "kind": kind,
+                "unit": "",
+                "definition": " ".join(definition.text.split()),
+                "missing": missing,
+                "source": read,
+            }
+        )
+    return listed
 
 
 def _sql_name(kind: Any) -> str:

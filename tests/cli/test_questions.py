@@ -184,3 +184,24 @@ def test_traits_lists_the_catalogue_and_the_shops_own_columns(shop: Path) -> Non
     shown = ask("traits", "--store", shop).out
     assert "hat_size" in shown
     assert all(trait.name in shown for trait in CATALOGUE)
+
+
+def test_traits_lists_what_the_store_declares_itself(tmp_path: Path) -> None:
+    (tmp_path / "store.toml").write_text(
+        "[traits]\n"
+        "carts = \"count(behaviors) FILTER (WHERE kind = 'cart')\"\n"
+        'per_order = "amount_total / order_count"\n'
+        'broken = "no_such_trait + 1"\n',
+        encoding="utf-8",
+    )
+    listed = ask("traits", "--store", tmp_path, "--json").json["traits"]
+    ours = {row["name"]: row for row in listed if row["family"] == "declared"}
+    assert {name: row["kind"] for name, row in ours.items()} == {
+        "carts": "BIGINT",
+        "per_order": "DOUBLE",
+        "broken": "",
+    }
+    assert ours["carts"]["source"] == "behaviors"
+    assert ours["per_order"]["definition"] == "amount_total / order_count"
+    assert "cannot be" in ours["broken"]["missing"]
+    assert "amount_total / order_count" in ask("traits", "--store", tmp_path).out
