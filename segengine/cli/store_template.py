@@ -10,6 +10,7 @@ currency = ""                # such as "EUR"; printed, never computed with
 channels = []                # such as ["sms", "email"]: customers get sms_consent and has_sms
 # as_of = 2011-12-10T00:00:00Z   # a fixed moment, for history; else the clock
 # money_scale = 4            # decimals of every amount; 0 to 9, fixed by the first load
+# standing_memory_mb = 256   # megabytes, at most, for what is kept between questions; 0: nothing
 
 # --- data ---------------------------------------------------------------------------------------
 # Where `segengine load` finds the rows of each table: customers, products, orders, order_lines,

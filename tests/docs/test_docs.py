@@ -42,7 +42,7 @@ from tests.docs.blocks import DOCS, PAGES, ROOT, Block, blocks_of, rules_of, sam
 SERVER = "127.0.0.1:50051"
 MOST_NOT_RUN = 6
 NOT_BUILT = (
-    *("over the events", "population", "affinity", "rule language"),
+    *("habit", "affinity"),
     *("frequency caps", "arbitration", "runs", "budgets", "texts", "effect"),
     *("product pools", "census", "durable log", "authentication", "reports"),
 )
@@ -311,6 +311,7 @@ def settings() -> Iterator[str]:
         "further_tables": "tables.NAME", "constants": "constants.NAME", "load": "load.TABLE",
         "segments": "segments.NAME", "campaigns": "campaigns.NAME", "pages": "pages.NAME",
         "rfm": "rfm", "lifecycle": "lifecycle", "traits": "traits.NAME",
+        "standing_memory_mb": "store.standing_memory_mb",
     }  # fmt: skip
     for each in dataclasses.fields(StoreConfig):
         yield places[each.name]
