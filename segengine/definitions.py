@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from threading import Lock
 from typing import Any, TypeVar
 
@@ -216,6 +217,8 @@ class Definitions:
             order = check_value(parse(text, where), self.segments.vocabulary(), text, where)
             if order.kind is Kind.TAGS:
                 raise ConfigError(f"{where}: lists have no order", field="order_by")
+        exclusions = tuple(replace(exclusion, catalogued=True) for exclusion in exclusions)
+        rule = replace(rule, catalogued=True)
         return CheckedCampaign(campaign, rule, exclusions, order, descending)
 
     def _check_page(self, page: Page) -> CheckedPage:

@@ -45,8 +45,10 @@ from segengine.rules.lint import lint
 from segengine.rules.match import SegmentMatcher
 from segengine.rules.population import Population
 from segengine.rules.segment import PlansKept, Segment, View
+from segengine.rules.standing import Standing
 from segengine.rules.term import CheckedRule
 from segengine.schema.store_config import FILE_NAME, StoreConfig, parse_config, read_config
+from segengine.schema.tables import PRODUCTS
 from segengine.storage.snapshot import read_snapshot, write_snapshot
 from segengine.tables.affinities import KINDS as AFFINITY_KINDS
 from segengine.tables.apply import apply
@@ -84,7 +86,9 @@ class Engine:
         self._tables.as_of = self._as_of
         declare(self._tables)
         self._buckets = Buckets(self._tables.customers)
-        self._population = Population(self._tables, self._buckets)
+        self._population = Population(
+            self._tables, self._buckets, standing=Standing(settings.standing_memory_mb << 20)
+        )
         self._writer = threading.RLock()
         self._version = 0
         self._view: View | None = None
@@ -173,6 +177,7 @@ class Engine:
                 with self._tables.gate.writing():
                     self._moved(target, orders)
                     refresh(self._tables, self._settings, target, self._fits, touched)
+                    self._population.standing.note(touched)
             elif len(orders):
                 with self._tables.gate.writing():
                     self._moved(target, orders)
@@ -183,6 +188,7 @@ class Engine:
                 with self._tables.gate.writing():
                     self._moved(target, orders)
                     self._tables.customers.install_blocks(blocks, codes)
+                    self._population.standing.clear()
                     self._fits = fits
 
     def _moved(self, target: int, orders: NDArray[np.int64]) -> None:
@@ -262,6 +268,7 @@ class Engine:
                 self._fits = self._rebuilt()
             else:
                 refresh(self._tables, self._settings, self._as_of, self._fits, change.touched)
+                self._note(request.table, change.touched)
             self._version += 1
         return _counted(report, change.rows, change.repeats)
 
@@ -290,6 +297,7 @@ class Engine:
             with self._tables.gate.writing():
                 change = apply(self._tables, batch)
                 refresh(self._tables, self._settings, self._as_of, self._fits, change.touched)
+                self._note(request.table, change.touched)
                 self._version += 1
         return _counted(report, change.rows, change.repeats)
 
@@ -305,12 +313,21 @@ class Engine:
                 self._tables.customers.forget(row)
                 rows = np.array([row], np.int64)
                 refresh(self._tables, self._settings, self._as_of, self._fits, rows)
+                self._population.standing.note(rows)
                 self._version += 1
+
+    def _note(self, table: str, touched: NDArray[np.int64]) -> None:
+        """Let kept bitmaps follow a change; one of a product reaches whoever has its events."""
+        if table == PRODUCTS:
+            self._population.standing.clear()
+        else:
+            self._population.standing.note(touched)
 
     def _rebuilt(self) -> Fits:
         blocks, fits = build_all(self._tables, self._settings, self._as_of, in_place=True)
         customers = self._tables.customers
         customers.install_blocks(blocks, customers.codes_for(blocks))
+        self._population.standing.clear()
         return fits
 
     # --- definitions ------------------------------------------------------------------------
@@ -491,7 +508,9 @@ class Engine:
     def memory(self) -> pa.Table:
         """Bytes held, by table and column, the largest first."""
         with self._tables.gate.reading():
-            return hand_out.memory_table(self._tables, self._buckets.nbytes())
+            return hand_out.memory_table(
+                self._tables, self._buckets.nbytes(), self._population.standing.nbytes()
+            )
 
 
 def _counted(report: LoadReport, rows: int, repeats: int) -> LoadReport:

@@ -119,7 +119,7 @@ MEMORY = pa.schema(
 )
 
 
-def memory_table(tables: Tables, buckets_bytes: int) -> pa.Table:
+def memory_table(tables: Tables, buckets_bytes: int, standing_bytes: int) -> pa.Table:
     """Bytes by table and column, the largest first; a shared dictionary counts once."""
     rows: list[tuple[str, str, int, int, int]] = []
     seen: set[int] = set()
@@ -142,6 +142,8 @@ def memory_table(tables: Tables, buckets_bytes: int) -> pa.Table:
             seen.add(id(column.dictionary))
             rows.append((name, column.name, values, codes, dictionary))
     rows.append(("(buckets)", "(all salts)", buckets_bytes, 0, 0))
+    rows.append(("(standing leaves)", "(all)", standing_bytes, 0, 0))
+    rows.append(("(affinities)", "(all kinds)", tables.affinities.nbytes(), 0, 0))
     rows = sorted((r for r in rows if sum(r[2:])), key=lambda r: -sum(r[2:]))
     full = [(*r, sum(r[2:])) for r in rows]
     return pa.table(

@@ -178,8 +178,9 @@ class SegmentCatalogue:
         found = self._checked.get(name)
         if found is None:
             words = self.vocabulary(under=(name,))
-            found = check(definition.expr, words, definition.text, f'segment "{name}"')
-            self._checked[name] = found
+            place = f'segment "{name}"'
+            found = check(definition.expr, words, definition.text, place)
+            found = self._checked[name] = replace(found, catalogued=True)
         return found
 
     def state(self) -> object:
@@ -206,7 +207,8 @@ class SegmentCatalogue:
         words = self.vocabulary(under=(*under, name))
         try:
             if name not in self._checked:
-                self._checked[name] = check(definition.expr, words, definition.text)
+                found = check(definition.expr, words, definition.text)
+                self._checked[name] = replace(found, catalogued=True)
             return self._checked[name].term
         except RuleError as error:
             raise _within("segment", name, error) from None

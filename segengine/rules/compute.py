@@ -26,6 +26,7 @@ from segengine.schema.kinds import Kind
 
 TRUE, FALSE, UNKNOWN = np.int8(1), np.int8(0), np.int8(-128)
 NO_INT = np.iinfo(np.int64).min
+_FEW_ITEMS = 64
 Values = Any
 """int64, float64 or int8 array, or an Arrow array of large_string or list<large_string>."""
 
@@ -499,23 +500,45 @@ def _search(term: Term, block: Block) -> NDArray[np.int8]:
     return _known(np.array(hits, np.bool_), missing)
 
 
+def _has_one_of(lists: pa.Array, items: list[str | None]) -> NDArray[np.bool_]:
+    """Which lists hold one of these texts: all lists' items looked at in one go."""
+    lengths = pc.list_value_length(lists).fill_null(0).to_numpy(zero_copy_only=False)
+    ends = np.cumsum(lengths)
+    flat = pc.list_flatten(lists)
+    hits = pc.is_in(flat, pa.array([i for i in items if i is not None], flat.type))
+    found = np.append(0, np.cumsum(hits.to_numpy(zero_copy_only=False)))
+    return np.asarray(found[ends] > found[ends - lengths])
+
+
 def _list_contains(term: Term, block: Block) -> NDArray[np.int8]:
+    if term.args[1].op == "const" and term.args[1].value is not None:
+        whole = compute(term.args[0], block)
+        return _known(_has_one_of(whole, [term.args[1].value]), _missing(whole))
     lists, items, missing = _pair(term, block)
     pairs = zip(lists.to_pylist(), items.to_pylist(), strict=True)
     hits = [have is not None and item is not None and item in have for have, item in pairs]
     return _known(np.array(hits, np.bool_), missing)
 
 
-def _list_test(test: Callable[[set[str], set[str]], bool]) -> Callable[..., NDArray[np.int8]]:
+def _list_test(
+    test: Callable[[set[str], set[str]], bool], *, every: bool
+) -> Callable[..., NDArray[np.int8]]:
     def run(term: Term, block: Block) -> NDArray[np.int8]:
+        wanted = term.args[1].value if term.args[1].op == "const" else None
+        if wanted is not None and len(wanted) <= _FEW_ITEMS:
+            whole = compute(term.args[0], block)
+            hits = np.full(block.rows, every)
+            for item in [i for i in wanted if i is not None] if every else []:
+                hits &= _has_one_of(whole, [item])
+            return _known(hits if every else _has_one_of(whole, list(wanted)), _missing(whole))
         left, right, missing = _pair(term, block)
         pairs = zip(left.to_pylist(), right.to_pylist(), strict=True)
-        hits = [
+        found = [
             have is not None and want is not None
             and test(set(have) - {None}, set(want) - {None})
             for have, want in pairs
         ]  # fmt: skip
-        return _known(np.array(hits, np.bool_), missing)
+        return _known(np.array(found, np.bool_), missing)
 
     return run
 
@@ -563,8 +586,8 @@ _OPS: dict[str, Callable[[Term, Block], Values]] = {
     "length": _length,
     **dict.fromkeys(_ARROW_SEARCHES, _search),
     "list_contains": _list_contains,
-    "list_has_any": _list_test(lambda have, want: bool(have & want)),
-    "list_has_all": _list_test(lambda have, want: want <= have),
+    "list_has_any": _list_test(lambda have, want: bool(have & want), every=False),
+    "list_has_all": _list_test(lambda have, want: want <= have, every=True),
     **dict.fromkeys(("segment", "declared"), lambda term, block: compute(term.args[0], block)),
     "in_array": _in_array,
     "bucket": _bucket,

@@ -41,6 +41,9 @@ from segengine.tables.dictionary import Dictionary
 Step = Callable[[int, int, int, Words], None]
 """run(first word, end word, mode, out)"""
 
+StandingWords = Callable[[Node], Words | None]
+"""The bitmap of a leaf that is kept; None for any other."""
+
 _BLOCK_WORDS = 1024
 _ALIGN = 1 << 14
 _MANY_RANGES = 8
@@ -55,6 +58,7 @@ class Scan:
 
     frame: Frame
     clock: Clock
+    standing: StandingWords | None = None
     made: dict[Term, Column] = field(default_factory=dict)
     counted: dict[tuple[Term, int], Column] = field(default_factory=dict)
 
@@ -72,19 +76,24 @@ class Scan:
         return self.made[source]
 
 
-def bitmap(root: Node, frame: Frame, clock: Clock) -> Words:
-    """The rows of a frame for which a node holds: uint64[words]; bits beyond them may be set."""
+def bitmap(root: Node, frame: Frame, clock: Clock, standing: StandingWords | None = None) -> Words:
+    """The rows of a frame for which a node holds: uint64[words]; bits beyond them may be set.
+
+    standing: gives the bitmaps of leaves that are kept.
+    """
     out: Words = np.empty((frame.rows + 63) // 64, np.uint64)
-    step = _step(root, Scan(frame, clock))
+    step = _step(root, Scan(frame, clock, standing))
     jit.over_ranges(
         lambda begin, end: step(begin // 64, (end + 63) // 64, SET, out), frame.rows, align=_ALIGN
     )
     return out
 
 
-def evaluate(plan: Plan, population: Frame, live: Words) -> Words:
+def evaluate(
+    plan: Plan, population: Frame, live: Words, standing: StandingWords | None = None
+) -> Words:
     """The live rows for which the rule holds, as a bitmap: uint64[words]."""
-    out = bitmap(plan.root, population, plan.clock)
+    out = bitmap(plan.root, population, plan.clock, standing)
     bits.and_into(live, 0, len(out), out)
     return out
 
@@ -127,6 +136,10 @@ def _value(frame: Frame, source: Term, row: int, clock: Clock) -> Any:
 
 
 def _step(node: Node, run: Scan) -> Step:
+    if run.standing is not None and isinstance(node, Ranges | Entries | Computed):
+        kept = run.standing(node)
+        if kept is not None:
+            return _given(kept)
     match node:
         case AllOf(parts=parts):
             return _both([_step(p, run) for p in parts], AND)

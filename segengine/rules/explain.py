@@ -13,8 +13,8 @@ import pyarrow as pa
 from segengine.days import day_text, instant_text
 from segengine.rules.compute import NO_INT, Block, Clock, compute, truth
 from segengine.rules.format import format_expr
-from segengine.rules.plan import source_text
 from segengine.rules.population import Population
+from segengine.rules.show_plan import source_text
 from segengine.rules.term import Term
 from segengine.schema.kinds import Kind
 

@@ -9,17 +9,17 @@ within intervals), by a dictionary (`Entries`: one text or list trait), or row b
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
 from segengine.days import DAY
 from segengine.rules.compute import Block, Clock, compute
-from segengine.rules.format import format_expr
 from segengine.rules.term import SOURCES, Term
 from segengine.schema.kinds import Kind
 
 _MANY = 64
+_CHEAP, _HARDLY = 2.0, 0.01
 Range = tuple[Any, Any]
 """low <= value <= high."""
 
@@ -99,18 +99,54 @@ class AnyOf(Node):
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How a rule is evaluated at one moment."""
+    """How a rule is evaluated at one moment; `standing`: leaves worth keeping as bitmaps."""
 
     root: Node
     clock: Clock
+    standing: frozenset[Node] = frozenset()
+    shares: Shares | None = None
 
 
 DomainOf = Callable[[Term], Domain]
+Shares = Callable[[Node], float]
+"""The share of rows for which a node probably holds."""
 
 
-def plan_rule(term: Term, domains: DomainOf, clock: Clock, money_scale: int) -> Plan:
-    """The plan of a checked condition over buyers whose sources have these domains."""
-    return Plan(_Planner(domains, clock, money_scale, "customers").node(term, wanted=True), clock)
+def plan_rule(
+    term: Term,
+    domains: DomainOf,
+    clock: Clock,
+    money_scale: int,
+    *,
+    catalogued: bool = False,
+    shares: Shares | None = None,
+) -> Plan:
+    """The plan of a checked condition over buyers whose sources have these domains.
+
+    The leaves of segments are standing, and all leaves of a catalogued rule.
+    """
+    planner = _Planner(domains, clock, money_scale, "customers")
+    root = planner.node(term, wanted=True)
+    standing = planner.standing | (set(leaves(root)) if catalogued else set())
+    if shares is not None:
+        root = ordered(root, shares)
+    return Plan(root, clock, frozenset(standing), shares)
+
+
+def ordered(node: Node, shares: Shares) -> Node:
+    """The same, the parts first that decide the most rows for their cost."""
+    if not isinstance(node, AllOf | AnyOf):
+        return node
+    parts = [ordered(part, shares) for part in node.parts]
+    if len({cost(part) for part in parts}) == 1 and max(map(cost, parts)) <= _CHEAP:
+        return type(node)(tuple(parts))
+
+    def rank(part: Node) -> float:
+        share = shares(part)
+        decided = 1 - share if isinstance(node, AllOf) else share
+        return cost(part) / (decided + _HARDLY)
+
+    return type(node)(tuple(sorted(parts, key=rank)))
 
 
 def plan_events(
@@ -137,19 +173,23 @@ class _Planner:
         self._scale = money_scale
         self._home = home
         self._reached = joined
+        self.standing: set[Node] = set()
 
     def node(self, term: Term, *, wanted: bool) -> Node:
         """The rows for which the condition is known to be `wanted`."""
         if term.op == "not":
             return self.node(term.args[0], wanted=not wanted)
         if term.op in ("segment", "declared"):
-            return self.node(term.args[0], wanted=wanted)
+            node = self.node(term.args[0], wanted=wanted)
+            if term.op == "segment":
+                self.standing.update(leaves(node))
+            return node
         if term.op in ("and", "or"):
             together = (term.op == "and") == wanted
             parts = [self.node(arg, wanted=wanted) for arg in term.args]
             if _is_one_leaf(term) and not all(isinstance(p, Ranges | Everyone) for p in parts):
                 return self._leaf(term, wanted=wanted)
-            return _joined(parts, self._domains, together=together)
+            return _joined(parts, self._domains, self.standing, together=together)
         return self._leaf(term, wanted=wanted)
 
     def _leaf(self, term: Term, *, wanted: bool) -> Node:
@@ -412,8 +452,22 @@ def _intersected(first: tuple[Range, ...], second: tuple[Range, ...]) -> tuple[R
     return tuple(found)
 
 
-def _joined(parts: list[Node], domains: DomainOf, *, together: bool) -> Node:
-    """AND or OR of nodes: flattened, constants folded, ranges of one trait merged, ordered."""
+def leaves(node: Node) -> Iterator[Node]:
+    """The leaves of a node."""
+    if isinstance(node, AllOf | AnyOf):
+        for part in node.parts:
+            yield from leaves(part)
+    elif not isinstance(node, Everyone):
+        yield node
+
+
+def _joined(
+    parts: list[Node], domains: DomainOf, standing: Collection[Node], *, together: bool
+) -> Node:
+    """AND or OR of nodes: flattened, constants folded, ranges of one trait merged, ordered.
+
+    A standing leaf stays as it is: its bitmap is cheaper than a merged scan.
+    """
     kind = AllOf if together else AnyOf
     flat: list[Node] = []
     for part in parts:
@@ -425,7 +479,7 @@ def _joined(parts: list[Node], domains: DomainOf, *, together: bool) -> Node:
     by_source: dict[Term, Ranges] = {}
     rest: list[Node] = []
     for part in flat:
-        if not isinstance(part, Ranges):
+        if not isinstance(part, Ranges) or part in standing:
             rest.append(part)
             continue
         before = by_source.get(part.source)
@@ -462,42 +516,3 @@ def cost(node: Node) -> float:
         return 40.0 * sum(1 for _ in node.term.walk())
     assert isinstance(node, AllOf | AnyOf)
     return sum(cost(part) for part in node.parts)
-
-
-def shown(plan: Plan) -> str:
-    """The plan as indented lines, a step each, with its cost in bytes a row."""
-    return "\n".join(_lines(plan.root, 0))
-
-
-def source_text(source: Term) -> str:
-    """A source as an operator reads it."""
-    if source.op in ("column", "product"):
-        return str(source.value)
-    if source.op == "event":
-        return str(source.value[1])
-    return format_expr(source.source) if source.source is not None else source.op
-
-
-def _lines(node: Node, depth: int) -> list[str]:
-    pad = "  " * depth
-    if isinstance(node, AllOf | AnyOf):
-        head = "all of" if isinstance(node, AllOf) else "any of"
-        return [f"{pad}{head}", *(line for p in node.parts for line in _lines(p, depth + 1))]
-    if isinstance(node, Everyone):
-        return [f"{pad}{'everyone' if node.holds else 'nobody'}"]
-    if isinstance(node, Ranges):
-        parts = [f"{low} to {high}" if low != high else f"{low}" for low, high in node.ranges]
-        if len(parts) > _MANY:
-            parts = [f"{len(parts):,} ranges from {node.ranges[0][0]} to {node.ranges[-1][1]}"]
-        if node.missing:
-            parts.append("missing")
-        where = ", ".join(parts) or "nothing"
-        return [f"{pad}scan {source_text(node.source)} in {where}  ({cost(node):g} B)"]
-    if isinstance(node, Joined):
-        return [f"{pad}of its {node.through[:-1]}", *_lines(node.node, depth + 1)]
-    assert isinstance(node, Entries | Computed)
-    how = "look up" if isinstance(node, Entries) else "compute"
-    source = node.term.source
-    text = format_expr(source) if source is not None else node.term.op
-    truth = "" if node.wanted else " is false"
-    return [f"{pad}{how} {text}{truth}  ({cost(node):g} B)"]

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segengine.rules.compute import Block, Clock
-from segengine.rules.evaluate import evaluate, holds
+from segengine.rules.evaluate import bitmap, evaluate, holds
 from segengine.rules.frame import (
     BucketsOf,
     Frame,
@@ -22,7 +22,8 @@ from segengine.rules.frame import (
     domain_of_kind,
 )
 from segengine.rules.history import Events, Products, aggregated, aggregated_for
-from segengine.rules.plan import Domain, Plan, Ranges
+from segengine.rules.plan import Domain, Node, Plan, Ranges
+from segengine.rules.standing import Standing, is_on_list
 from segengine.rules.term import COLUMNS, Term
 from segengine.rules.windows import Fits, fit
 from segengine.schema.kinds import Kind
@@ -57,6 +58,7 @@ class Population:
     fits: Fits = field(default_factory=Fits)
     events: dict[str, Events] = field(default_factory=dict)
     product_frame: Products | None = None
+    standing: Standing = field(default_factory=lambda: Standing(0))
 
     @property
     def customers(self) -> CustomerTable:
@@ -195,8 +197,16 @@ class Population:
         return self.events_of(source.value.table).column(source.args[0]).dictionary
 
     def words(self, plan: Plan) -> Words:
-        """The bitmap of a plan."""
-        return evaluate(plan, self, self.customers.live)
+        """The bitmap of a plan; its leaves that are kept, or worth it, are not scanned."""
+
+        def kept(node: Node) -> Words | None:
+            wanted = node in plan.standing or is_on_list(node)
+            return self.standing.words(
+                node, self, plan.clock, self.version, wanted=wanted,
+                make=lambda leaf: bitmap(leaf, self, plan.clock),
+            )  # fmt: skip
+
+        return evaluate(plan, self, self.customers.live, kept)
 
     def holds(
         self,

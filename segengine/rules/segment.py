@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -17,10 +18,12 @@ from segengine.kernels import bits
 from segengine.rules.changes import near_misses, nearest
 from segengine.rules.compute import Clock
 from segengine.rules.curve import curve
+from segengine.rules.estimate import share_of
 from segengine.rules.explain import Explanation, explain
 from segengine.rules.frame import Words
-from segengine.rules.plan import Plan, plan_rule, shown
+from segengine.rules.plan import Node, Plan, plan_rule
 from segengine.rules.population import Population
+from segengine.rules.show_plan import shown
 from segengine.rules.term import CheckedRule, Term
 
 PlansKept = dict[int, tuple[CheckedRule, int | None, Plan]]
@@ -41,21 +44,32 @@ class View:
         kept = self.plans.get(id(rule))
         if kept is not None and kept[0] is rule and kept[1] in (None, self.clock.as_of):
             return kept[2]
-        plan = self.plan_of(rule.term)
+        plan = self.plan_of(rule.term, catalogued=rule.catalogued)
         if len(self.plans) > 4096:
             self.plans.clear()
         moment = self.clock.as_of if rule.term.reads_clock else None
         self.plans[id(rule)] = (rule, moment, plan)
         return plan
 
-    def plan_of(self, term: Term) -> Plan:
-        """The plan of a condition that is asked once."""
+    def plan_of(self, term: Term, *, catalogued: bool = False) -> Plan:
+        """The plan of a condition, by default one that is asked once."""
         population = self.population
-        return plan_rule(term, population.domain, self.clock, population.money_scale)
+        return plan_rule(
+            term, population.domain, self.clock, population.money_scale, catalogued=catalogued,
+            shares=lambda node: share_of(node, population, self.clock),
+        )  # fmt: skip
 
     def words_of(self, term: Term) -> Words:
         """The bitmap of a condition that is asked once."""
         return self.population.words(self.plan_of(term))
+
+    def measured(self, node: Node) -> tuple[float, float]:
+        """The share of buyers a leaf holds for, and the milliseconds of evaluating it alone."""
+        begun = time.perf_counter()
+        words = self.population.words(Plan(node, self.clock))
+        taken = 1000 * (time.perf_counter() - begun)
+        everybody = max(1, self.population.customers.count)
+        return int(bits.count_bits(words)) / everybody, taken
 
     def words(self, rule: CheckedRule) -> Words:
         """The bitmap of a rule."""
@@ -159,11 +173,15 @@ class Segment:
         with self._looking() as view:
             return curve(rule.term, trait, leaf, view.population, view.clock, view.words_of)
 
-    def plan(self) -> str:
-        """How the rule is evaluated, a step a line."""
+    def plan(self, *, analyze: bool = False) -> str:
+        """How the rule is evaluated: a leaf a line, its estimated share of buyers and its cost.
+
+        analyze: evaluate each leaf alone, too, for the true share and the time it takes.
+        """
         rule = self._rule()
         with self._looking() as view:
-            return shown(view.plan(rule))
+            plan = view.plan(rule)
+            return shown(plan, view.measured if analyze else None)
 
 
 def rows_of(words: Words) -> NDArray[np.int64]:

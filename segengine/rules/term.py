@@ -87,12 +87,16 @@ class Aggregation:
 
 @dataclass(frozen=True, slots=True)
 class CheckedRule:
-    """A rule that was checked against a vocabulary; `leaves` as written."""
+    """A rule that was checked against a vocabulary; `leaves` as written.
+
+    catalogued: it belongs to a definition and will be asked again.
+    """
 
     expr: Expr
     term: Term
     text: str
     leaves: int
+    catalogued: bool = False
 
     @property
     def traits(self) -> tuple[str, ...]:

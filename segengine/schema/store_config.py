@@ -76,6 +76,7 @@ class StoreConfig:
     channels: tuple[str, ...] = ()
     as_of: datetime | None = None
     money_scale: int = 4
+    standing_memory_mb: int = 256
     load: Mapping[str, LoadSpec] = field(default_factory=dict)
     further_tables: Mapping[str, Mapping[str, Kind]] = field(default_factory=dict)
     rfm: RfmSettings = RfmSettings()
@@ -126,8 +127,11 @@ def parse_config(raw: Mapping[str, Any]) -> StoreConfig:
         "channels": reader.take(store, "store.channels", _channels, ()),
         "as_of": reader.take(store, "store.as_of", _moment, None),
         "money_scale": reader.take(store, "store.money_scale", _between(0, 9), 4),
+        "standing_memory_mb": reader.take(
+            store, "store.standing_memory_mb", _between(0, 65_536), 256
+        ),
     }
-    known = ["timezone", "currency", "channels", "as_of", "money_scale"]
+    known = ["timezone", "currency", "channels", "as_of", "money_scale", "standing_memory_mb"]
     reader.nothing_left(store, "store", known)
     values["further_tables"] = _further_tables(reader, top.pop("tables", {}))
     names = catalogue(values["channels"], values["further_tables"])

@@ -46,6 +46,12 @@ class ScanCodes:
         self.block_least, self.block_greatest = _no_blocks(len(values))
         self._encode(rows)
         self.rows = rows
+        sample = self.codes[: rows : max(1, rows // _SAMPLE)] if rows else self.codes[:0]
+        counts = np.bincount(sample, minlength=256)
+        self.shares = counts / max(1, len(sample))
+        """The share of rows with each code, of a sample of those first coded: float64[256]."""
+        self.tops = np.unique(self._edges).tolist()
+        """The greatest value of each code but the last, ascending."""
 
     def _encode(self, rows: int) -> None:
         def work(first: int, last: int) -> None:
