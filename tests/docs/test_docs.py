@@ -350,6 +350,12 @@ def test_every_section_of_the_template_is_documented() -> None:
         assert f"[{section}" in page, section
 
 
+def test_every_file_of_the_rules_is_on_the_map() -> None:
+    text = text_of("ARCHITECTURE.md")
+    for path in (ROOT / "segengine" / "rules").glob("[a-z]*.py"):
+        assert re.search(rf"^  (\w+\.py )?{re.escape(path.name)} ", text, re.MULTILINE), path.name
+
+
 def test_every_table_and_column_is_documented() -> None:
     page = prose_of("docs/loading.md")
     for table, spec in catalogue().items():
