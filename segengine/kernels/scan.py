@@ -286,6 +286,46 @@ def scan_ranges(
         word = stop
 
 
+@kernel
+def scan_code_table(
+    codes: NDArray[np.uint8],
+    table: NDArray[np.uint8],
+    values: Any,
+    lows: Any,
+    highs: Any,
+    begin: int,
+    end: int,
+    mode: int,
+    out: Words,
+) -> None:
+    """As `scan_ranges` where the ranges are too many: each code is looked up.
+
+    table: uint8[256], 1 where a code holds hits alone, 2 where its rows look at their value
+    """
+    one = np.uint64(1)
+    for word in range(begin, end):
+        if mode == AND and out[word] == 0:
+            continue
+        hits, open_rows = np.uint64(0), np.uint64(0)
+        for bit in range(64):
+            said = np.uint64(table[codes[64 * word + bit]])
+            hits |= (said & one) << np.uint64(bit)
+            open_rows |= (said >> one) << np.uint64(bit)
+        if mode == AND:
+            open_rows &= out[word]
+        while open_rows != 0:
+            low_bit = open_rows & (~open_rows + one)
+            if _is_within(values[64 * word + _trailing_zeros(open_rows)], lows, highs):
+                hits |= low_bit
+            open_rows ^= low_bit
+        if mode == SET:
+            out[word] = hits
+        elif mode == AND:
+            out[word] &= hits
+        else:
+            out[word] |= hits
+
+
 @inlined
 def _is_within(value: Any, lows: Any, highs: Any) -> bool:
     first, last = 0, lows.shape[0]

@@ -236,7 +236,11 @@ def _several_ranges(
         inside = np.append(np.int64(0), inside)
     breaks = np.flatnonzero(np.diff(inside) > 1)
     if len(breaks) + len(edges) > _MANY_RUNS:
-        return _many_ranges(column, rows, list(zip(lows, highs, strict=True)), missing=missing)
+        table = np.zeros(256, np.uint8)
+        table[inside], table[edges], held = 1, 2, column.values
+        return lambda begin, end, mode, out: scan.scan_code_table(
+            codes.codes, table, held, lows, highs, begin, end, mode, out
+        )
     firsts = inside[np.append(0, breaks + 1)] if len(inside) else inside
     lasts = inside[np.append(breaks, len(inside) - 1)] if len(inside) else inside
     spans, begins = (lasts - firsts).astype(np.uint8), firsts.astype(np.uint8)
@@ -295,9 +299,7 @@ def _missing_step(column: Column, rows: int) -> Step:
     return step
 
 
-def _many_ranges(
-    column: Column, rows: int, ranges: Sequence[Range], *, missing: bool = False
-) -> Step:
+def _many_ranges(column: Column, rows: int, ranges: Sequence[Range]) -> Step:
     """One look at each value instead of a scan for each range."""
     dtype = column.values.dtype
     lows = np.array([low for low, _ in ranges], dtype)
@@ -311,8 +313,6 @@ def _many_ranges(
             values = column.values[64 * word : last]
             place = np.searchsorted(lows, values, side="right") - 1
             hits = (place >= 0) & (values <= highs[place])
-            if missing:
-                hits |= np.isnan(values) if dtype.kind == "f" else values == column.missing
             scan.words_of_truth(hits.view(np.int8), np.int8(1), word, mode, out)
 
     return run
