@@ -37,10 +37,10 @@ from segengine.ingest.stage import LoadRequest, Progress, stage
 from segengine.pages.decide import PageAnswer, decide
 from segengine.pages.page import Page
 from segengine.rules import overlap
+from segengine.rules.block import Clock
 from segengine.rules.builder import Rule
 from segengine.rules.catalogue import Finding, SegmentCatalogue
 from segengine.rules.check import Vocabulary
-from segengine.rules.compute import Clock
 from segengine.rules.lint import lint
 from segengine.rules.match import SegmentMatcher
 from segengine.rules.population import Population

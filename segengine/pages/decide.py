@@ -19,7 +19,7 @@ from segengine import days
 from segengine.audiences.bucketing import BUCKETS, bucket_of, share_limit, variant_table
 from segengine.audiences.campaign import within_hours
 from segengine.pages.page import Module, Page
-from segengine.rules.compute import Clock
+from segengine.rules.block import Clock
 from segengine.rules.segment import View
 from segengine.rules.term import CheckedRule
 from segengine.tables.customers import NOBODY

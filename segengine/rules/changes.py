@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from segengine.errors import DefinitionError
 from segengine.kernels import bits
-from segengine.rules.compute import Block, truth
+from segengine.rules.block import Block
+from segengine.rules.compute import truth
 from segengine.rules.explain import Change, values_seen
 from segengine.rules.frame import Words
 from segengine.rules.leaves import Every, Leaf, Tree, leaves_of, tree_of

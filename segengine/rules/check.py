@@ -18,24 +18,19 @@ from segengine.errors import Problem, RuleError, did_you_mean
 from segengine.rules import expr as e
 from segengine.rules.agree import (
     INT_MAX,
-    as_money_if,
     double,
     exact_money,
     inexact,
     of_kind,
-    times_one,
     whole_money,
     wide,
 )
+from segengine.rules.check_arithmetic import arithmetic_term, lone_interval, minus_term
+from segengine.rules.check_calls import call_term
 from segengine.rules.check_history import Scope, aggregate_term, over_term, scoped_name
 from segengine.rules.format import format_expr, shown_expr
 from segengine.rules.functions import (
-    AGREEING,
-    ALIASES,
-    KNOWN,
-    SIGNATURES,
     named,
-    wrong_count,
 )
 from segengine.rules.many import array_values
 from segengine.rules.places import problem_at
@@ -173,11 +168,11 @@ class Checker:
             case e.Like():
                 return self._like(expr)
             case e.Arithmetic():
-                return self._arithmetic(expr)
+                return arithmetic_term(self, expr)
             case e.Minus(operand=operand):
-                return self._minus(expr, operand)
+                return minus_term(self, expr, operand)
             case e.Call():
-                return self._call(expr)
+                return call_term(self, expr)
             case e.Case():
                 return self._case(expr)
             case e.Cast():
@@ -185,7 +180,7 @@ class Checker:
             case e.ListOf():
                 return self._list(expr)
             case e.Interval():
-                return self._lone_interval(expr)
+                return lone_interval(self, expr)
         raise AssertionError(f"a node without a check: {expr!r}")
 
     def _literal(self, expr: e.Literal) -> Term:
@@ -267,7 +262,7 @@ class Checker:
         between = inexact(op, first, second, self.words.money_scale, expr)
         if between is not None:
             return between
-        pair = self._agreed((first, second), expr)
+        pair = self.agreed((first, second), expr)
         if pair is None:
             return BROKEN
         if pair[0].kind is Kind.TAGS:
@@ -301,7 +296,7 @@ class Checker:
         first, second = self.term(expr.left), self.term(expr.right)
         if "broken" in (first.op, second.op):
             return BROKEN
-        pair = self._agreed((first, second), expr)
+        pair = self.agreed((first, second), expr)
         if pair is None:
             return BROKEN
         if inexact("=", first, second, self.words.money_scale, expr) is not None:
@@ -385,172 +380,6 @@ class Checker:
         return Term("like", Kind.BOOLEAN, (operand,), (text, expr.escape, expr.ignore_case),
                     source=expr)  # fmt: skip
 
-    def _arithmetic(self, expr: e.Arithmetic) -> Term:
-        if isinstance(expr.right, e.Interval) or (
-            isinstance(expr.right, e.Minus) and isinstance(expr.right.operand, e.Interval)
-        ):
-            return self._shifted(expr)
-        if isinstance(expr.left, e.Interval):
-            if expr.op != "+":
-                return self.wrong(expr, "an INTERVAL stands after the moment: now() - INTERVAL ...")
-            return self._shifted(e.Arithmetic("+", expr.right, expr.left, at=expr.at))
-        first, second = self.term(expr.left), self.term(expr.right)
-        if "broken" in (first.op, second.op):
-            return BROKEN
-        op, scale = expr.op, self.words.money_scale
-        for part, side in ((first, expr.left), (second, expr.right)):
-            if part.kind is not None and not part.kind.is_number:
-                help_ = ""
-                if part.kind in (Kind.DATE, Kind.TIMESTAMP):
-                    help_ = "ask days_since(...) or days_until(...), or shift by an INTERVAL"
-                return self.wrong(
-                    side,
-                    f"`{op}` takes numbers, and {shown_expr(side)} is {named(part.kind)}",
-                    help_,
-                )
-        if op in ("+", "-"):
-            first, second = as_money_if(first, second, scale), as_money_if(second, first, scale)
-            if {first.kind, second.kind} == {Kind.MONEY, Kind.BIGINT}:
-                first, second = times_one(first, scale), times_one(second, scale)
-        kinds = {first.kind, second.kind} - {None}
-        if op in ("//", "%"):
-            if kinds - {Kind.BIGINT}:
-                return self.wrong(expr, f"`{op}` takes whole numbers on both sides",
-                                  "use `/`, which gives a DOUBLE")  # fmt: skip
-            return Term(op, Kind.BIGINT, of_kind(Kind.BIGINT, first, second), source=expr)
-        if op != "/" and kinds <= {Kind.BIGINT}:
-            return Term(op, Kind.BIGINT, of_kind(Kind.BIGINT, first, second), source=expr)
-        if op in ("+", "-") and kinds == {Kind.MONEY}:
-            return Term(op, Kind.MONEY, of_kind(Kind.MONEY, first, second), source=expr)
-        if op == "*" and kinds == {Kind.MONEY, Kind.BIGINT}:
-            return Term(op, Kind.MONEY, (first, second), source=expr)
-        pair = (double(first, scale), double(second, scale))
-        return Term(op, Kind.DOUBLE, pair, source=expr)
-
-    def _minus(self, expr: e.Minus, operand: e.Expr) -> Term:
-        if isinstance(operand, e.Interval):
-            return self._lone_interval(operand)
-        inner = self.term(operand)
-        if inner.op == "broken":
-            return inner
-        if inner.kind is not None and not inner.kind.is_number:
-            return self.wrong(
-                expr, f"`-` takes a number, and {shown_expr(operand)} is {named(inner.kind)}"
-            )
-        return Term("neg", inner.kind or Kind.BIGINT, (inner,), source=expr)
-
-    def _shifted(self, expr: e.Arithmetic) -> Term:
-        """now(), today() or a literal, an INTERVAL later or earlier."""
-        base = expr.left
-        span, sign = expr.right, 1 if expr.op == "+" else -1
-        if isinstance(span, e.Minus):
-            span, sign = span.operand, -sign
-        assert isinstance(span, e.Interval)
-        if expr.op not in "+-":
-            return self.wrong(expr, f"`{expr.op}` is not defined for an INTERVAL")
-        inner = self.term(base)
-        if inner.op == "broken":
-            return inner
-        if inner.kind not in (Kind.DATE, Kind.TIMESTAMP):
-            said = "NULL" if inner.kind is None else named(inner.kind)
-            return self.wrong(
-                base, f"an INTERVAL is added to a date or a time, and {shown_expr(base)} is {said}"
-            )
-        if inner.op not in ("now", "today", "shift", "const"):
-            turned = "-" if sign > 0 else "+"
-            return self.wrong(
-                expr,
-                "an INTERVAL stands only beside now(), today() or a literal",
-                f"compare {shown_expr(base)} with `now() {turned} {format_expr(span)}` instead",
-            )
-        amount = (sign * span.months, sign * span.days, sign * span.micros)
-        if inner.kind is Kind.DATE and span.micros:
-            inner = Term("to_instant", Kind.TIMESTAMP, (inner,), source=base)
-        return Term("shift", inner.kind, (inner,), amount, source=expr)
-
-    def _lone_interval(self, expr: e.Interval) -> Term:
-        return self.wrong(expr, "an INTERVAL stands only beside now(), today() or a literal",
-                          "for example `joined_at >= now() - INTERVAL 30 DAY`")  # fmt: skip
-
-    def _call(self, expr: e.Call) -> Term:
-        name = ALIASES.get(expr.name, expr.name)
-        if name == "segment":
-            return self._segment(expr)
-        if name in AGREEING:
-            return self._agreeing(expr, name)
-        signature = SIGNATURES.get(name)
-        if signature is None:
-            hint = did_you_mean(expr.name, KNOWN)
-            return self.wrong(expr, f"unknown function `{expr.name}`", hint)
-        args = [self.term(arg) for arg in expr.args]
-        if any(arg.op == "broken" for arg in args):
-            return BROKEN
-        message, help_ = wrong_count(name, len(args))
-        if message:
-            return self.wrong(expr, message, help_)
-        for arg, allowed, written in zip(args, signature.args, expr.args, strict=True):
-            if arg.kind is not None and arg.kind not in allowed:
-                wanted = " or ".join(dict.fromkeys(named(k) for k in Kind if k in allowed))
-                return self.wrong(
-                    written,
-                    f"`{name}` takes {wanted} here, and {shown_expr(written)} is {named(arg.kind)}",
-                    f"for example `{signature.example}`",
-                )
-        if name in ("bucket", "affinity"):
-            return self._keyed(expr, name, args)
-        if any(arg.kind is None for arg in args) and signature.args:
-            kind = signature.result or Kind.BIGINT
-            return Term("const", kind, source=expr)
-        result = signature.result or args[0].kind
-        return Term(name, result, tuple(args), source=expr)
-
-    def _keyed(self, expr: e.Call, name: str, args: Sequence[Term]) -> Term:
-        """A value of the buyer that texts alone choose: bucket and affinity."""
-        if self.scope is not None:
-            return self.wrong(expr, f"`{name}` does not stand inside FILTER")
-        if any(arg.op != "const" or arg.value is None for arg in args):
-            what = "the salt of `bucket` is a text" if name == "bucket" else (
-                "the kind and the value of `affinity` are texts")  # fmt: skip
-            return self.wrong(expr, f"{what} in quotes")
-        key = tuple(str(arg.value) for arg in args)
-        if name == "affinity" and key[0] not in self.words.affinities:
-            known = list(self.words.affinities)
-            hint = did_you_mean(key[0], known) or "known: " + ", ".join(known)
-            return self.wrong(expr.args[0], f"there is no affinity to a `{key[0]}`", hint)
-        return Term(name, Kind.DOUBLE, value=key, source=expr)
-
-    def _segment(self, expr: e.Call) -> Term:
-        name = expr.args[0].value if len(expr.args) == 1 and isinstance(
-            expr.args[0], e.Literal) else None  # fmt: skip
-        if not isinstance(name, str):
-            return self.wrong(expr, "`segment` takes a name in quotes",
-                              "for example `segment('vip')`")  # fmt: skip
-        if self.words.segment is None or name not in self.words.segment_names:
-            hint = did_you_mean(name, list(self.words.segment_names))
-            return self.wrong(expr, f"unknown segment `{name}`", hint)
-        try:
-            inner = self.words.segment(name)
-        except RuleError as error:
-            return self.wrong(expr, str(error.problems[0].message), error.problems[0].help)
-        if self.scope is not None:
-            return self.wrong(expr, "`segment` does not stand inside FILTER",
-                              "join it to the aggregate's comparison by AND")  # fmt: skip
-        return Term("segment", Kind.BOOLEAN, (inner,), name, source=expr)
-
-    def _agreeing(self, expr: e.Call, name: str) -> Term:
-        args = [self.term(arg) for arg in expr.args]
-        if any(arg.op == "broken" for arg in args):
-            return BROKEN
-        message, help_ = wrong_count(name, len(args))
-        if message:
-            return self.wrong(expr, message, help_)
-        agreed = self._agreed(tuple(args), expr)
-        if agreed is None:
-            return BROKEN
-        if agreed[0].kind is Kind.TAGS and name != "coalesce":
-            return self.wrong(expr, f"`{name}` does not take lists")
-        return Term(name, agreed[0].kind, agreed, source=expr)
-
     def _case(self, expr: e.Case) -> Term:
         subject = self.term(expr.subject) if expr.subject is not None else None
         conditions = [self._when(subject, c) for c, _ in expr.branches]
@@ -559,7 +388,7 @@ class Checker:
                       else Term("const", None))  # fmt: skip
         if any(t.op == "broken" for t in (*conditions, *values)):
             return BROKEN
-        agreed = self._agreed(tuple(values), expr)
+        agreed = self.agreed(tuple(values), expr)
         if agreed is None:
             return BROKEN
         flat = [part for pair in zip(conditions, agreed[:-1], strict=True) for part in pair]
@@ -594,7 +423,7 @@ class Checker:
             items.append(item.value)
         return Term("const", Kind.TAGS, value=tuple(items), source=expr)
 
-    def _agreed(self, terms: tuple[Term, ...], expr: e.Expr) -> tuple[Term, ...] | None:
+    def agreed(self, terms: tuple[Term, ...], expr: e.Expr) -> tuple[Term, ...] | None:
         """All terms as one kind, or a mistake."""
         scale = self.words.money_scale
         kinds = {t.kind for t in terms} - {None}

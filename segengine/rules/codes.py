@@ -12,8 +12,10 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from segengine.rules.compute import Block, Clock, truth
-from segengine.rules.plan import Entries, Range
+from segengine.rules.block import Block, Clock
+from segengine.rules.compute import truth
+from segengine.rules.plan import Entries
+from segengine.rules.ranges import Range
 from segengine.tables.dictionary import Dictionary
 
 MOST_RUNS = 256

@@ -9,8 +9,7 @@ a dictionary at a time for conditions on text. Values are arrays in the form col
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -21,39 +20,11 @@ from numpy.typing import NDArray
 from segengine.days import DAY, HOUR, Zone, add_to_day
 from segengine.kernels import arithmetic
 from segengine.kernels import truth as kernels_truth
+from segengine.rules.block import FALSE, NO_INT, TRUE, UNKNOWN, Block, Values
 from segengine.rules.term import SOURCES, Term
 from segengine.schema.kinds import Kind
 
-TRUE, FALSE, UNKNOWN = np.int8(1), np.int8(0), np.int8(-128)
-NO_INT = np.iinfo(np.int64).min
 _FEW_ITEMS = 64
-Values = Any
-"""int64, float64 or int8 array, or an Arrow array of large_string or list<large_string>."""
-
-
-@dataclass(frozen=True, slots=True)
-class Clock:
-    """The moment of an answer, and the calendar it is read by."""
-
-    as_of: int
-    zone: Zone
-
-    @property
-    def today(self) -> int:
-        """The local date, in days since 1970."""
-        return self.zone.day_of(self.as_of)
-
-
-@dataclass(frozen=True, slots=True)
-class Block:
-    """Some rows: how to get a trait's values, and the buckets of a salt."""
-
-    rows: int
-    clock: Clock
-    money_scale: int
-    column: Callable[[Term], Values]
-    buckets: Callable[[str], NDArray[np.float64]] | None = None
-    context: Mapping[str, str] = field(default_factory=dict)
 
 
 def truth(term: Term, block: Block) -> NDArray[np.int8]:
@@ -66,17 +37,6 @@ def truth(term: Term, block: Block) -> NDArray[np.int8]:
 def compute(term: Term, block: Block) -> Values:
     """The values of a term for each row of a block."""
     return _OPS[term.op](term, block)
-
-
-def widened(values: NDArray[Any], kind: Kind) -> NDArray[Any]:
-    """A column's array as int64 or float64 with that array's missing value."""
-    if kind in (Kind.DOUBLE, Kind.BOOLEAN):
-        return values
-    if values.dtype == np.int64:
-        return values
-    wide = values.astype(np.int64)
-    wide[values == np.iinfo(values.dtype).min] = NO_INT
-    return wide
 
 
 def _const(term: Term, block: Block) -> Values:

@@ -11,17 +11,8 @@ from dataclasses import dataclass, field
 from functools import reduce
 from typing import Any
 
-from segengine.rules.plan import (
-    AllOf,
-    AnyOf,
-    Computed,
-    Domain,
-    Entries,
-    Everyone,
-    Node,
-    Range,
-    Ranges,
-)
+from segengine.rules.plan import AllOf, AnyOf, Computed, Entries, Everyone, Node, Ranges
+from segengine.rules.ranges import Domain, Range
 from segengine.rules.term import Term
 
 Bounds = dict[int, tuple[Any, Any, bool]]

@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 from segengine.errors import DefinitionError, UnknownNameError, did_you_mean
 from segengine.kernels import bits, jit, tallies
 from segengine.rules import expr as e
-from segengine.rules.compute import NO_INT, Block, Clock, compute
+from segengine.rules.block import NO_INT, Block, Clock
+from segengine.rules.compute import compute
 from segengine.rules.evaluate import values_of
 from segengine.rules.format import format_expr, shown_expr
 from segengine.rules.frame import Words

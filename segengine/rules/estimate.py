@@ -6,7 +6,7 @@ from bisect import bisect_left, bisect_right
 
 import numpy as np
 
-from segengine.rules.compute import Clock
+from segengine.rules.block import Clock
 from segengine.rules.evaluate import listed_codes
 from segengine.rules.frame import Frame, truths
 from segengine.rules.plan import AllOf, AnyOf, Entries, Everyone, Node, Ranges

@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 
 from segengine.kernels import bits, jit, scan
 from segengine.kernels.scan import AND, OR, SET
-from segengine.rules.compute import Block, Clock, compute, truth
+from segengine.rules.block import Block, Clock
+from segengine.rules.compute import compute, truth
 from segengine.rules.frame import Frame, Words, truths
 from segengine.rules.plan import (
     AllOf,
@@ -29,10 +30,10 @@ from segengine.rules.plan import (
     Joined,
     Node,
     Plan,
-    Range,
     Ranges,
 )
 from segengine.rules.program import program_of
+from segengine.rules.ranges import Range
 from segengine.rules.term import COLUMNS, Term
 from segengine.schema.kinds import Kind, dtype_of
 from segengine.tables.column import Column

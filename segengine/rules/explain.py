@@ -11,7 +11,8 @@ import numpy as np
 import pyarrow as pa
 
 from segengine.days import day_text, instant_text
-from segengine.rules.compute import NO_INT, Block, Clock, compute, truth
+from segengine.rules.block import NO_INT, Block, Clock
+from segengine.rules.compute import compute, truth
 from segengine.rules.format import format_expr
 from segengine.rules.population import Population
 from segengine.rules.show_plan import source_text

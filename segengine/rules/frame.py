@@ -13,8 +13,10 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from segengine.rules.compute import Block, Clock, truth, widened
-from segengine.rules.plan import Domain, Ranges
+from segengine.rules.block import Block, Clock, widened
+from segengine.rules.compute import truth
+from segengine.rules.plan import Ranges
+from segengine.rules.ranges import Domain
 from segengine.rules.term import Term
 from segengine.schema.kinds import Kind
 from segengine.tables.column import Column

@@ -7,275 +7,29 @@ later than as_of do not exist.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from segengine.kernels import bits, fold, jit
-from segengine.rules.compute import NO_INT, TRUE, Block, Clock, compute, truth
+from segengine.kernels import bits, fold
+from segengine.rules.block import NO_INT, Clock
+from segengine.rules.compute import compute
 from segengine.rules.dealing import dealt
 from segengine.rules.evaluate import bitmap
+from segengine.rules.events import ALL, Events, taken, target_of
 from segengine.rules.frame import (
-    Frame,
-    Made,
-    Rows,
     Words,
-    computable,
-    domain_of,
-    gathered,
 )
-from segengine.rules.plan import AllOf, Domain, Node, Ranges, plan_events
+from segengine.rules.plan import plan_events
 from segengine.rules.term import Term
 from segengine.schema.kinds import Kind
-from segengine.schema.tables import CUSTOMERS, ORDERS, PRODUCTS
+from segengine.schema.tables import ORDERS
 from segengine.tables.column import Column, JoinedColumn, aligned, made_column
 from segengine.tables.dictionary import Dictionary
-from segengine.tables.events import EventTable
-from segengine.tables.table import Table
 
-if TYPE_CHECKING:
-    from segengine.rules.population import Population
-
-_ALL = Term("const", Kind.BOOLEAN, value=1)
-_SHORT = 256
 _NO_COUNTS: NDArray[np.int32] = np.empty(0, np.int32)
-
-
-@dataclass(slots=True)
-class Products:
-    """The products of a store as a frame."""
-
-    table: Table
-    money_scale: int
-    entries: dict[Any, NDArray[np.int8]] = field(default_factory=dict)
-
-    @property
-    def rows(self) -> int:
-        """How many products there are."""
-        return self.table.rows
-
-    def column(self, source: Term) -> Column:
-        """The column of a product."""
-        return self.table.columns[source.value]
-
-    @property
-    def reached(self) -> tuple[str, ...]:
-        """A product leads nowhere."""
-        return ()
-
-    def bucket_numbers(self, term: Term) -> NDArray[np.int16]:
-        """Products have no buckets."""
-        raise KeyError(term)
-
-    def make(self, source: Term, clock: Clock, most: int | None) -> Column:
-        """Products have columns alone."""
-        raise KeyError(source, clock, most)
-
-    def value(self, source: Term, row: int, clock: Clock) -> Any:
-        """Products have columns alone."""
-        raise KeyError(source, row, clock)
-
-    def chosen(self, node: Ranges, clock: Clock) -> Words:
-        """Products have columns alone."""
-        raise KeyError(node, clock)
-
-    def places(self, through: str) -> tuple[NDArray[np.int32], NDArray[np.int32] | None]:
-        """A product leads nowhere."""
-        raise KeyError(through)
-
-    def other(self, through: str) -> Frame:
-        """A product leads nowhere."""
-        raise KeyError(through)
-
-    def block(self, rows: Rows, clock: Clock, made: Made | None = None) -> Block:
-        """Some products for computing over."""
-        del made
-        count = rows.stop - rows.start if isinstance(rows, slice) else len(rows)
-
-        def values(source: Term) -> Any:
-            column = self.column(source)
-            return computable(column, column.values[rows])
-
-        return Block(count, clock, self.money_scale, values)
-
-
-@dataclass(slots=True)
-class Events:
-    """The rows of one event table as a frame, with their buyers and products."""
-
-    population: Population
-    table: EventTable
-    entries: dict[Any, NDArray[np.int8]] = field(default_factory=dict)
-
-    @property
-    def money_scale(self) -> int:
-        """Decimal places of money."""
-        return self.population.money_scale
-
-    @property
-    def rows(self) -> int:
-        """How many events there are."""
-        return self.table.rows
-
-    @property
-    def products(self) -> Products:
-        """The store's products."""
-        return self.population.products
-
-    def kept(self, name: str) -> Column:
-        """A column of the table; where another table keeps it, its values are fetched."""
-        column = self.table.columns[name]
-        if not isinstance(column, JoinedColumn):
-            return column
-        values = aligned(self.table.capacity, column.target.dtype)
-        values[:] = gathered(column.target, column.places)
-        return made_column(column.kind, values, column.target.dictionary)
-
-    @property
-    def reached(self) -> tuple[str, ...]:
-        """An event leads to its buyer, and to its product where that goes by a text."""
-        product_id = self.table.columns.get("product_id")
-        coded = product_id is not None and product_id.dictionary is not None
-        return (CUSTOMERS, PRODUCTS) if coded else (CUSTOMERS,)
-
-    def bucket_numbers(self, term: Term) -> NDArray[np.int16]:
-        """Events have no buckets."""
-        raise KeyError(term)
-
-    def column(self, source: Term) -> Column:
-        """The column of an event, of its buyer or of its product."""
-        if source.op == "event":
-            return self.kept(source.value[1])
-        frame = self.products if source.op == "product" else self.population
-        return frame.column(source)
-
-    def domain(self, source: Term) -> Domain:
-        """What a source of a condition over events can be."""
-        if source.op == "event":
-            return domain_of(self.table.columns[source.value[1]])
-        if source.op == "product":
-            return domain_of(self.products.column(source))
-        return self.population.domain(source)
-
-    def make(self, source: Term, clock: Clock, most: int | None) -> Column:
-        """Events have columns alone."""
-        raise KeyError(source, clock, most)
-
-    def value(self, source: Term, row: int, clock: Clock) -> Any:
-        """Events have columns alone."""
-        raise KeyError(source, row, clock)
-
-    def chosen(self, node: Ranges, clock: Clock) -> Words:
-        """Events have columns alone."""
-        raise KeyError(node, clock)
-
-    def places(self, through: str) -> tuple[NDArray[np.int32], NDArray[np.int32] | None]:
-        """For each event its buyer's row; or its product's code and, by code, the product's row."""
-        if through == CUSTOMERS:
-            return self.table.extra("owner"), None
-        product_id = self.table.columns["product_id"]
-        assert product_id.dictionary is not None
-        codes = np.arange(product_id.dictionary.size, dtype=np.int32)
-        rows = self.population.tables.product_rows(codes).astype(np.int32)
-        return product_id.values, rows
-
-    def other(self, through: str) -> Frame:
-        """The buyers or the products."""
-        return self.population if through == CUSTOMERS else self.products
-
-    def block(self, rows: Rows, clock: Clock, made: Made | None = None) -> Block:
-        """Some events for computing over."""
-        del made
-        count = rows.stop - rows.start if isinstance(rows, slice) else len(rows)
-
-        def values(source: Term) -> Any:
-            if source.op == "event":
-                column = self.table.columns[source.value[1]]
-                return computable(_target(column), taken(column, rows))
-            if source.op == "product":
-                ids = self.table.columns["product_id"].values[rows]
-                places = self.population.tables.product_rows(ids)
-                column = self.products.column(source)
-            else:
-                places = self.table.extra("owner")[rows]
-                column = self.population.trait(source.value)
-            return computable(column, gathered(column, places))
-
-        return Block(count, clock, self.money_scale, values)
-
-    def plan(self, where: Term, clock: Clock) -> Node:
-        """The plan of the events that a condition holds for and that have happened."""
-        node = plan_events(where, self.domain, clock, self.money_scale, self.reached)
-        if self.table.latest <= clock.as_of:
-            return node
-        time = Term("event", Kind.TIMESTAMP, value=(self.table.spec.name, "time"))
-        seen = Ranges(time, ((NO_INT + 1, clock.as_of),))
-        return AllOf((seen, *(node.parts if isinstance(node, AllOf) else (node,))))
-
-    def words(self, where: Term, clock: Clock) -> Words:
-        """The events that a condition holds for and that have happened, as a bitmap."""
-        return bitmap(self.plan(where, clock), self, clock)
-
-    def values(self, operand: Term, words: Words, clock: Clock) -> tuple[NDArray[Any], Any]:
-        """The values of an operand for the rows of a bitmap, in a column's form, and missing."""
-        if operand.op == "event":
-            column = self.kept(operand.value[1])
-            return column.values, column.missing
-        first = self._without_refunds(operand)
-        if first is not None:
-            return self.values(first, words, clock)
-        dtype = np.dtype(np.float64 if operand.kind is Kind.DOUBLE else np.int64)
-        missing = np.nan if operand.kind is Kind.DOUBLE else NO_INT
-        out = aligned(64 * len(words), dtype, missing)
-
-        def work(begin: int, end: int) -> None:
-            for word in range(begin // 64, (end + 63) // 64, 1024):
-                last = min(word + 1024, (end + 63) // 64)
-                if words[word:last].any():
-                    rows = slice(64 * word, min(64 * last, self.rows))
-                    out[rows] = compute(operand, self.block(rows, clock))
-
-        jit.over_ranges(work, self.rows)
-        return out, missing
-
-    def _without_refunds(self, operand: Term) -> Term | None:
-        """The amount alone, where no order was ever refunded."""
-        if operand.op != "-" or operand.args[1].op != "coalesce":
-            return None
-        refund = self.table.columns["refund_amount"]
-        return operand.args[0] if not refund.is_allocated else None
-
-    def rows_for(self, buyer: int, where: Term, clock: Clock) -> NDArray[np.int64]:
-        """One buyer's events that a condition holds for, in arrival order."""
-        head = int(self.population.customers.heads(self.table.spec.name)[buyer])
-        if head < 0:
-            return np.empty(0, np.int64)
-        previous = self.table.extra("previous")
-        rows = np.empty(_SHORT, np.int64)
-        count = fold.chain_rows(head, previous, rows)
-        if count > _SHORT:
-            rows = np.empty(count, np.int64)
-            fold.chain_rows(head, previous, rows)
-        rows = rows[:count][::-1]
-        if self.table.latest > clock.as_of:
-            rows = rows[self.table.columns["time"].values[rows] <= clock.as_of]
-        if where == _ALL or not len(rows):
-            return rows
-        return rows[truth(where, self.block(rows, clock)) == TRUE]
-
-
-def _target(column: Column) -> Column:
-    return column.target if isinstance(column, JoinedColumn) else column
-
-
-def taken(column: Column, rows: Rows | NDArray[Any]) -> NDArray[Any]:
-    """Values of some rows, also of a column that another table keeps."""
-    if isinstance(column, JoinedColumn):
-        return gathered(column.target, column.places[rows])
-    return column.values[rows]
 
 
 def aggregated(source: Term, events: Events, owners: int, clock: Clock, most: int | None) -> Column:
@@ -310,7 +64,7 @@ def _padded(owners: int) -> int:
 
 
 def _dictionary(events: Events, operand: Term) -> Any:
-    return None if operand.op != "event" else _target(
+    return None if operand.op != "event" else target_of(
         events.table.columns[operand.value[1]]).dictionary  # fmt: skip
 
 
@@ -318,7 +72,7 @@ def _at(events: Events, operand: Term, places: NDArray[np.int32], clock: Clock) 
     """The operand's value at a row for each owner, missing where there is none."""
     if operand.op == "event":
         column = events.table.columns[operand.value[1]]
-        target = _target(column)
+        target = target_of(column)
         found = aligned(len(places), target.dtype)
         found[:] = taken(column, np.maximum(places, 0))
         found[places < 0] = target.missing
@@ -332,9 +86,9 @@ def _at(events: Events, operand: Term, places: NDArray[np.int32], clock: Clock) 
 def _counted(source: Term, events: Events, owners: int, clock: Clock, most: int | None) -> Column:
     operand, where = source.args
     by_order = source.value.distinct and _is_order_id(events, operand)
-    if operand != _ALL and not by_order:
+    if operand != ALL and not by_order:
         known = _known(operand)
-        where = known if where == _ALL else Term("and", Kind.BOOLEAN, (where, known))
+        where = known if where == ALL else Term("and", Kind.BOOLEAN, (where, known))
     words = events.words(where, clock)
     owner = events.table.extra("owner")
     if source.value.distinct:
@@ -389,7 +143,7 @@ def _distinct(
     owner = owner[owner >= 0].astype(np.int64)
     if operand.kind is not None and _is_order_id(events, operand):
         known = taken(events.table.columns["order_id"], rows) != (
-            _target(events.table.columns["order_id"]).missing)  # fmt: skip
+            target_of(events.table.columns["order_id"]).missing)  # fmt: skip
         rows, owner = rows[known], owner[known]
     values, _ = events.values(operand, words, clock)
     found = values[rows]
@@ -507,7 +261,7 @@ def aggregated_for(source: Term, events: Events, buyer: int, clock: Clock) -> An
     how = source.value
     operand, where = source.args
     rows = events.rows_for(buyer, where, clock)
-    if how.agg == "count" and operand == _ALL:
+    if how.agg == "count" and operand == ALL:
         return len(rows)
     if not len(rows):
         return 0 if how.agg in ("count", "sum") else None
@@ -518,7 +272,7 @@ def aggregated_for(source: Term, events: Events, buyer: int, clock: Clock) -> An
         rows = rows[place : place + 1]
     if operand.op == "event":
         column = events.table.columns[operand.value[1]]
-        values, missing = taken(column, rows), _target(column).missing
+        values, missing = taken(column, rows), target_of(column).missing
     else:
         values = compute(operand, events.block(rows, clock))
         missing = np.nan if values.dtype.kind == "f" else NO_INT

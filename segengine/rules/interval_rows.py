@@ -13,11 +13,12 @@ from numpy.typing import NDArray
 
 from segengine.kernels import matching
 from segengine.kernels.matching import NO_KEY
+from segengine.rules.block import Clock
 from segengine.rules.codes import RunsKept, affordable, runs_of
-from segengine.rules.compute import Clock
 from segengine.rules.conjunctions import Conjunction
-from segengine.rules.plan import Entries, Node, Range, Ranges
+from segengine.rules.plan import Entries, Node, Ranges
 from segengine.rules.population import Population
+from segengine.rules.ranges import Range
 from segengine.rules.second_tier import Leaf, leaf_of, price
 from segengine.tables.column import Column
 

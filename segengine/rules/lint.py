@@ -31,7 +31,8 @@ from segengine.rules.containment import (
 )
 from segengine.rules.format import format_expr
 from segengine.rules.places import problem_at
-from segengine.rules.plan import Domain, Plan
+from segengine.rules.plan import Plan
+from segengine.rules.ranges import Domain
 from segengine.rules.show_plan import source_text
 from segengine.rules.term import CheckedRule, Term
 

@@ -27,7 +27,8 @@ from segengine.rules.codes import RunsKept
 from segengine.rules.conjunctions import Conjoined, conjoined
 from segengine.rules.frame import BucketsOf
 from segengine.rules.interval_rows import BUDGET, MOST_EDGES, Layout, Scratch, laid_out
-from segengine.rules.plan import Domain, Node, plan_rule
+from segengine.rules.plan import Node, plan_rule
+from segengine.rules.ranges import Domain
 from segengine.rules.second_tier import Asked
 from segengine.rules.segment import View
 from segengine.rules.term import CheckedRule, Term

@@ -14,23 +14,23 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from segengine.days import DAY
-from segengine.rules.compute import Block, Clock, compute
+from segengine.rules.block import Block, Clock
+from segengine.rules.compute import compute
+from segengine.rules.ranges import (
+    Domain,
+    Range,
+    after,
+    before,
+    complement,
+    halved,
+    intersected,
+    united,
+)
 from segengine.rules.term import SOURCES, Term
 from segengine.schema.kinds import Kind
 
 _MANY = 64
 _CHEAP, _HARDLY = 2.0, 0.01
-Range = tuple[Any, Any]
-"""low <= value <= high."""
-
-
-@dataclass(frozen=True, slots=True)
-class Domain:
-    """What a trait's array can hold: its kind and the least and greatest known value."""
-
-    kind: Kind
-    least: Any
-    greatest: Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -276,10 +276,10 @@ class _Planner:
             if hits is None:
                 return None
             inside += [hits] if hits else []
-        merged = _united(tuple(inside), domain)
+        merged = united(tuple(inside), domain)
         if wanted:
             return Ranges(source, merged)
-        return Everyone(False) if has_null else Ranges(source, _complement(merged, domain))
+        return Everyone(False) if has_null else Ranges(source, complement(merged, domain))
 
     def _comparison(self, term: Term, source: Term, domain: Domain, *, wanted: bool) -> Node | None:
         left, right = term.args
@@ -302,14 +302,14 @@ class _Planner:
         if op in ("=", "<>", "distinct"):
             low = high = value
         elif op in ("<", "<="):
-            high = value if op == "<=" else _before(value, left.kind)
+            high = value if op == "<=" else before(value, left.kind)
         else:
-            low = value if op == ">=" else _after(value, left.kind)
+            low = value if op == ">=" else after(value, left.kind)
         hits = self._preimage(left, source, domain, low, high)
         if hits is None:
             return None
         if op == "distinct":
-            outside = _complement((hits,) if hits else (), domain)
+            outside = complement((hits,) if hits else (), domain)
             if not wanted:
                 return Ranges(source, (hits,) if hits else ())
             return Ranges(source, outside, missing=True) if left.op in SOURCES else None
@@ -317,7 +317,7 @@ class _Planner:
 
     def _one(self, source: Term, domain: Domain, hits: Range | tuple[()], *, wanted: bool) -> Node:
         inside = (hits,) if hits else ()
-        return Ranges(source, inside if wanted else _complement(inside, domain))
+        return Ranges(source, inside if wanted else complement(inside, domain))
 
     def _preimage(
         self, term: Term, source: Term, domain: Domain, low: Any, high: Any
@@ -334,13 +334,13 @@ class _Planner:
         zone, inner = self._clock.zone, term.args[0]
         if term.op == "to_double":
             unit = 10**self._scale if inner.kind is Kind.MONEY else 1
-            found = _halved(lambda v: v / unit, domain, low, high)
+            found = halved(lambda v: v / unit, domain, low, high)
         elif term.op == "to_money":
             unit = 10**self._scale
             found = (-math.inf if low == -math.inf else -(-low // unit),
                      math.inf if high == math.inf else high // unit)  # fmt: skip
         elif term.op == "to_instant":
-            found = _halved(lambda v: zone.instant_of(v * DAY), domain, low, high)
+            found = halved(lambda v: zone.instant_of(v * DAY), domain, low, high)
         else:
             today = self._clock.today
             if term.op == "days_since":
@@ -379,77 +379,12 @@ def _day_edge(zone: Any, day: Any) -> Any:
     return zone.start_of_day(int(day))
 
 
-def _halved(function: Callable[[int], Any], domain: Domain, low: Any, high: Any) -> Range:
-    """The least and greatest whole number that a rising function sends into [low, high]."""
-    least, greatest = domain.least, domain.greatest
-    if domain.kind is Kind.DATE:
-        least, greatest = max(least, -4_000_000), min(greatest, 4_000_000)
-    first = _first(lambda v: bool(function(v) >= low), least, greatest + 1)
-    beyond = _first(lambda v: bool(function(v) > high), first, greatest + 1)
-    return first, beyond - 1
-
-
-def _first(test: Callable[[int], bool], begin: int, end: int) -> int:
-    """The first whole number in [begin, end) from which on a test holds; `end` for none."""
-    while begin < end:
-        middle = (begin + end) // 2
-        if test(middle):
-            end = middle
-        else:
-            begin = middle + 1
-    return begin
-
-
-def _before(value: Any, kind: Kind | None) -> Any:
-    return math.nextafter(value, -math.inf) if kind is Kind.DOUBLE else value - 1
-
-
-def _after(value: Any, kind: Kind | None) -> Any:
-    return math.nextafter(value, math.inf) if kind is Kind.DOUBLE else value + 1
-
-
 def _any_source(term: Term) -> bool:
     return next(term.sources(), None) is not None
 
 
 def _any(term: Term, op: str) -> bool:
     return any(t.op == op for t in term.walk())
-
-
-def _complement(ranges: tuple[Range, ...], domain: Domain) -> tuple[Range, ...]:
-    """The known values outside ascending, disjoint ranges."""
-    found, start = [], domain.least
-    for low, high in ranges:
-        if low > start:
-            found.append((start, _before(low, domain.kind)))
-        start = _after(high, domain.kind)
-    if start <= domain.greatest:
-        found.append((start, domain.greatest))
-    return tuple(found)
-
-
-def _united(ranges: tuple[Range, ...], domain: Domain) -> tuple[Range, ...]:
-    """Ascending, disjoint ranges with the same values."""
-    found: list[Range] = []
-    for low, high in sorted(ranges):
-        if found and low <= _after(found[-1][1], domain.kind):
-            found[-1] = (found[-1][0], max(found[-1][1], high))
-        else:
-            found.append((low, high))
-    return tuple(found)
-
-
-def _intersected(first: tuple[Range, ...], second: tuple[Range, ...]) -> tuple[Range, ...]:
-    """What lies in both; each is ascending and disjoint, and so is the result."""
-    found, place = [], 0
-    for low, high in first:
-        while place < len(second) and second[place][1] < low:
-            place += 1
-        for other_low, other_high in second[place:]:
-            if other_low > high:
-                break
-            found.append((max(low, other_low), min(high, other_high)))
-    return tuple(found)
 
 
 def leaves(node: Node) -> Iterator[Node]:
@@ -486,11 +421,11 @@ def _joined(
         if before is None:
             by_source[part.source] = part
         elif together:
-            ranges = _intersected(before.ranges, part.ranges)
+            ranges = intersected(before.ranges, part.ranges)
             missing = before.missing and part.missing
             by_source[part.source] = replace(before, ranges=ranges, missing=missing)
         else:
-            ranges = _united(before.ranges + part.ranges, domains(part.source))
+            ranges = united(before.ranges + part.ranges, domains(part.source))
             missing = before.missing or part.missing
             by_source[part.source] = replace(before, ranges=ranges, missing=missing)
     merged: list[Node] = sorted(by_source.values(), key=cost)

@@ -9,8 +9,9 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from segengine.rules.compute import Block, Clock
+from segengine.rules.block import Block, Clock
 from segengine.rules.evaluate import bitmap, evaluate, holds
+from segengine.rules.events import Events, Products
 from segengine.rules.frame import (
     BucketsOf,
     Frame,
@@ -21,8 +22,9 @@ from segengine.rules.frame import (
     domain_of,
     domain_of_kind,
 )
-from segengine.rules.history import Events, Products, aggregated, aggregated_for
-from segengine.rules.plan import Domain, Node, Plan, Ranges
+from segengine.rules.history import aggregated, aggregated_for
+from segengine.rules.plan import Node, Plan, Ranges
+from segengine.rules.ranges import Domain
 from segengine.rules.standing import Standing, is_on_list
 from segengine.rules.term import COLUMNS, Term
 from segengine.rules.windows import Fits, fit

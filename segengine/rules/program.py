@@ -15,7 +15,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from segengine.kernels import machine as m
-from segengine.rules.compute import Block, Clock, compute
+from segengine.rules.block import Block, Clock
+from segengine.rules.compute import compute
 from segengine.rules.frame import Frame, Words
 from segengine.rules.term import COLUMNS, SOURCES, Term
 from segengine.schema.kinds import Kind

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field, replace
 from operator import itemgetter
 from typing import Any
 
-from segengine.rules.compute import Block, truth
+from segengine.rules.block import Block
+from segengine.rules.compute import truth
 from segengine.rules.conjunctions import Moving
 from segengine.rules.evaluate import holds
 from segengine.rules.frame import BucketsOf

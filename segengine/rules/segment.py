@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from segengine.days import moment
 from segengine.errors import UnknownCustomer, UnknownNameError, did_you_mean
 from segengine.kernels import bits
+from segengine.rules.block import Clock
 from segengine.rules.changes import near_misses, nearest
-from segengine.rules.compute import Clock
 from segengine.rules.curve import curve
 from segengine.rules.estimate import share_of
 from segengine.rules.explain import Explanation, explain

@@ -18,7 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segengine.kernels import bits
-from segengine.rules.compute import Clock, truth
+from segengine.rules.block import Clock
+from segengine.rules.compute import truth
 from segengine.rules.frame import Frame, Words, truths
 from segengine.rules.plan import Computed, Entries, Node, Ranges
 from segengine.rules.term import CLOCK_OPS, COLUMNS, Term

@@ -19,10 +19,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segengine.kernels import bits, jit, ranks
-from segengine.rules.compute import NO_INT, Clock
+from segengine.rules.block import NO_INT, Clock
 from segengine.rules.evaluate import values_of
 from segengine.rules.frame import Words
-from segengine.rules.plan import Range, plan_rule
+from segengine.rules.plan import plan_rule
+from segengine.rules.ranges import Range
 from segengine.rules.term import COLUMNS, Term
 from segengine.schema.kinds import Kind
 from segengine.tables.column import Column, aligned, made_column

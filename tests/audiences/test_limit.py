@@ -13,8 +13,7 @@ import pytest
 import segengine as se
 from tests.reference import bucketing
 from tests.reference.random_customers import COLUMNS, buyers_of, random_customers
-from tests.reference.random_rules import Options, random_world
-from tests.reference.random_rules import Maker
+from tests.reference.random_rules import Maker, Options, random_world
 from tests.reference.rules import Constant, Type, rule_text, type_of
 from tests.rules.stores import engine_over
 

@@ -14,7 +14,8 @@ import pytest
 import segengine as se
 from segengine.kernels.machine import AND_MODE, BLOCK, OR_MODE
 from segengine.kernels.scan import SET
-from segengine.rules.compute import FALSE, TRUE, UNKNOWN, Clock, truth
+from segengine.rules.block import FALSE, TRUE, UNKNOWN, Clock
+from segengine.rules.compute import truth
 from segengine.rules.evaluate import Scan
 from segengine.rules.frame import Frame
 from segengine.rules.program import Program, program_of

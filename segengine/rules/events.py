@@ -1,0 +1,274 @@
+"""Here is an event: its columns, its buyer and its product; here is a buyer: their events."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segengine.kernels import fold, jit
+from segengine.rules.block import NO_INT, TRUE, Block, Clock
+from segengine.rules.compute import compute, truth
+from segengine.rules.evaluate import bitmap
+from segengine.rules.frame import (
+    Frame,
+    Made,
+    Rows,
+    Words,
+    computable,
+    domain_of,
+    gathered,
+)
+from segengine.rules.plan import AllOf, Node, Ranges, plan_events
+from segengine.rules.ranges import Domain
+from segengine.rules.term import Term
+from segengine.schema.kinds import Kind
+from segengine.schema.tables import CUSTOMERS, PRODUCTS
+from segengine.tables.column import Column, JoinedColumn, aligned, made_column
+from segengine.tables.events import EventTable
+from segengine.tables.table import Table
+
+if TYPE_CHECKING:
+    from segengine.rules.population import Population
+
+ALL = Term("const", Kind.BOOLEAN, value=1)
+
+
+_SHORT = 256
+
+
+@dataclass(slots=True)
+class Products:
+    """The products of a store as a frame."""
+
+    table: Table
+    money_scale: int
+    entries: dict[Any, NDArray[np.int8]] = field(default_factory=dict)
+
+    @property
+    def rows(self) -> int:
+        """How many products there are."""
+        return self.table.rows
+
+    def column(self, source: Term) -> Column:
+        """The column of a product."""
+        return self.table.columns[source.value]
+
+    @property
+    def reached(self) -> tuple[str, ...]:
+        """A product leads nowhere."""
+        return ()
+
+    def bucket_numbers(self, term: Term) -> NDArray[np.int16]:
+        """Products have no buckets."""
+        raise KeyError(term)
+
+    def make(self, source: Term, clock: Clock, most: int | None) -> Column:
+        """Products have columns alone."""
+        raise KeyError(source, clock, most)
+
+    def value(self, source: Term, row: int, clock: Clock) -> Any:
+        """Products have columns alone."""
+        raise KeyError(source, row, clock)
+
+    def chosen(self, node: Ranges, clock: Clock) -> Words:
+        """Products have columns alone."""
+        raise KeyError(node, clock)
+
+    def places(self, through: str) -> tuple[NDArray[np.int32], NDArray[np.int32] | None]:
+        """A product leads nowhere."""
+        raise KeyError(through)
+
+    def other(self, through: str) -> Frame:
+        """A product leads nowhere."""
+        raise KeyError(through)
+
+    def block(self, rows: Rows, clock: Clock, made: Made | None = None) -> Block:
+        """Some products for computing over."""
+        del made
+        count = rows.stop - rows.start if isinstance(rows, slice) else len(rows)
+
+        def values(source: Term) -> Any:
+            column = self.column(source)
+            return computable(column, column.values[rows])
+
+        return Block(count, clock, self.money_scale, values)
+
+
+@dataclass(slots=True)
+class Events:
+    """The rows of one event table as a frame, with their buyers and products."""
+
+    population: Population
+    table: EventTable
+    entries: dict[Any, NDArray[np.int8]] = field(default_factory=dict)
+
+    @property
+    def money_scale(self) -> int:
+        """Decimal places of money."""
+        return self.population.money_scale
+
+    @property
+    def rows(self) -> int:
+        """How many events there are."""
+        return self.table.rows
+
+    @property
+    def products(self) -> Products:
+        """The store's products."""
+        return self.population.products
+
+    def kept(self, name: str) -> Column:
+        """A column of the table; where another table keeps it, its values are fetched."""
+        column = self.table.columns[name]
+        if not isinstance(column, JoinedColumn):
+            return column
+        values = aligned(self.table.capacity, column.target.dtype)
+        values[:] = gathered(column.target, column.places)
+        return made_column(column.kind, values, column.target.dictionary)
+
+    @property
+    def reached(self) -> tuple[str, ...]:
+        """An event leads to its buyer, and to its product where that goes by a text."""
+        product_id = self.table.columns.get("product_id")
+        coded = product_id is not None and product_id.dictionary is not None
+        return (CUSTOMERS, PRODUCTS) if coded else (CUSTOMERS,)
+
+    def bucket_numbers(self, term: Term) -> NDArray[np.int16]:
+        """Events have no buckets."""
+        raise KeyError(term)
+
+    def column(self, source: Term) -> Column:
+        """The column of an event, of its buyer or of its product."""
+        if source.op == "event":
+            return self.kept(source.value[1])
+        frame = self.products if source.op == "product" else self.population
+        return frame.column(source)
+
+    def domain(self, source: Term) -> Domain:
+        """What a source of a condition over events can be."""
+        if source.op == "event":
+            return domain_of(self.table.columns[source.value[1]])
+        if source.op == "product":
+            return domain_of(self.products.column(source))
+        return self.population.domain(source)
+
+    def make(self, source: Term, clock: Clock, most: int | None) -> Column:
+        """Events have columns alone."""
+        raise KeyError(source, clock, most)
+
+    def value(self, source: Term, row: int, clock: Clock) -> Any:
+        """Events have columns alone."""
+        raise KeyError(source, row, clock)
+
+    def chosen(self, node: Ranges, clock: Clock) -> Words:
+        """Events have columns alone."""
+        raise KeyError(node, clock)
+
+    def places(self, through: str) -> tuple[NDArray[np.int32], NDArray[np.int32] | None]:
+        """For each event its buyer's row; or its product's code and, by code, the product's row."""
+        if through == CUSTOMERS:
+            return self.table.extra("owner"), None
+        product_id = self.table.columns["product_id"]
+        assert product_id.dictionary is not None
+        codes = np.arange(product_id.dictionary.size, dtype=np.int32)
+        rows = self.population.tables.product_rows(codes).astype(np.int32)
+        return product_id.values, rows
+
+    def other(self, through: str) -> Frame:
+        """The buyers or the products."""
+        return self.population if through == CUSTOMERS else self.products
+
+    def block(self, rows: Rows, clock: Clock, made: Made | None = None) -> Block:
+        """Some events for computing over."""
+        del made
+        count = rows.stop - rows.start if isinstance(rows, slice) else len(rows)
+
+        def values(source: Term) -> Any:
+            if source.op == "event":
+                column = self.table.columns[source.value[1]]
+                return computable(target_of(column), taken(column, rows))
+            if source.op == "product":
+                ids = self.table.columns["product_id"].values[rows]
+                places = self.population.tables.product_rows(ids)
+                column = self.products.column(source)
+            else:
+                places = self.table.extra("owner")[rows]
+                column = self.population.trait(source.value)
+            return computable(column, gathered(column, places))
+
+        return Block(count, clock, self.money_scale, values)
+
+    def plan(self, where: Term, clock: Clock) -> Node:
+        """The plan of the events that a condition holds for and that have happened."""
+        node = plan_events(where, self.domain, clock, self.money_scale, self.reached)
+        if self.table.latest <= clock.as_of:
+            return node
+        time = Term("event", Kind.TIMESTAMP, value=(self.table.spec.name, "time"))
+        seen = Ranges(time, ((NO_INT + 1, clock.as_of),))
+        return AllOf((seen, *(node.parts if isinstance(node, AllOf) else (node,))))
+
+    def words(self, where: Term, clock: Clock) -> Words:
+        """The events that a condition holds for and that have happened, as a bitmap."""
+        return bitmap(self.plan(where, clock), self, clock)
+
+    def values(self, operand: Term, words: Words, clock: Clock) -> tuple[NDArray[Any], Any]:
+        """The values of an operand for the rows of a bitmap, in a column's form, and missing."""
+        if operand.op == "event":
+            column = self.kept(operand.value[1])
+            return column.values, column.missing
+        first = self._without_refunds(operand)
+        if first is not None:
+            return self.values(first, words, clock)
+        dtype = np.dtype(np.float64 if operand.kind is Kind.DOUBLE else np.int64)
+        missing = np.nan if operand.kind is Kind.DOUBLE else NO_INT
+        out = aligned(64 * len(words), dtype, missing)
+
+        def work(begin: int, end: int) -> None:
+            for word in range(begin // 64, (end + 63) // 64, 1024):
+                last = min(word + 1024, (end + 63) // 64)
+                if words[word:last].any():
+                    rows = slice(64 * word, min(64 * last, self.rows))
+                    out[rows] = compute(operand, self.block(rows, clock))
+
+        jit.over_ranges(work, self.rows)
+        return out, missing
+
+    def _without_refunds(self, operand: Term) -> Term | None:
+        """The amount alone, where no order was ever refunded."""
+        if operand.op != "-" or operand.args[1].op != "coalesce":
+            return None
+        refund = self.table.columns["refund_amount"]
+        return operand.args[0] if not refund.is_allocated else None
+
+    def rows_for(self, buyer: int, where: Term, clock: Clock) -> NDArray[np.int64]:
+        """One buyer's events that a condition holds for, in arrival order."""
+        head = int(self.population.customers.heads(self.table.spec.name)[buyer])
+        if head < 0:
+            return np.empty(0, np.int64)
+        previous = self.table.extra("previous")
+        rows = np.empty(_SHORT, np.int64)
+        count = fold.chain_rows(head, previous, rows)
+        if count > _SHORT:
+            rows = np.empty(count, np.int64)
+            fold.chain_rows(head, previous, rows)
+        rows = rows[:count][::-1]
+        if self.table.latest > clock.as_of:
+            rows = rows[self.table.columns["time"].values[rows] <= clock.as_of]
+        if where == ALL or not len(rows):
+            return rows
+        return rows[truth(where, self.block(rows, clock)) == TRUE]
+
+
+def target_of(column: Column) -> Column:
+    """The column that keeps the values of a column."""
+    return column.target if isinstance(column, JoinedColumn) else column
+
+
+def taken(column: Column, rows: Rows | NDArray[Any]) -> NDArray[Any]:
+    """Values of some rows, also of a column that another table keeps."""
+    if isinstance(column, JoinedColumn):
+        return gathered(column.target, column.places[rows])
+    return column.values[rows]
