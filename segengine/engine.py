@@ -415,7 +415,8 @@ class Engine:
             if view is None or view.data_version != self._version:
                 clock = Clock(self._as_of, self._zone)
                 self._population.version = self._version
-                view = View(self._population, clock, self._version, self._plans)
+                declared = self.segments.declared()
+                view = View(self._population, clock, self._version, self._plans, declared)
                 self._view = view
             yield view
 
@@ -497,13 +498,13 @@ class Engine:
 
     def table(self, name: str, columns: Sequence[str] | None = None) -> pa.Table:
         """A copy of a table up to as_of: given columns, and for customers every trait."""
-        with self._tables.gate.reading():
-            return hand_out.arrow_table(self._tables, name, columns, self._as_of)
+        with self._looking() as view:
+            return hand_out.arrow_table(self._tables, view, name, columns)
 
     def connect(self, tables: Sequence[str] | None = None) -> duckdb.DuckDBPyConnection:
         """A DuckDB connection over copies of the tables (all, or those named) up to as_of."""
-        with self._tables.gate.reading():
-            return hand_out.connection(self._tables, tables, self._as_of, self.timezone)
+        with self._looking() as view:
+            return hand_out.connection(self._tables, view, tables, self.timezone)
 
     def memory(self) -> pa.Table:
         """Bytes held, by table and column, the largest first."""

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from segengine.errors import UnknownNameError, did_you_mean
 from segengine.ingest.sources import lock
-from segengine.rules.segment import rows_of
+from segengine.rules.segment import View, rows_of
 from segengine.schema.kinds import Kind
 from segengine.schema.tables import CUSTOMERS, ORDERS, PRODUCTS, PURCHASES
 from segengine.tables.column import arrow_of
@@ -24,22 +24,22 @@ def table_names(tables: Tables) -> list[str]:
     return [*tables.specs, PURCHASES]
 
 
-def arrow_table(tables: Tables, name: str, columns: Sequence[str] | None, as_of: int) -> pa.Table:
+def arrow_table(tables: Tables, view: View, name: str, columns: Sequence[str] | None) -> pa.Table:
     """A copy of a table as it is at a moment; customers bring their traits."""
     if name == CUSTOMERS:
-        return _customers(tables, columns)
+        return _customers(view, columns)
     if name == PRODUCTS:
         products = tables.products
         names = _chosen(PRODUCTS, products.columns, columns)
         return products.to_arrow(names, slice(0, products.rows), tables.money_scale)
     if name == PURCHASES:
-        return _purchases(tables, columns, as_of)
+        return _purchases(tables, columns, view.clock.as_of)
     if name not in tables.events:
         hint = did_you_mean(name, table_names(tables)) or "known: " + ", ".join(table_names(tables))
         raise UnknownNameError(f"unknown table `{name}`; {hint}", field="table")
     table = tables.events[name]
     names = _chosen(name, table.columns, columns)
-    return table.to_arrow(names, _visible(table, as_of), tables.money_scale)
+    return table.to_arrow(names, _visible(table, view.clock.as_of), tables.money_scale)
 
 
 def _chosen(table: str, known: Iterable[str], columns: Sequence[str] | None) -> list[str]:
@@ -56,16 +56,10 @@ def _chosen(table: str, known: Iterable[str], columns: Sequence[str] | None) -> 
     return list(dict.fromkeys(columns))
 
 
-def _customers(tables: Tables, columns: Sequence[str] | None) -> pa.Table:
-    customers = tables.customers
-    names = _chosen(CUSTOMERS, [*customers.columns, *customers.traits], columns)
-    rows = rows_of(customers.live)
-    arrays = []
-    for name in names:
-        column = customers.trait_or_column(name)
-        assert column is not None
-        arrays.append(column.to_arrow(rows, tables.money_scale))
-    return pa.table(arrays, names=names)
+def _customers(view: View, columns: Sequence[str] | None) -> pa.Table:
+    names = _chosen(CUSTOMERS, view.trait_names(), columns)
+    rows = rows_of(view.population.customers.live)
+    return pa.table([view.values(name, rows) for name in names], names=names)
 
 
 def _visible(table: EventTable, as_of: int) -> NDArray[np.int64] | slice:
@@ -97,12 +91,12 @@ def _purchases(tables: Tables, columns: Sequence[str] | None, as_of: int) -> pa.
 
 
 def connection(
-    tables: Tables, names: Sequence[str] | None, as_of: int, timezone: str
+    tables: Tables, view: View, names: Sequence[str] | None, timezone: str
 ) -> duckdb.DuckDBPyConnection:
     """A DuckDB connection over copies of the tables; it reads no file and no other data."""
     connected = duckdb.connect(":memory:")
     for name in names if names is not None else table_names(tables):
-        connected.register(name, arrow_table(tables, name, None, as_of))
+        connected.register(name, arrow_table(tables, view, name, None))
     lock(connected, timezone, [])
     return connected
 

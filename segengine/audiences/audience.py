@@ -149,7 +149,7 @@ class Audience:
         """customer_id, variant, then these columns, of the targeted buyers."""
         extra = [c for c in columns or () if c not in ("customer_id", "variant")]
         with self._looking() as view:
-            found = table_of(view.population, self._rows, extra)
+            found = table_of(view, self._rows, extra)
         names = pa.array([*self._variants, None], pa.string())
         arms = self._arms if self._arms is not None else np.full(len(self._rows), -1, np.int16)
         places = pa.array(np.where(arms < 0, len(self._variants), arms))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from segengine.errors import DefinitionError, Problem, RuleError, UnknownNameError, did_you_mean
@@ -16,7 +17,7 @@ from segengine.rules.term import CheckedRule, Term
 from segengine.schema.identifiers import is_column_name, is_definition_name
 from segengine.schema.kinds import Kind
 
-_CIRCLE, _NESTED = "segments go in a circle", "segments are nested too deeply"
+_CIRCLE, _NESTED = "definitions go in a circle", "definitions are nested too deeply"
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +142,14 @@ class SegmentCatalogue:
             raise RuleError([Problem(f"a trait has one value, and this is {what}")],
                             definition.text, place)  # fmt: skip
         return term
+
+    def declared(self) -> dict[str, Term]:
+        """What each declared trait stands for; one that cannot be is left out."""
+        found = {}
+        for name in self.traits:
+            with suppress(RuleError):
+                found[name] = self._trait_term(name, ())
+        return found
 
     def _trait_term(self, name: str, under: tuple[str, ...]) -> Term:
         self._refuse_circle(_trait_place(name), under)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -53,8 +54,10 @@ def array_values(array: pa.Array, kind: Kind | None, scale: int) -> Values:
             raise ValueError("not an instant: times need a zone")
         numbers = known.cast(pa.timestamp("us", known.type.tz)).cast(pa.int64())
     elif kind is Kind.MONEY:
-        exact = known.cast(pa.decimal128(38, scale))
-        numbers = pc.multiply(exact, pa.scalar(10**scale)).cast(pa.int64())
+        # Scaled digit by digit: a decimal that the scale cannot hold is no amount.
+        exact = [Decimal(str(value)).scaleb(scale) for value in known.to_pylist()]
+        whole = [int(value) for value in exact if value == value.to_integral_value()]
+        numbers = pa.array([v for v in whole if abs(v) < 2**63], pa.int64())
     else:
         numbers = known.cast(pa.float64() if kind is Kind.DOUBLE else pa.int64())
     wide = np.float64 if kind is Kind.DOUBLE else np.int64

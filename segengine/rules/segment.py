@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -15,17 +16,21 @@ from numpy.typing import NDArray
 from segengine.days import moment
 from segengine.errors import UnknownCustomer, UnknownNameError, did_you_mean
 from segengine.kernels import bits
-from segengine.rules.block import Clock
+from segengine.rules.block import NO_INT, Clock
 from segengine.rules.changes import near_misses, nearest
 from segengine.rules.curve import curve
 from segengine.rules.estimate import share_of
+from segengine.rules.evaluate import values_of
 from segengine.rules.explain import Explanation, explain
 from segengine.rules.frame import Words
 from segengine.rules.plan import Node, Plan, plan_rule
 from segengine.rules.population import Population
 from segengine.rules.show_plan import shown
 from segengine.rules.term import CheckedRule, Term
+from segengine.schema.kinds import Kind
+from segengine.tables.column import arrow_of
 
+NO_DATE = np.iinfo(np.int32).min
 PlansKept = dict[int, tuple[CheckedRule, int | None, Plan]]
 """Plans by the identity of their rule, which is kept beside them, and the moment they need."""
 
@@ -38,6 +43,7 @@ class View:
     clock: Clock
     data_version: int
     plans: PlansKept
+    declared: Mapping[str, Term]
 
     def plan(self, rule: CheckedRule) -> Plan:
         """The plan of a rule at this moment; one that asks no clock serves every moment."""
@@ -74,6 +80,19 @@ class View:
     def words(self, rule: CheckedRule) -> Words:
         """The bitmap of a rule."""
         return self.population.words(self.plan(rule))
+
+    def trait_names(self) -> list[str]:
+        """Every given column, trait and declared trait."""
+        return list(dict.fromkeys([*self.population.kinds(), *self.declared]))
+
+    def values(self, name: str, rows: NDArray[np.int64]) -> pa.Array:
+        """A trait of some rows, ascending, as a plain Arrow array."""
+        population, scale = self.population, self.population.money_scale
+        term = self.declared.get(name)
+        if term is None:
+            return population.trait(name).to_arrow(rows, scale)
+        return _as_arrow(values_of(term, population, rows, self.clock), term.kind or Kind.BIGINT,
+                         scale)  # fmt: skip
 
     def row_of(self, customer_id: object) -> int:
         """The row of a buyer, or `UnknownCustomer`."""
@@ -133,7 +152,7 @@ class Segment:
         rule = self._rule()
         with self._looking() as view:
             rows = rows_of(view.words(rule))
-            return table_of(view.population, rows, columns)
+            return table_of(view, rows, columns)
 
     def contains(self, customer_id: int | str) -> bool:
         """Whether the rule holds for this buyer; False for an unknown one."""
@@ -201,9 +220,9 @@ def ids_of(population: Population, words: Words) -> pa.Array:
     return column.dictionary.values().take(pa.array(taken))
 
 
-def table_of(population: Population, rows: NDArray[np.int64], columns: Sequence[str]) -> pa.Table:
-    """customer_id, then these traits, of some rows."""
-    known = population.kinds()
+def table_of(view: View, rows: NDArray[np.int64], columns: Sequence[str]) -> pa.Table:
+    """customer_id, then these traits, declared ones too, of some rows."""
+    known = view.trait_names()
     for name in columns:
         if name not in known:
             hint = did_you_mean(name, list(known))
@@ -211,5 +230,14 @@ def table_of(population: Population, rows: NDArray[np.int64], columns: Sequence[
                 f"unknown trait `{name}`" + (f"; {hint}" if hint else ""), field="columns"
             )
     names = list(dict.fromkeys(["customer_id", *columns]))
-    arrays = [population.trait(n).to_arrow(rows, population.money_scale) for n in names]
-    return pa.table(arrays, names=names)
+    return pa.table([view.values(name, rows) for name in names], names=names)
+
+
+def _as_arrow(values: Any, kind: Kind, scale: int) -> pa.Array:
+    """Values that were computed, with the plain logical type of their kind."""
+    if isinstance(values, pa.Array):
+        return values
+    if kind is Kind.DATE:
+        missing = values == NO_INT
+        return arrow_of(np.where(missing, NO_DATE, values).astype(np.int32), kind, None, scale)
+    return arrow_of(values, kind, None, scale)

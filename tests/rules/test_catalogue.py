@@ -52,7 +52,7 @@ def test_match_lists_every_segment_that_holds_sorted(store: se.Engine) -> None:
 def test_a_circle_of_segments_prints_the_circle(store: se.Engine) -> None:
     with pytest.raises(se.RuleError, match="unknown segment `self`"):
         store.define_segment("other", "segment('self')")
-    with pytest.raises(se.RuleError, match="segments go in a circle: self -> self"):
+    with pytest.raises(se.RuleError, match="definitions go in a circle: self -> self"):
         store.define_segment("self", "segment('self')")
     store.define_segment("a", "visits > 3")
     store.define_segment("b", "segment('a') AND is_gold")
@@ -60,7 +60,7 @@ def test_a_circle_of_segments_prints_the_circle(store: se.Engine) -> None:
     with pytest.raises(se.RuleError) as caught:
         store.define_segment("a", "visits > 1\n  AND segment('c')")
     assert str(caught.value) == (
-        "segments go in a circle: a -> c -> b -> a\n"
+        "definitions go in a circle: a -> c -> b -> a\n"
         '  segment "a", line 2, column 7\n'
         "    |   AND segment('c')\n"
         "    |       ^^^^^^^^^^^^"
@@ -73,7 +73,7 @@ def test_circles_of_a_configuration_are_found_by_check_and_do_no_harm() -> None:
     engine = se.Engine(as_of=AS_OF, config={"segments": segments})
     found = {f.place: f.message for f in engine.check() if f.severity == "error"}
     assert set(found) == {'segment "a"', 'segment "b"', 'segment "c"'}
-    assert found['segment "a"'].startswith("segments go in a circle: a -> b -> a")
+    assert found['segment "a"'].startswith("definitions go in a circle: a -> b -> a")
     assert found['segment "c"'].startswith("unknown trait `visits`")
     assert engine.segment("segment('d')").count() == 0
 
