@@ -16,6 +16,7 @@ import segengine as se
 from tests.rules.stores import AS_OF, ids, little_store
 
 ZONED = pa.timestamp("us", "Asia/Shanghai")
+MONEY = pa.decimal128(18, 4)
 FIRST_TIME = datetime(2024, 2, 20, 1, tzinfo=UTC)
 
 ARRAYS: list[tuple[str, pa.Array, set[int]]] = [
@@ -33,6 +34,11 @@ ARRAYS: list[tuple[str, pa.Array, set[int]]] = [
     ("rate", pa.array([-0.0], pa.float64()), {2}),
     ("rate", pa.array([float("nan"), 0.5]), {1}),
     ("rate", pa.array([0, 1], pa.int64()), {2}),
+    ("spent", pa.array([Decimal("19.9"), Decimal("-5.25")], MONEY), {1, 3}),
+    ("spent", pa.array([Decimal("19.9")], pa.decimal128(5, 1)), {1}),
+    ("spent", pa.array([0, 5], pa.int64()), {2}),
+    # what the money scale cannot hold is no amount
+    ("spent", pa.array([Decimal("19.90001"), Decimal(0)], pa.decimal128(18, 5)), {2}),
     ("city", pa.array(["Hangzhou", "", "nowhere"]), {1, 3}),
     ("city", pa.array(["Shanghai"], pa.large_string()), {2}),
     ("city", pa.array(["Shanghai", "Hangzhou"]).dictionary_encode(), {1, 2}),
@@ -124,7 +130,6 @@ REFUSED: list[tuple[str, pa.Array]] = [
     ("visits", pa.array([date(2024, 1, 1)])),
     ("rate", pa.array(["0.5"])),
     ("rate", pa.array([date(2024, 1, 1)])),
-    ("spent", pa.array([Decimal("0.00001")], pa.decimal128(18, 5))),
     ("spent", pa.array(["19.9"])),
     ("city", pa.array([1, 2])),
     ("city", pa.array([["Hangzhou"]])),
@@ -179,6 +184,8 @@ def test_an_array_stands_inside_a_filter_too() -> None:
     some = se.col("region").is_in(pa.array(["n", "x"]))
     assert ids(engine, se.count("orders", where=some) >= 1) == {1, 2}
     assert ids(engine, se.count("orders", where=~some) >= 1) == {1}
+    moneys = se.col("amount").is_in(pa.array([5, 7]))
+    assert ids(engine, se.count("orders", where=moneys) >= 1) == {1, 2, 3}
     buyers = se.col("customers.visits").is_in(pa.array([10, 0]))
     assert ids(engine, se.count("orders", where=buyers) >= 1) == {1, 2}
 
@@ -187,14 +194,14 @@ VALUES = st.lists(st.none() | st.integers(-6, 6), max_size=40)
 
 
 @settings(max_examples=15)
-@given(VALUES, VALUES, st.sampled_from(["n", "x", "word", "day"]))
+@given(VALUES, VALUES, st.sampled_from(["n", "x", "m", "word", "day"]))
 def test_an_array_means_what_a_list_means(
     have: list[int | None], listed: list[int | None], trait: str
 ) -> None:
     """Arrays, and lists of literals, side by side."""
     makes = {
         "n": (lambda v: v, pa.int64()), "x": (lambda v: v / 4, pa.float64()),
-        "word": (lambda v: f"w{v}", pa.string()),
+        "m": (lambda v: Decimal(v).scaleb(-1), MONEY), "word": (lambda v: f"w{v}", pa.string()),
         "day": (lambda v: date(2000, 1, 10 + v), pa.date32()),
     }  # fmt: skip
     make, kind = makes[trait]
