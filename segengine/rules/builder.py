@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import date, datetime
 from decimal import Decimal
-from typing import NoReturn, TypeAlias
+from typing import Any, NoReturn, TypeAlias
 
 import pyarrow as pa
 
@@ -229,10 +229,17 @@ def over(
     return Rule(e.Over(function.lower(), operand.expr, share, filtered, by))
 
 
-def _array_of(options: object) -> pa.Array:
-    found = pa.chunked_array(options) if hasattr(options, "__arrow_c_stream__") else (
-        pa.array(options))  # fmt: skip
-    return found.combine_chunks() if isinstance(found, pa.ChunkedArray) else found
+def _array_of(options: Any) -> pa.Array:
+    if isinstance(options, pa.Array):
+        return options
+    whole = options if isinstance(options, pa.ChunkedArray) else (
+        pa.chunked_array(options) if hasattr(options, "__arrow_c_stream__") else pa.array(options)
+    )  # fmt: skip
+    if isinstance(whole, pa.Array):
+        return whole
+    # An empty chunk, which may be a slice of another, has nothing to join.
+    chunks = [chunk for chunk in whole.chunks if len(chunk)]
+    return pa.concat_arrays(chunks) if chunks else pa.array([], whole.type)
 
 
 def expr_of(value: object) -> e.Expr:

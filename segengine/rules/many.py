@@ -33,6 +33,8 @@ class Values:
 
 def array_values(array: pa.Array, kind: Kind | None, scale: int) -> Values:
     """The distinct values of an array as values of a kind; an Arrow error where they are none."""
+    if pa.types.is_string_view(array.type):
+        array = array.cast(pa.large_string())
     has_null = array.null_count > 0
     known = array.drop_null()
     if pa.types.is_dictionary(known.type):
@@ -53,6 +55,8 @@ def array_values(array: pa.Array, kind: Kind | None, scale: int) -> Values:
         if not pa.types.is_timestamp(known.type) or known.type.tz is None:
             raise ValueError("not an instant: times need a zone")
         numbers = known.cast(pa.timestamp("us", known.type.tz)).cast(pa.int64())
+    elif not _is_number(known.type):
+        raise ValueError("not a number")
     elif kind is Kind.MONEY:
         # Scaled digit by digit: a decimal that the scale cannot hold is no amount.
         exact = [Decimal(str(value)).scaleb(scale) for value in known.to_pylist()]
@@ -63,3 +67,9 @@ def array_values(array: pa.Array, kind: Kind | None, scale: int) -> Values:
     wide = np.float64 if kind is Kind.DOUBLE else np.int64
     found = np.unique(numbers.to_numpy(zero_copy_only=False).astype(wide))
     return Values(found[~np.isnan(found)] if wide is np.float64 else found, has_null)
+
+
+def _is_number(kind: pa.DataType) -> bool:
+    return bool(
+        pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind)
+    )

@@ -20,7 +20,7 @@ from segengine.rules import expr as e
 from segengine.rules.parse import parse
 from segengine.rules.syntax import size_problem
 
-_MOST = 1024
+_MOST, _MOST_DIGITS = 1024, 40
 _VALUE = re.compile(
     r"(?<![\w.'\"])(?:(?P<decimal>[0-9]+\.[0-9]+)|(?P<whole>[0-9]+))(?![\w.'\"])"
     r"|(?<![\w'\"])(?P<text>'(?:[^'\\]|'')*')(?!['\w])"
@@ -73,7 +73,8 @@ def _taken_apart(text: str) -> tuple[str, list[e.LiteralValue], list[tuple[int, 
     for match in _VALUE.finditer(text):
         kind = match.lastgroup
         before = text[done : match.start()]
-        if kind == "name" or _SPECIAL.search(before[-16:]):
+        too_long = kind != "text" and match.end() - match.start() > _MOST_DIGITS
+        if kind == "name" or too_long or _SPECIAL.search(before[-16:]):
             continue
         parts += [before, "\x00", kind or ""]
         places.append((match.start(), match.end() - 1))
@@ -156,15 +157,14 @@ def _literal(
     if node.at is None:
         return None
     index = slots.get(node.at)
-    if index is None:
-        ends = [i for (_, last), i in slots.items() if last == node.at[1]]
-        index = ends[0] if ends else None
-    if index is None:
-        return None
-    if node == e.Literal(values[index]):
+    if index is not None:
+        if node != e.Literal(values[index]):
+            return None
         used.append(index)
         return lambda given: e.Literal(given[index])
-    if e.negative(e.Literal(values[index])) == node:
-        used.append(index)
-        return lambda given: e.negative(e.Literal(given[index]))
-    return None
+    # A minus stands before it, also before a zero.
+    ends = [i for (_, last), i in slots.items() if last == node.at[1]]
+    if not ends or e.negative(e.Literal(values[ends[0]])) != node:
+        return None
+    used.append(ends[0])
+    return lambda given: e.negative(e.Literal(given[ends[0]]))

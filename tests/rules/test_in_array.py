@@ -121,16 +121,21 @@ def test_numpy_and_polars_arrays_are_taken_too(store: se.Engine) -> None:
     import polars as pl
 
     assert ids(store, se.col("visits").is_in(pl.Series([10, -3]))) == {1, 3}
+    assert ids(store, se.col("city").is_in(pl.Series(["Shanghai", None]))) == {2}
 
 
 REFUSED: list[tuple[str, pa.Array]] = [
     ("visits", pa.array(["10"])),
     ("visits", pa.array([10.5])),
     ("visits", pa.array([2**63], pa.uint64())),
+    ("visits", pa.array([True])),
     ("visits", pa.array([date(2024, 1, 1)])),
+    ("visits", pa.array([AS_OF])),
     ("rate", pa.array(["0.5"])),
     ("rate", pa.array([date(2024, 1, 1)])),
     ("spent", pa.array(["19.9"])),
+    ("spent", pa.array([date(2024, 1, 1)])),
+    ("spent", pa.array([True])),
     ("city", pa.array([1, 2])),
     ("city", pa.array([["Hangzhou"]])),
     ("city", pa.array([b"Hangzhou"], pa.binary())),
