@@ -81,6 +81,29 @@ def within_groups(
 
 
 @kernel
+def spread(
+    base: Words,
+    groups: NDArray[np.int32],
+    table: Any,
+    missing: Any,
+    begin: int,
+    end: int,
+    out: Any,
+) -> None:
+    """For rows [begin, end) what their group comes to; `missing` outside the base.
+
+    groups: int32[rows], empty for one group  table: T[groups]  out: T[rows]
+    """
+    one = np.uint64(1)
+    single = groups.shape[0] == 0
+    for row in range(begin, end):
+        if (base[row >> 6] >> np.uint64(row & 63)) & one:
+            out[row] = table[0] if single else table[groups[row]]
+        else:
+            out[row] = missing
+
+
+@kernel
 def percent_ranks(
     values: Any,
     rows: NDArray[np.int64],

@@ -453,6 +453,39 @@ def scan_table_i32(
 
 
 @kernel
+def scan_value_table(
+    values: Any,
+    least: int,
+    missing: Any,
+    table: NDArray[np.uint8],
+    rows: int,
+    begin: int,
+    end: int,
+    mode: int,
+    out: Words,
+) -> None:
+    """Words [begin, end): rows for whose value the table says 1.
+
+    values: whole numbers[rows], each `missing` or one of `least` to least + len(table) - 2
+    table: uint8[1 + values], entry 0 is the missing one  out: uint64[words]
+    """
+    for word in range(begin, end):
+        if mode == AND and out[word] == 0:
+            continue
+        hits = np.uint64(0)
+        for bit in range(min(64, rows - 64 * word)):
+            value = values[64 * word + bit]
+            place = 0 if value == missing else np.int64(value) - least + 1
+            hits |= np.uint64(table[place]) << np.uint64(bit)
+        if mode == SET:
+            out[word] = hits
+        elif mode == AND:
+            out[word] &= hits
+        else:
+            out[word] |= hits
+
+
+@kernel
 def words_of_truth(
     truth: NDArray[np.int8], wanted: np.int8, begin: int, mode: int, out: Words
 ) -> None:

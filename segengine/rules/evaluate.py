@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from segengine.kernels import bits, jit, scan
 from segengine.kernels.scan import AND, OR, SET
-from segengine.rules.block import Block, Clock
+from segengine.rules.block import NO_INT, Block, Clock
 from segengine.rules.compute import compute, truth
 from segengine.rules.frame import Frame, Words, truths
 from segengine.rules.plan import (
@@ -48,7 +48,7 @@ StandingWords = Callable[[Node], Words | None]
 _BLOCK_WORDS = 1024
 _ALIGN = 1 << 14
 _MANY_RANGES = 8
-_MANY_RUNS = 40
+_MANY_RUNS, _MOST_VALUES, _MANY_ROWS = 40, 1 << 17, 1 << 17
 _MOST_COUNTED = 254
 _BOUNDLESS = 2**62
 
@@ -236,6 +236,10 @@ def _several_ranges(
     if missing:
         inside = np.append(np.int64(0), inside)
     breaks = np.flatnonzero(np.diff(inside) > 1)
+    if len(edges) > _MANY_RUNS:
+        hits = _hits_by_value(column, rows, lambda values: _in_ranges(values, lows, highs))
+        if hits is not None:
+            return _value_step(column, rows, hits, missing=missing)
     if len(breaks) + len(edges) > _MANY_RUNS:
         table = np.zeros(256, np.uint8)
         table[inside], table[edges], held = 1, 2, column.values
@@ -298,6 +302,55 @@ def _missing_step(column: Column, rows: int) -> Step:
         scan.words_of_truth(np.isnan(taken).view(np.int8), np.int8(1), begin, mode, out)
 
     return step
+
+
+def _in_ranges(values: NDArray[Any], lows: NDArray[Any], highs: NDArray[Any]) -> NDArray[np.bool_]:
+    place = np.searchsorted(lows, values, side="right") - 1
+    return np.asarray((place >= 0) & (values <= highs[place]))
+
+
+def _hits_by_value(
+    column: Column, rows: int, test: Callable[[NDArray[Any]], NDArray[np.bool_]]
+) -> NDArray[np.bool_] | None:
+    """Which of all values a column of whole numbers can have pass; None where those are many."""
+    extent = None if column.is_made else column.scan_codes(rows).extent()
+    if extent is None or extent[1] - extent[0] >= _MOST_VALUES:
+        return None
+    return test(np.arange(extent[0], extent[1] + 1, dtype=np.int64))
+
+
+def _value_step(column: Column, rows: int, hits: NDArray[np.bool_], *, missing: bool) -> Step:
+    """Rows by a table of their values."""
+    extent = column.scan_codes(rows).extent()
+    assert extent is not None
+    table = np.append(np.bool_(missing), hits).astype(np.uint8)
+    values, least = column.values, extent[0]
+    absent = values.dtype.type(column.missing)
+    return lambda begin, end, mode, out: scan.scan_value_table(
+        values, least, absent, table, rows, begin, end, mode, out
+    )
+
+
+def _by_value(node: Computed, run: Scan) -> Step | None:
+    """A condition on one column of whole numbers alone, asked once for each value it can have."""
+    sources = list(dict.fromkeys(node.term.sources()))
+    if len(sources) != 1 or sources[0].kind not in (Kind.BIGINT, Kind.DATE):
+        return None
+    if sources[0].op not in COLUMNS or node.term.reads_context or node.term.asks_bucket:
+        return None
+    column, rows = run.column(sources[0]), run.frame.rows
+    wanted = 1 if node.wanted else 0
+
+    def test(values: NDArray[Any]) -> NDArray[np.bool_]:
+        block = Block(len(values), run.clock, run.frame.money_scale, lambda _: values)
+        return np.asarray(truth(node.term, block) == wanted)
+
+    if rows < _MANY_ROWS or (run.frame.reached and sources[0].op != "event"):
+        return None
+    hits = _hits_by_value(column, rows, test)
+    if hits is None:
+        return None
+    return _value_step(column, rows, hits, missing=bool(test(np.array([NO_INT]))[0]))
 
 
 def _many_ranges(column: Column, rows: int, ranges: Sequence[Range]) -> Step:
@@ -421,6 +474,9 @@ def _joined(node: Joined, run: Scan) -> Step:
 
 
 def _computed(node: Computed, run: Scan) -> Step:
+    by_value = _by_value(node, run)
+    if by_value is not None:
+        return by_value
     wanted = np.int8(1 if node.wanted else 0)
     frame, clock = run.frame, run.clock
     rows = frame.rows

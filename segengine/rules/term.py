@@ -58,6 +58,11 @@ class Term:
         return any(t.op == "context" for t in self.walk())
 
     @property
+    def asks_bucket(self) -> bool:
+        """Whether it depends on who a buyer is, by a bucket."""
+        return any(t.op == "bucket" for t in self.walk())
+
+    @property
     def reads_clock(self) -> bool:
         """Whether it depends on as_of beside its traits."""
         return any(t.op in CLOCK_OPS for t in self.walk())

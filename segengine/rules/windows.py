@@ -84,15 +84,21 @@ class Fit:
         is_float = self.kind is Kind.DOUBLE
         out = aligned(size, np.dtype(np.float64 if is_float else np.int64),
                       np.nan if is_float else NO_INT)  # fmt: skip
+        if self.table is not None:
+            every = np.empty(0, np.int32) if self.groups is None else self.groups
+            table, missing = self.table, out.dtype.type(np.nan if is_float else NO_INT)
+            jit.over_ranges(
+                lambda begin, end: ranks.spread(
+                    self.base, every, table, missing, begin, end, out
+                ), len(self.operand),
+            )  # fmt: skip
+            return made_column(self.kind, out)
         rows = np.empty(int(bits.count_bits(self.base)), np.int64)
         bits.rows_of(self.base, rows)
         groups = np.zeros(len(rows), np.int32) if self.groups is None else self.groups[rows]
-        if self.table is not None:
-            out[rows] = self.table[groups]
-        else:
-            found = np.empty(len(rows), np.float64)
-            ranks.percent_ranks(self.operand, rows, groups, self.starts, self.ordered, found)
-            out[rows] = found
+        found = np.empty(len(rows), np.float64)
+        ranks.percent_ranks(self.operand, rows, groups, self.starts, self.ordered, found)
+        out[rows] = found
         return made_column(self.kind, out)
 
     def within(self, ranges: tuple[Range, ...], *, missing: bool) -> Words:

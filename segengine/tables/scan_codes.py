@@ -105,6 +105,14 @@ class ScanCodes:
         """The least and greatest value each code may hold: T[256] each; disjoint, ascending."""
         return self._least, self._greatest
 
+    def extent(self) -> tuple[int, int] | None:
+        """Bounds of every value there has been, where they are whole numbers; None for none."""
+        least, greatest = self._least[1:], self._greatest[1:]
+        seen = least <= greatest
+        if least.dtype.kind == "f" or not seen.any():
+            return None
+        return int(least[seen].min()), int(greatest[seen].max())
+
     def among(
         self, lows: NDArray[Any], highs: NDArray[Any]
     ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
