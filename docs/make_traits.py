@@ -23,7 +23,7 @@ HEAD = """\
 
 <!-- Made by docs/make_traits.py from segengine/traits/catalogue.py: change it there. -->
 
-A rule may read three sorts of facts: the columns that the shop [loaded](loading.md) into `customers`,
+A rule may read three sorts of facts: columns that the shop [loaded](loading.md) into `customers`,
 the {count} traits below, which are computed from events, and [traits that a store
 declares](aggregates.md#traits-of-your-own) in the rule language. `segengine traits` lists all for a
 store, with `--out traits.csv` for a spreadsheet.
