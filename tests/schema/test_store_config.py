@@ -30,7 +30,6 @@ UNBUILT = {
     "caps": [{"limit": 2, "days": 7}],
     "affinity": {"half_life_days": 30},
     "range_mix": {"star": 0.3},
-    "traits": {"x": "order_count + 1"},
 }
 
 
