@@ -137,8 +137,13 @@ def only_select(connection: duckdb.DuckDBPyConnection, sql: str, shown: str) -> 
 
 
 def said(error: Exception) -> str:
-    """What DuckDB says, without its sermon on how to go on."""
+    """What DuckDB says, without its sermon on how to go on.
+
+    Raises KeyboardInterrupt where that is what stopped it: DuckDB makes an error of its own of it.
+    """
     text = str(error).strip()
+    if isinstance(error, duckdb.InterruptException) or "failed: KeyboardInterrupt" in text:
+        raise KeyboardInterrupt from None
     return text.split("\n\n")[0]
 
 

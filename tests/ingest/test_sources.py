@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import segengine as se
+from segengine.ingest.sources import said
 from tests.ingest.samples import customers, engine
 
 ROWS = [
@@ -349,3 +350,15 @@ def test_progress_is_told_as_rows_are_read(tmp_path: Path) -> None:
         "customers", tmp_path / "a.parquet", progress=lambda rows, of: told.append((rows, of))
     )
     assert told == [(10, 10)]
+
+
+def test_an_interrupt_that_duckdb_wraps_is_an_interrupt() -> None:
+    wrapped = duckdb.InvalidInputException(
+        "Invalid Input Error: counting the rows of the object registered as 'source' failed: "
+        "KeyboardInterrupt: "
+    )
+    with pytest.raises(KeyboardInterrupt):
+        said(wrapped)
+    assert said(duckdb.BinderException("Binder Error: no such column")) == (
+        "Binder Error: no such column"
+    )
