@@ -142,7 +142,7 @@ def said(error: Exception) -> str:
     Raises KeyboardInterrupt where that is what stopped it: DuckDB makes an error of its own of it.
     """
     text = str(error).strip()
-    if isinstance(error, duckdb.InterruptException) or "failed: KeyboardInterrupt" in text:
+    if isinstance(error, duckdb.InterruptException) or "KeyboardInterrupt" in text:
         raise KeyboardInterrupt from None
     return text.split("\n\n")[0]
 
