@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -25,7 +27,12 @@ def test_warmup_names_the_specialisations_and_the_cache(monkeypatch: pytest.Monk
     if jit.JIT_OFF:
         return
     assert found.json["specialisations"]["purchase_loops.purchase_facts"] >= 1
-    assert found.json["total"] < 130, "the number of specialisations is bounded"
+    # In a process of its own: this one has compiled for every test before.
+    alone = subprocess.run(
+        [sys.executable, "-m", "segengine.cli", "warmup", "--json"],
+        capture_output=True, check=True, text=True,
+    )  # fmt: skip
+    assert json.loads(alone.stdout)["total"] < 100, "the number of specialisations is bounded"
     monkeypatch.setattr(warmup_command, "_walk", lambda: iter(["nothing"]))
     shown = ask("warmup")
     assert "specialisations of" in shown.out
