@@ -5,9 +5,8 @@ Every mistake is found at once and named by its place, such as `lifecycle.new_da
 
 from __future__ import annotations
 
-import math
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
@@ -16,6 +15,15 @@ from typing import Any
 
 from segengine import days
 from segengine.errors import ConfigError, NotBuiltYetError, did_you_mean
+from segengine.schema.config_reader import (
+    Reader,
+    between,
+    finite_number,
+    moment,
+    one_of,
+    share,
+    text,
+)
 from segengine.schema.identifiers import is_column_name, is_definition_name
 from segengine.schema.kinds import Kind, kind_named
 from segengine.schema.tables import PURCHASES, TableSpec, catalogue
@@ -115,7 +123,7 @@ def parse_config(raw: Mapping[str, Any]) -> StoreConfig:
 
     A `NotBuiltYetError` where nothing is wrong but parts that are not built yet.
     """
-    reader = _Reader()
+    reader = Reader()
     top = reader.section(raw, "")
     for name, part in _NOT_BUILT.items():
         if top.pop(name, None):
@@ -123,12 +131,12 @@ def parse_config(raw: Mapping[str, Any]) -> StoreConfig:
     store = reader.section(top.pop("store", {}), "store")
     values: dict[str, Any] = {
         "timezone": reader.take(store, "store.timezone", _timezone, "UTC"),
-        "currency": reader.take(store, "store.currency", _text, ""),
+        "currency": reader.take(store, "store.currency", text, ""),
         "channels": reader.take(store, "store.channels", _channels, ()),
-        "as_of": reader.take(store, "store.as_of", _moment, None),
-        "money_scale": reader.take(store, "store.money_scale", _between(0, 9), 4),
+        "as_of": reader.take(store, "store.as_of", moment, None),
+        "money_scale": reader.take(store, "store.money_scale", between(0, 9), 4),
         "standing_memory_mb": reader.take(
-            store, "store.standing_memory_mb", _between(0, 65_536), 256
+            store, "store.standing_memory_mb", between(0, 65_536), 256
         ),
     }
     known = ["timezone", "currency", "channels", "as_of", "money_scale", "standing_memory_mb"]
@@ -140,15 +148,15 @@ def parse_config(raw: Mapping[str, Any]) -> StoreConfig:
     values["lifecycle"] = _lifecycle(reader, top.pop("lifecycle", {}))
     consent = reader.section(top.pop("consent", {}), "consent")
     values["consent_missing"] = reader.take(
-        consent, "consent.missing", _one_of("deny", "allow"), "deny"
+        consent, "consent.missing", one_of("deny", "allow"), "deny"
     )
     reader.nothing_left(consent, "consent", ["missing"])
     holdout = reader.section(top.pop("holdout", {}), "holdout")
-    values["holdout_share"] = reader.take(holdout, "holdout.share", _share, 0.0)
+    values["holdout_share"] = reader.take(holdout, "holdout.share", share, 0.0)
     reader.nothing_left(holdout, "holdout", ["share"])
     constants = reader.section(top.pop("constants", {}), "constants")
     values["constants"] = {
-        name: reader.take({name: value}, f"constants.{name}", _finite_number, 0)
+        name: reader.take({name: value}, f"constants.{name}", finite_number, 0)
         for name, value in constants.items()
     }
     for name in constants:
@@ -165,61 +173,8 @@ def parse_config(raw: Mapping[str, Any]) -> StoreConfig:
     return StoreConfig(**values)
 
 
-class _Reader:
-    """Collects every mistake while the sections are read."""
-
-    def __init__(self) -> None:
-        self.mistakes: list[tuple[str, str]] = []
-        self._not_built = 0
-
-    def wrong(self, place: str, what: str) -> None:
-        self.mistakes.append((place, what))
-
-    def not_built(self, place: str, what: str) -> None:
-        self.wrong(place, what)
-        self._not_built += 1
-
-    def section(self, raw: object, place: str) -> dict[str, Any]:
-        if isinstance(raw, Mapping):
-            return dict(raw)
-        self.wrong(place, f"must be a section, not `{raw}`")
-        return {}
-
-    def take(
-        self, section: dict[str, Any], place: str, read: Callable[[Any], Any], default: Any
-    ) -> Any:
-        key = place.rsplit(".", 1)[-1]
-        if key not in section:
-            return default
-        value = section.pop(key) if place.split(".", maxsplit=1)[0] != "constants" else section[key]
-        try:
-            return read(value)
-        except (ValueError, TypeError, ConfigError) as error:
-            self.wrong(place, str(error))
-            return default
-
-    def nothing_left(self, section: Mapping[str, Any], place: str, known: list[str]) -> None:
-        for key in section:
-            where = f"{place}.{key}" if place else key
-            hint = did_you_mean(key, known) or "known here: " + ", ".join(known)
-            self.wrong(where, f"is not a setting; {hint}")
-
-    def finish(self) -> None:
-        if self.mistakes:
-            lines = "\n".join(f"  `{place}`: {what}" for place, what in self.mistakes)
-            all_right = self._not_built == len(self.mistakes)
-            error = NotBuiltYetError if all_right else ConfigError
-            raise error(lines, field=self.mistakes[0][0])
-
-
-def _text(value: Any) -> str:
-    if not isinstance(value, str):
-        raise TypeError(f"must be text, not `{value}`")
-    return value
-
-
 def _timezone(value: Any) -> str:
-    return days.zone(_text(value)).name
+    return days.zone(text(value)).name
 
 
 def _channels(value: Any) -> tuple[str, ...]:
@@ -233,57 +188,18 @@ def _channels(value: Any) -> tuple[str, ...]:
     return tuple(value)
 
 
-def _moment(value: Any) -> datetime:
-    if not isinstance(value, datetime):
-        raise TypeError(f"must be a moment such as `2011-12-10T00:00:00Z`, not `{value}`")
-    return value
-
-
-def _between(low: int, high: int) -> Callable[[Any], int]:
-    def read(value: Any) -> int:
-        if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
-            raise ValueError(f"must be a whole number from {low} to {high}, not `{value}`")
-        return value
-
-    return read
-
-
-def _one_of(*options: str) -> Callable[[Any], str]:
-    def read(value: Any) -> str:
-        if value not in options:
-            raise ValueError(f"must be one of {', '.join(options)}, not `{value}`")
-        return str(value)
-
-    return read
-
-
-def _finite_number(value: Any) -> int | float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise TypeError(f"must be a finite number, not `{value}`")
-    if isinstance(value, int) and not -(2**63) < value < 2**63:
-        raise ValueError(f"`{value}` does not fit in 64 bits")
-    return value
-
-
-def _share(value: Any) -> float:
-    number = _finite_number(value)
-    if not 0 <= number <= 1:
-        raise ValueError(f"must be a share from 0 to 1, not `{value}`")
-    return float(number)
-
-
 def _cuts(value: Any) -> tuple[Decimal, ...]:
     if not isinstance(value, list) or len(value) != 4:
         raise ValueError("must be four cuts, lowest first")
-    cuts = tuple(Decimal(str(_finite_number(v))) for v in value)
+    cuts = tuple(Decimal(str(finite_number(v))) for v in value)
     if list(cuts) != sorted(cuts):
         raise ValueError("the four cuts must not fall")
     return cuts
 
 
-def _rfm(reader: _Reader, raw: object) -> RfmSettings:
+def _rfm(reader: Reader, raw: object) -> RfmSettings:
     section = reader.section(raw, "rfm")
-    mode = reader.take(section, "rfm.mode", _one_of("quintile", "fixed"), "quintile")
+    mode = reader.take(section, "rfm.mode", one_of("quintile", "fixed"), "quintile")
     if mode == "quintile":
         reader.nothing_left(section, "rfm", ["mode"])
         return RfmSettings()
@@ -296,7 +212,7 @@ def _rfm(reader: _Reader, raw: object) -> RfmSettings:
     return RfmSettings(mode, **cuts)
 
 
-def _lifecycle(reader: _Reader, raw: object) -> LifecycleSettings:
+def _lifecycle(reader: Reader, raw: object) -> LifecycleSettings:
     section = reader.section(raw, "lifecycle")
     if section.pop("thresholds", None) is not None:
         reader.not_built(
@@ -305,7 +221,7 @@ def _lifecycle(reader: _Reader, raw: object) -> LifecycleSettings:
         )
     defaults = LifecycleSettings()
     read = {
-        key: reader.take(section, f"lifecycle.{key}", _between(0, 36_500), getattr(defaults, key))
+        key: reader.take(section, f"lifecycle.{key}", between(0, 36_500), getattr(defaults, key))
         for key in ("new_days", "active_days", "sleeping_days")
     }
     reader.nothing_left(section, "lifecycle", list(read))
@@ -315,7 +231,7 @@ def _lifecycle(reader: _Reader, raw: object) -> LifecycleSettings:
     return settings
 
 
-def _further_tables(reader: _Reader, raw: object) -> dict[str, dict[str, Kind]]:
+def _further_tables(reader: Reader, raw: object) -> dict[str, dict[str, Kind]]:
     tables: dict[str, dict[str, Kind]] = {}
     builtin = [*catalogue(), PURCHASES]
     for name, columns in reader.section(raw, "tables").items():
@@ -336,7 +252,7 @@ def _further_tables(reader: _Reader, raw: object) -> dict[str, dict[str, Kind]]:
     return tables
 
 
-def _loads(reader: _Reader, raw: object, tables: Mapping[str, TableSpec]) -> dict[str, LoadSpec]:
+def _loads(reader: Reader, raw: object, tables: Mapping[str, TableSpec]) -> dict[str, LoadSpec]:
     loads: dict[str, LoadSpec] = {}
     for name, spec in reader.section(raw, "load").items():
         place = f"load.{name}"
@@ -348,11 +264,11 @@ def _loads(reader: _Reader, raw: object, tables: Mapping[str, TableSpec]) -> dic
             if not isinstance(expression, str):
                 reader.wrong(f"{place}.columns.{column}", "must be a SQL expression in quotes")
         load = LoadSpec(
-            source=reader.take(section, f"{place}.source", _text, None),
-            query=reader.take(section, f"{place}.query", _text, None),
-            where=reader.take(section, f"{place}.where", _text, None),
+            source=reader.take(section, f"{place}.source", text, None),
+            query=reader.take(section, f"{place}.query", text, None),
+            where=reader.take(section, f"{place}.where", text, None),
             columns=columns,
-            on_error=reader.take(section, f"{place}.on_error", _one_of("refuse", "skip"), "refuse"),
+            on_error=reader.take(section, f"{place}.on_error", one_of("refuse", "skip"), "refuse"),
         )
         if load.source is not None and load.query is not None:
             reader.wrong(place, "has both `source` and `query`; keep one")
@@ -361,17 +277,17 @@ def _loads(reader: _Reader, raw: object, tables: Mapping[str, TableSpec]) -> dic
     return loads
 
 
-def _traits(reader: _Reader, raw: object) -> dict[str, str]:
+def _traits(reader: Reader, raw: object) -> dict[str, str]:
     traits: dict[str, str] = {}
     for name, value in reader.section(raw, "traits").items():
         place = f"traits.{name}"
         if not is_column_name(name):
             reader.wrong(place, "a trait's name is a lower-case word")
-        traits[name] = reader.take({name: value}, place, _text, "")
+        traits[name] = reader.take({name: value}, place, text, "")
     return traits
 
 
-def _segments(reader: _Reader, raw: object) -> dict[str, SegmentSpec]:
+def _segments(reader: Reader, raw: object) -> dict[str, SegmentSpec]:
     segments: dict[str, SegmentSpec] = {}
     for name, value in reader.section(raw, "segments").items():
         place = f"segments.{name}"
@@ -383,7 +299,7 @@ def _segments(reader: _Reader, raw: object) -> dict[str, SegmentSpec]:
         section = reader.section(value, place)
         if "rule" not in section:
             reader.wrong(place, "needs a `rule`")
-        rule = reader.take(section, f"{place}.rule", _text, "")
+        rule = reader.take(section, f"{place}.rule", text, "")
         suppress = section.pop("suppress", False)
         if not isinstance(suppress, bool):
             reader.wrong(f"{place}.suppress", "must be true or false")
