@@ -36,6 +36,8 @@ from segengine.ingest.report import LoadReport
 from segengine.ingest.stage import LoadRequest, Progress, stage
 from segengine.pages.decide import PageAnswer, decide
 from segengine.pages.page import Page
+from segengine.reports import catalogue as reports
+from segengine.reports.report import Report, Source
 from segengine.rules import overlap
 from segengine.rules.block import Clock
 from segengine.rules.builder import Rule
@@ -44,7 +46,7 @@ from segengine.rules.check import Vocabulary
 from segengine.rules.lint import lint
 from segengine.rules.match import SegmentMatcher
 from segengine.rules.population import Population
-from segengine.rules.segment import PlansKept, Segment, View
+from segengine.rules.segment import PlansKept, Segment, View, ids_of
 from segengine.rules.standing import Standing
 from segengine.rules.term import CheckedRule
 from segengine.schema.store_config import FILE_NAME, StoreConfig, parse_config, read_config
@@ -54,8 +56,8 @@ from segengine.tables.affinities import KINDS as AFFINITY_KINDS
 from segengine.tables.apply import apply
 from segengine.tables.settle import settle, unsettled
 from segengine.tables.tables import Tables
-from segengine.traits.build import TraitSettings, build_all, declare, refresh
-from segengine.traits.fit import Fits
+from segengine.traits.build import build_all, declare, refresh
+from segengine.traits.work import Fits, TraitSettings
 
 _LATE = 5 * days.MINUTE
 _FEED_TRAITS = frozenset({"customers", "products", "orders", "order_lines", "behaviors"})
@@ -82,7 +84,7 @@ class Engine:
         self.as_of_is_fixed = fixed is not None
         self._as_of = days.micros(fixed or datetime.now(UTC), self._zone)
         self._tables = Tables(settings.tables(), money_scale=settings.money_scale)
-        self._settings = TraitSettings(self._zone, settings.rfm, settings.lifecycle)
+        self._settings = TraitSettings(self._zone, settings)
         self._tables.as_of = self._as_of
         declare(self._tables)
         self._buckets = Buckets(self._tables.customers)
@@ -505,6 +507,39 @@ class Engine:
         """A DuckDB connection over copies of the tables (all, or those named) up to as_of."""
         with self._looking() as view:
             return hand_out.connection(self._tables, view, tables, self.timezone)
+
+    def report(self, name: str, *segments: str | Rule, **options: Any) -> Report:
+        """What the store's buyers and sales come to: `rfm`, `lifecycle`, `products`, and so on.
+
+        segments: those that the report is about, each the name of a defined one or a rule.
+        options: the report's own. Raises `UnknownNameError` for a name that is no report's,
+        `ReportError` for a question it cannot answer, `RuleError` for a segment that cannot be.
+        """
+        entry = reports.entry_of(name, segments, options)
+        asked = {f"segment_{place}": each for place, each in enumerate(segments, 1)}
+        asked |= {o: options[o] for o in entry.segment_options if options.get(o) is not None}
+        rules = {table: self._definitions.rule(self._saved(each)) for table, each in asked.items()}
+        with self._looking() as view:
+            wanted = reports.wanted_columns(entry, hand_out.columns_of(self._tables, view), options)
+            connected = hand_out.connection(self._tables, view, wanted, self.timezone)
+            for table, rule in rules.items():
+                ids = ids_of(view.population, view.words(rule))
+                connected.register(table, pa.table({"customer_id": ids}))
+            source = Source(
+                connected, days.moment(view.clock.as_of), view.data_version, self.timezone,
+                self.config.currency, self.config, self._fits,
+                {table: tuple(columns) for table, columns in wanted.items()},
+                tuple(str(each) for each in segments),
+            )  # fmt: skip
+        with connected:
+            return entry.make(source, **options)
+
+    def _saved(self, segment: str | Rule) -> str | Rule:
+        """The rule of a segment: what its name means, where it is a defined one's."""
+        if not isinstance(segment, str) or segment not in self.segments.definitions:
+            return segment
+        quoted = segment.replace("'", "''")
+        return f"segment('{quoted}')"
 
     def memory(self) -> pa.Table:
         """Bytes held, by table and column, the largest first."""

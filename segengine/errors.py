@@ -51,6 +51,12 @@ class StoreError(SegengineError):
     reason = "BAD_STORE"
 
 
+class ReportError(SegengineError):
+    """A report is asked for something that it cannot say."""
+
+    reason = "BAD_REPORT"
+
+
 class UnknownNameError(SegengineError):
     """A segment, campaign, page, table or column that is not there."""
 

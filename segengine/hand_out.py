@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import duckdb
 import numpy as np
@@ -22,6 +22,13 @@ from segengine.tables.tables import Tables
 def table_names(tables: Tables) -> list[str]:
     """Every table that can be handed out."""
     return [*tables.specs, PURCHASES]
+
+
+def columns_of(tables: Tables, view: View) -> dict[str, tuple[str, ...]]:
+    """The columns of every table that can be handed out; those of customers with their traits."""
+    found = {CUSTOMERS: tuple(view.trait_names()), PRODUCTS: tuple(tables.products.columns)}
+    found |= {name: tuple(table.columns) for name, table in tables.events.items()}
+    return found | {PURCHASES: found[ORDERS]}
 
 
 def arrow_table(tables: Tables, view: View, name: str, columns: Sequence[str] | None) -> pa.Table:
@@ -91,12 +98,19 @@ def _purchases(tables: Tables, columns: Sequence[str] | None, as_of: int) -> pa.
 
 
 def connection(
-    tables: Tables, view: View, names: Sequence[str] | None, timezone: str
+    tables: Tables,
+    view: View,
+    names: Sequence[str] | Mapping[str, Sequence[str]] | None,
+    timezone: str,
 ) -> duckdb.DuckDBPyConnection:
-    """A DuckDB connection over copies of the tables; it reads no file and no other data."""
+    """A DuckDB connection over copies of the tables; it reads no file and no other data.
+
+    names: the tables, or those with the columns wanted of each; None is for all.
+    """
     connected = duckdb.connect(":memory:")
     for name in names if names is not None else table_names(tables):
-        connected.register(name, arrow_table(tables, view, name, None))
+        columns = names[name] if isinstance(names, Mapping) else None
+        connected.register(name, arrow_table(tables, view, name, columns))
     lock(connected, timezone, [])
     return connected
 

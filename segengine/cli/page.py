@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from segengine.cli.options import HERE, AsJson, Store, customer_id_of, opened, pairs_of
-from segengine.cli.plain import plain, print_json
+from segengine.cli.plain import print_json
 from segengine.cli.show import console, milliseconds, moment, note, table
+from segengine.plain import plain
 
 if TYPE_CHECKING:
     from rich.table import Table

@@ -1,0 +1,82 @@
+"""Which reports are there, what does each read, and what can it be asked?"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from segengine.errors import ReportError, UnknownNameError, did_you_mean
+from segengine.reports.report import Report
+
+Known = Mapping[str, tuple[str, ...]]
+"""Every table of a store with its columns; for customers, their traits too."""
+Reads = Callable[[Known, Mapping[str, Any]], Mapping[str, Sequence[str]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A report: `make(source, **options)`; the options are its keyword-only parameters.
+
+    reads: the tables and columns it wants, from those the store has and the options given; what
+    the store lacks is left out, and the report asks `source.has`. segments: how many segments it
+    is asked about, least and most. segment_options: options whose value is a segment too: its
+    buyers are a table of the option's name.
+    """
+
+    name: str
+    question: str
+    make: Callable[..., Report]
+    reads: Reads
+    segments: tuple[int, int] = (0, 0)
+    segment_options: tuple[str, ...] = ()
+
+    def options(self) -> tuple[str, ...]:
+        """The names of its options."""
+        found = inspect.signature(self.make).parameters.values()
+        return tuple(p.name for p in found if p.kind is inspect.Parameter.KEYWORD_ONLY)
+
+
+def reading(**tables: str) -> Reads:
+    """Reads these tables, each with columns named in one text; whatever the options."""
+    wanted = {table: tuple(columns.split()) for table, columns in tables.items()}
+    return lambda _known, _options: wanted
+
+
+def _entries() -> tuple[Entry, ...]:
+    return ()
+
+
+_SO_MANY = {(0, 0): "no segment", (1, 1): "one segment", (2, 2): "two segments"}
+REPORTS: Mapping[str, Entry] = {entry.name: entry for entry in _entries()}
+
+
+def entry_of(name: str, segments: Sequence[object], options: Mapping[str, Any]) -> Entry:
+    """The report of a name, or an error with all that is wrong with the question."""
+    entry = REPORTS.get(name)
+    if entry is None:
+        known = did_you_mean(name, list(REPORTS)) or "there are " + ", ".join(REPORTS)
+        raise UnknownNameError(f"unknown report `{name}`; {known}", field="report")
+    mistakes = []
+    least, most = entry.segments
+    if not least <= len(segments) <= most:
+        mistakes.append(f"is asked about {_SO_MANY[entry.segments]}, not {len(segments)}")
+    known_options = entry.options()
+    for option in options:
+        if option not in known_options:
+            takes = ", ".join(f"`{o}`" for o in known_options) or "none"
+            mistakes.append(f"has no option `{option}`; its options: {takes}")
+    if mistakes:
+        raise ReportError("\n".join(f"report `{name}` {m}" for m in mistakes), field="report")
+    return entry
+
+
+def wanted_columns(entry: Entry, known: Known, options: Mapping[str, Any]) -> dict[str, list[str]]:
+    """The tables and columns to hand over: what the report reads, as far as the store has it."""
+    found = {
+        table: [column for column in dict.fromkeys(columns) if column in known[table]]
+        for table, columns in entry.reads(known, options).items()
+        if table in known
+    }
+    return {table: columns for table, columns in found.items() if columns}
