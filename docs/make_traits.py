@@ -7,15 +7,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from segengine.schema.tables import CUSTOMERS, catalogue
-from segengine.traits.catalogue import CATALOGUE, WORDS, Trait
+from segengine.traits.catalogue import CATALOGUE, FAMILIES, WORDS
+from segengine.traits.trait import Trait
 
 PAGE = Path(__file__).with_name("traits.md")
-FAMILIES = {
-    "purchase": "What, when and how much a buyer bought.",
-    "RFM": "Recency, frequency and money, each scored from 1 to 5. 5 is always best.",
-    "life cycle": "How far a buyer has come with the shop.",
-}
-
 HEAD = """\
 # Traits
 
@@ -97,7 +92,8 @@ def page() -> str:
         GIVEN,
         _table(["column", "kind"], given),
     ]
-    for family, sentence in FAMILIES.items():
+    sentences = {family.name: family.sentence for family in FAMILIES if family.sentence}
+    for family, sentence in sentences.items():
         traits = [trait for trait in CATALOGUE if trait.family == family]
         head = ["trait", "kind", "what it is", "missing when"]
         parts += [f"## {family[0].upper()}{family[1:]}", sentence, _table(head, map(_row, traits))]

@@ -7,26 +7,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from segengine.kernels.calendar import local_day
-from segengine.kernels.jit import inlined, kernel
-from segengine.traits.purchase_loops import Clock
+from segengine.kernels.jit import kernel
+from segengine.traits.clock_loops import Clock, is_within
 
 OTHER, VISIT, VIEW, CART, FAVORITE, INQUIRY, QUOTE, REPLY = range(8)
 DAYS = 30
-_DAY = np.int64(86_400_000_000)
 NOT_NOW, HESITATING, INTERESTED, QUOTED_NO_REPLY, NEVER = range(5)
-
-
-@inlined
-def _is_recent(at: np.int64, since: np.int64, clock: Clock) -> bool:
-    """Whether an instant up to as_of is on one of the 30 dates that end today."""
-    if at < since or at > clock.as_of:
-        return False
-    if since + _DAY <= at <= clock.as_of - _DAY:
-        return True
-    # Near either end a clock that went back over midnight shows a date outside.
-    age = clock.today - local_day(at, clock.starts, clock.offsets)
-    return bool(0 <= age < DAYS)
 
 
 @kernel
@@ -34,15 +20,15 @@ def intent_facts(
     rows: NDArray[np.int64],
     clock: Clock,
     since: np.int64,
-    heads: NDArray[np.int32],
-    previous: NDArray[np.int32],
+    begins: NDArray[np.int64],
+    events: NDArray[np.int32],
     time: NDArray[np.int64],
     kind: NDArray[np.int32],
     product: Any,
     no_product: Any,
     meaning: NDArray[np.int8],
-    order_heads: NDArray[np.int32],
-    order_previous: NDArray[np.int32],
+    order_begins: NDArray[np.int64],
+    order_events: NDArray[np.int32],
     order_time: NDArray[np.int64],
     tags: NDArray[np.int32],
     never: NDArray[np.int8],
@@ -51,6 +37,7 @@ def intent_facts(
     """Write the stage of these buyers, -1 for none.
 
     rows: int64[n]  since: the first instant of the 30 dates  kind: int32[events]
+    begins, events; order_begins, order_events: the `History` of these buyers
     product: int64 or int32[events]
     meaning: int8[1 + kinds], what a kind's code means, entry 0 for a missing one
     tags: int32[rows]  never: int8[1 + lists], whether a list holds the tag, entry 0 for missing
@@ -64,10 +51,10 @@ def intent_facts(
             continue
         visited, wanted, asked, views = False, False, False, 0
         quote, reply = np.int64(-(2**63)), np.int64(-(2**63))
-        row = heads[buyer]
-        while row >= 0:
+        for place in range(begins[index], begins[index + 1]):
+            row = events[place]
             at = time[row]
-            if _is_recent(at, since, clock):
+            if is_within(at, since, DAYS, clock):
                 did = meaning[kind[row] + 1]
                 if did == VISIT:
                     visited = True
@@ -86,13 +73,11 @@ def intent_facts(
                         viewed = more
                     viewed[views] = product[row]
                     views += 1
-            row = previous[row]
         if quote >= since:
-            order = order_heads[buyer]
-            while order >= 0:
+            for place in range(order_begins[index], order_begins[index + 1]):
+                order = order_events[place]
                 if order_time[order] <= clock.as_of:
                     reply = max(reply, order_time[order])
-                order = order_previous[order]
             if reply <= quote:
                 out[buyer] = QUOTED_NO_REPLY
                 continue

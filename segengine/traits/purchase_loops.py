@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from segengine.kernels.calendar import day_start, local_day
 from segengine.kernels.jit import inlined, kernel
+from segengine.traits.clock_loops import Clock
 
 _NO_VALUE = np.int64(-(2**63))
 _NO_COUNT = np.int32(-(2**31))
@@ -48,15 +49,6 @@ _NO_COUNT = np.int32(-(2**31))
 AVERAGE_AMOUNT, AVERAGE_GAP, GAP_RATIO = range(3)
 FIRST_PROMOTION, STAGE, PREVIOUS_STAGE, TRADE_GROUP = range(4)
 PROSPECT, NEW, ACTIVE, AT_RISK, SLEEPING, LAPSED = range(6)
-
-
-class Clock(NamedTuple):
-    """The moment traits are true for, and the calendar they count by."""
-
-    as_of: np.int64
-    today: np.int64
-    starts: NDArray[np.int64]
-    offsets: NDArray[np.int64]
 
 
 class Orders(NamedTuple):

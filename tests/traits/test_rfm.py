@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 import segengine as se
 from segengine.schema.kinds import MONEY_DIGITS
-from segengine.traits.fit import quantiles
+from segengine.traits.quantiles import quantiles
 from tests.ingest.samples import AS_OF, LONG_AGO, customers, engine, orders
 from tests.reference.traits import Fitted, cuts_of
 from tests.traits.histories import Shop, differences, engine_of, expected_traits, traits_of
@@ -104,7 +104,7 @@ def test_cuts_are_refitted_by_a_load_and_on_a_new_date_and_never_by_an_append() 
     assert found.fits is fit
     found.advance(AS_OF + timedelta(hours=12))
     assert found.fits.fitted_at == int((AS_OF + timedelta(hours=12)).timestamp() * 1e6)
-    assert found.fits.cuts.orders.tolist() == [4, 4, 4, 4]
+    assert found.fits.of["RFM"].cuts.orders.tolist() == [4, 4, 4, 4]
     assert scores(found, "f_score") == [1] * 5
     found.advance(AS_OF)
     found.load("customers", customers(77))

@@ -1,0 +1,51 @@
+"""What is a trait, and what is a family of them?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from segengine.schema.kinds import Kind
+from segengine.traits.work import Work
+
+NO_PURCHASE = "no purchase"
+
+
+@dataclass(frozen=True, slots=True)
+class Trait:
+    """A computed trait, and where the loop of its family writes it.
+
+    Traits of one `block` are the rows of one matrix, in the order of the catalogue; they are of
+    one array type. `narrow`: whole numbers in 32 bits. A text trait has either its `words` by
+    code, or the texts of another `column` (table, name).
+    """
+
+    name: str
+    family: str
+    kind: Kind
+    block: str
+    definition: str
+    unit: str = ""
+    missing: str = "never"
+    source: str = "purchases"
+    narrow: bool = False
+    words: tuple[str, ...] = ()
+    column: tuple[str, str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """Traits that are derived together.
+
+    facts: events -> the blocks of the buyers of a work. fit: what the facts of all buyers come
+    to, such as cut points; frozen, with `shown` for operators. place: facts against that fit ->
+    blocks. A load and a new date run all three, an append `facts` and `place`.
+    """
+
+    name: str
+    sentence: str
+    traits: tuple[Trait, ...]
+    facts: Callable[[Work], None] | None = None
+    fit: Callable[[Work], Any] | None = None
+    place: Callable[[Work, Any], None] | None = None
