@@ -20,6 +20,7 @@ from segengine.cli.load import load
 from segengine.cli.options import example
 from segengine.cli.outcome import INTERRUPTED, Commands
 from segengine.cli.page import page
+from segengine.cli.report import report
 from segengine.cli.segment import segment
 from segengine.cli.serve import serve
 from segengine.cli.traits import traits
@@ -77,6 +78,14 @@ for function, lines in (
         ],
     ),
     (traits, ["segengine traits", "segengine traits --out traits.csv"]),
+    (
+        report,
+        [
+            "segengine report rfm --out rfm.html",
+            "segengine report lifecycle --since 2026-01-31",
+            'segengine report profile "amount_365d >= 1000"',
+        ],
+    ),
     (check, ["segengine check --store my-store"]),
     (bench, ["segengine bench --customers 1000000 --out bench.csv"]),
     (warmup, ["segengine warmup"]),

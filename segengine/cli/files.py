@@ -1,10 +1,11 @@
-"""How does a table become a file? Written whole beside it, then renamed: never half a file."""
+"""How does an answer become a file? Written whole beside it, then renamed: never half a file."""
 
 from __future__ import annotations
 
 import contextlib
 import json
 import os
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,12 +18,12 @@ if TYPE_CHECKING:
 ENDINGS = (".parquet", ".csv")
 
 
-def check_out(path: Path | None) -> None:
+def check_out(path: Path | None, endings: Sequence[str] = ENDINGS) -> None:
     """Refuse a file that could not be written, before any work is done."""
     if path is None:
         return
-    if path.suffix.lower() not in ENDINGS:
-        raise InputError(f"`--out {path}`: the name must end in {' or '.join(ENDINGS)}")
+    if path.suffix.lower() not in endings:
+        raise InputError(f"`--out {path}`: the name must end in {' or '.join(endings)}")
     if not path.parent.is_dir():
         raise InputError(f"`--out {path}`: there is no folder `{path.parent}`")
     if path.is_dir():
@@ -35,12 +36,27 @@ def write_table(table: pa.Table, path: Path) -> None:
     import pyarrow.csv
     import pyarrow.parquet
 
-    fresh = path.with_name(f".{path.name}.{os.getpid()}.new")
-    try:
+    with _replacing(path) as fresh:
         if path.suffix.lower() == ".csv":
             pa.csv.write_csv(_without_lists(table), fresh)
         else:
             pa.parquet.write_table(table, fresh)
+    note(f"wrote {counted(table.num_rows, 'row')} to {path}")
+
+
+def write_text(text: str, path: Path) -> None:
+    """The text as a file at `path`, in place of any before it."""
+    with _replacing(path) as fresh:
+        fresh.write_text(text, encoding="utf-8", newline="\n")
+    note(f"wrote {path}")
+
+
+@contextlib.contextmanager
+def _replacing(path: Path) -> Iterator[Path]:
+    """Where to write what then takes the place of `path`; a disk's refusal, in words."""
+    fresh = path.with_name(f".{path.name}.{os.getpid()}.new")
+    try:
+        yield fresh
         fresh.replace(path)
     except PermissionError as error:
         raise InputError(f"`--out {path}`: {error.strerror}") from error
@@ -49,7 +65,6 @@ def write_table(table: pa.Table, path: Path) -> None:
     finally:
         with contextlib.suppress(OSError):
             fresh.unlink()
-    note(f"wrote {counted(table.num_rows, 'row')} to {path}")
 
 
 def _without_lists(table: pa.Table) -> pa.Table:

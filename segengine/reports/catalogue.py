@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from segengine.errors import ReportError, UnknownNameError, did_you_mean
+from segengine.reports import activity, bought, overview, repurchase, retention, rfm
 from segengine.reports.report import Report
 
 Known = Mapping[str, tuple[str, ...]]
@@ -44,12 +45,38 @@ def reading(**tables: str) -> Reads:
     return lambda _known, _options: wanted
 
 
-def _entries() -> tuple[Entry, ...]:
-    return ()
-
-
+_ENTRIES = (
+    Entry(
+        "rfm",
+        "how recently, how often and for how much do buyers buy?",
+        rfm.rfm,
+        reading(customers=rfm.COLUMNS),
+    ),
+    Entry(
+        "repurchase",
+        "how many buyers buy again, and after how many orders is that settled?",
+        repurchase.repurchase,
+        reading(purchases=bought.COLUMNS),
+    ),
+    Entry(
+        "retention",
+        "how many of those who came new are still there?",
+        retention.retention,
+        reading(
+            purchases=activity.PURCHASES,
+            behaviors=activity.BEHAVIORS,
+            customers=activity.CUSTOMERS,
+        ),
+    ),
+    Entry(
+        "overview",
+        "how is the shop doing: sales, new and returning buyers, who, where, when, unpaid?",
+        overview.overview,
+        reading(purchases=overview.PURCHASES, orders=overview.ORDERS, customers=overview.CUSTOMERS),
+    ),
+)
 _SO_MANY = {(0, 0): "no segment", (1, 1): "one segment", (2, 2): "two segments"}
-REPORTS: Mapping[str, Entry] = {entry.name: entry for entry in _entries()}
+REPORTS: Mapping[str, Entry] = {entry.name: entry for entry in _ENTRIES}
 
 
 def entry_of(name: str, segments: Sequence[object], options: Mapping[str, Any]) -> Entry:

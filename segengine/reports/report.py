@@ -13,10 +13,10 @@ import duckdb
 
 from segengine.plain import plain
 from segengine.schema.store_config import StoreConfig
-from segengine.traits.fit import Fits
+from segengine.traits.work import Fits
 
-SHARE, MONEY = "share", "money"
-"""Units that are shown in a way of their own: 0.25 as 25.0 %, money with the currency."""
+SHARE, MONEY, MOMENT = "share", "money", "moment"
+"""Units shown in a way of their own: 0.25 as 25.0 %, to the cent, `iso` by the store's clock."""
 
 Given = Sequence[Any] | Mapping[str, Any]
 Value = Decimal | int | float | str | None

@@ -1,0 +1,168 @@
+"""What do the store's buyers and sales come to?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from segengine.cli.files import check_out, write_text
+from segengine.cli.options import HERE, AsJson, Store, opened
+from segengine.cli.outcome import InputError
+from segengine.cli.plain import print_json
+from segengine.cli.show import console, counted
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+ENDINGS = (".html",)
+MOST_ROWS = 40
+
+Name = Annotated[
+    str,
+    typer.Argument(
+        metavar="NAME",
+        help="rfm, lifecycle, repurchase, retention, products, overview, profile or compare.",
+    ),
+]
+Segments = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="SEGMENT", help="profile: one, compare: two; a segment's name, or a rule."
+    ),
+]
+Page = Annotated[
+    Path | None,
+    typer.Option("--out", metavar="FILE", help="Write the report, with pictures, to an .html."),
+]
+Since = Annotated[
+    str | None,
+    typer.Option("--since", metavar="DATE", help="lifecycle: flow from the end of this date on."),
+]
+Last = Annotated[
+    int | None,
+    typer.Option("--last", metavar="N", help="How many of the latest periods to show."),
+]
+Grain = Annotated[
+    str | None,
+    typer.Option("--grain", metavar="GRAIN", help="Periods: day, week, month or quarter."),
+]
+Activity = Annotated[
+    str | None,
+    typer.Option(
+        "--activity", metavar="KIND", help="retention: active is a visit, behavior or purchase."
+    ),
+]
+Complete = Annotated[
+    bool,
+    typer.Option("--complete", help="retention: only cohorts old enough for every column."),
+]
+OneOrderADay = Annotated[
+    bool,
+    typer.Option("--one-order-a-day", help="repurchase: a buyer's purchases of a date are one."),
+]
+Base = Annotated[
+    str | None,
+    typer.Option("--base", metavar="SEGMENT", help="profile: compare with these, not with all."),
+]
+
+
+def report(
+    name: Name,
+    segments: Segments = None,
+    since: Since = None,
+    grain: Grain = None,
+    last: Last = None,
+    activity: Activity = None,
+    complete: Complete = False,
+    one_order_a_day: OneOrderADay = False,
+    base: Base = None,
+    out: Page = None,
+    store: Store = HERE,
+    as_json: AsJson = False,
+) -> None:
+    """Report figures, each with its formula, and draw them on a page."""
+    from segengine.reports.html import to_html
+    from segengine.reports.report import to_json
+
+    check_out(out, ENDINGS)
+    options = {
+        "since": None if since is None else _date(since),
+        "grain": grain,
+        "last": last,
+        "activity": activity,
+        "complete": complete or None,
+        "one_order_a_day": one_order_a_day or None,
+        "base": base,
+    }
+    given = {option: value for option, value in options.items() if value is not None}
+    with opened(store) as engine:
+        found = to_json(engine.report(name, *(segments or ()), **given))
+    if out is not None:
+        write_text(to_html(found), out)
+    if as_json:
+        print_json(found)
+    else:
+        show(found, console())
+
+
+def _date(text: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise InputError(f"`--since {text}` is no date; write `--since 2026-01-31`") from None
+
+
+def show(report: Mapping[str, Any], screen: Console) -> None:
+    """Print a report of `to_json`: figures and tables, each with its formula."""
+    from rich.text import Text
+
+    from segengine.reports.reading import read, read_with_unit
+    from segengine.reports.report import MOMENT
+
+    timezone, currency = report["timezone"], report["currency"]
+    at = read(report["as_of"], MOMENT, timezone)
+    screen.print(f"{report['title']}, as of {at} {timezone}\n", style="bold")
+    for note in report["notes"]:
+        screen.print(f"{note}\n")
+    if report["figures"]:
+        from segengine.cli.show import table
+
+        rows = [
+            [
+                figure["title"],
+                read_with_unit(figure["value"], figure["unit"], timezone, currency),
+                Text(figure["formula"], style="dim"),
+            ]
+            for figure in report["figures"]
+        ]
+        screen.print(table(["figure", "value", "formula"], rows, whole=("value",)))
+    for each in report["tables"]:
+        _show_table(each, timezone, screen)
+
+
+def _show_table(each: Mapping[str, Any], timezone: str, screen: Console) -> None:
+    from segengine.cli.show import table
+    from segengine.reports.reading import read
+
+    screen.print(f"\n{each['title']}", style="bold")
+    if not each["rows"]:
+        screen.print("nothing to show")
+    else:
+        cells = (
+            [read(v, unit, timezone) for v, unit in zip(row, each["units"], strict=True)]
+            for row in each["rows"][:MOST_ROWS]
+        )
+        texts = {
+            name
+            for place, name in enumerate(each["columns"])
+            if not each["units"][place] and any(isinstance(r[place], str) for r in each["rows"])
+        }
+        numbers = [name for name in each["columns"] if name not in texts]
+        screen.print(table(each["columns"], cells, numbers=numbers))
+        if (rest := len(each["rows"]) - MOST_ROWS) > 0:
+            screen.print(f"{counted(rest, 'more row')}: `--json` and `--out` have all")
+    screen.print(each["formula"], style="dim")
