@@ -15,8 +15,6 @@ from segengine.reports.report import Source
 BEHAVIORS = "customer_id time kind"
 CUSTOMERS = "customer_id acquisition_channel"
 PURCHASES = "customer_id time"
-MISSING, OTHERS = "(missing)", "(others)"
-"""What a value that is not known, and those folded into one, are called."""
 
 WHAT = {
     "visit": ("visited", "FROM behaviors WHERE kind = 'visit'"),

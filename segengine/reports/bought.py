@@ -11,8 +11,6 @@ from segengine.reports.report import Source
 
 COLUMNS = "customer_id time amount"
 """The columns of `purchases` that it takes."""
-NONE_YET = "no purchase up to this moment: there is nothing to count"
-ONE_A_DAY = "a buyer's purchases of one date count as one order"
 
 
 def make_bought(source: Source, *, one_order_a_day: bool = False) -> int:
@@ -35,13 +33,3 @@ def earliest_period(source: Source, grain: str) -> int | None:
     """The period of the first purchase; None where there is none. Needs `bought`."""
     found = source.row(f"SELECT min({number_sql(grain, 'date')}) FROM bought")[0]
     return None if found is None else int(found)
-
-
-def ratio(part: int | float, whole: int | float) -> float | None:
-    """A rate; None of nothing."""
-    return part / whole if whole else None
-
-
-def said(part: int, whole: int) -> str:
-    """A rate's two numbers, as they stand beside its formula."""
-    return f"{part:,} / {whole:,}"

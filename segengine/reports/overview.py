@@ -11,8 +11,7 @@ from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
-from segengine.reports.activity import MISSING, OTHERS
-from segengine.reports.bought import NONE_YET, make_bought, ratio
+from segengine.reports.bought import make_bought
 from segengine.reports.periods import (
     Window,
     checked_grain,
@@ -21,6 +20,7 @@ from segengine.reports.periods import (
     number_sql,
     window,
 )
+from segengine.reports.rates import average, ratio, share_of_sales
 from segengine.reports.report import MONEY, SHARE, Figure, Picture, Report, Source, Table, report_of
 from segengine.reports.unpaid import (
     COLUMNS,
@@ -29,15 +29,13 @@ from segengine.reports.unpaid import (
     unpaid_orders,
     unpaid_table,
 )
+from segengine.reports.wording import MISSING, NOTHING_BOUGHT, OTHERS, PER_BUYER, PER_ORDER, SALES
 
 ORDERS = f"customer_id region {COLUMNS}"
 PURCHASES = "customer_id time amount region"
 CUSTOMERS = "customer_id member_level region"
 MOST_REGIONS = 20
 WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
-PER_BUYER = "sales per buyer = sales / distinct buyers"
-PER_ORDER = "sales per order = sales / orders"
-SALES = "sales: net amount of purchases"
 UNKNOWN_AMOUNTS = "{:,} purchases have no known amount: they count as orders and add no sales"
 UNKNOWN = {
     "member_levels": "no member level is known of anybody",
@@ -72,7 +70,7 @@ def overview(source: Source, *, grain: str = "month", last: int | None = None) -
     figures = [*_figures(shown, total), unpaid_figure(unpaid)]
     notes = []
     if not orders:
-        notes.append(NONE_YET)
+        notes.append(NOTHING_BOUGHT)
     elif total[2] <= 0:
         notes.append(NOT_POSITIVE)
     if total[3]:
@@ -137,11 +135,6 @@ def _figures(shown: Window, total: Total) -> list[Figure]:
         Figure("sales_per_buyer", "Sales per buyer", average(sales, buyers), MONEY, PER_BUYER),
         Figure("sales_per_order", "Sales per order", average(sales, orders), MONEY, PER_ORDER),
     ]
-
-
-def average(sales: Decimal, count: int) -> float | None:
-    """Sales for each of so many, one division of doubles; None for none."""
-    return float(sales) / count if count else None
 
 
 Trend = dict[int, tuple[int, int, Decimal, int]]
@@ -308,13 +301,7 @@ def _shares_of_sales(
     """
     whole = total[2]
     rows = [
-        (
-            value,
-            buyers,
-            orders,
-            Decimal(sales),
-            float(Decimal(sales) / whole) if whole > 0 else None,
-        )
+        (value, buyers, orders, Decimal(sales), share_of_sales(Decimal(sales), whole))
         for value, buyers, orders, sales in found
     ]
     return Table(

@@ -6,15 +6,9 @@ shown, and is not over; figures are of the latest period that is.
 
 from __future__ import annotations
 
-from segengine.reports.bought import (
-    NONE_YET,
-    ONE_A_DAY,
-    earliest_period,
-    make_bought,
-    ratio,
-    said,
-)
+from segengine.reports.bought import earliest_period, make_bought
 from segengine.reports.periods import LAST, Window, checked_last, label, number_sql, window
+from segengine.reports.rates import ratio
 from segengine.reports.report import SHARE, Figure, Picture, Report, Source, Table, report_of
 from segengine.reports.settled_orders import (
     CORRELATION,
@@ -23,6 +17,7 @@ from segengine.reports.settled_orders import (
     settled_figures,
     why_none,
 )
+from segengine.reports.wording import NOTHING_BOUGHT, ONE_A_DAY, said
 
 WITHIN = "buyers with >= 2 orders in P / buyers with >= 1 in P"
 _AFTER = {
@@ -70,7 +65,7 @@ def repurchase(source: Source, *, last: int | None = None, one_order_a_day: bool
     notes = [CORRELATION]
     if one_order_a_day:
         notes.append(ONE_A_DAY)
-    notes.append(NONE_YET if not orders else why_none(reached))
+    notes.append(NOTHING_BOUGHT if not orders else why_none(reached))
     return report_of(
         source, "repurchase", "Who buys again", figures, tables, [note for note in notes if note]
     )

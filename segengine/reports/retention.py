@@ -10,17 +10,12 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping
 
-from segengine.reports.activity import (
-    MISSING,
-    OTHERS,
-    WHAT,
-    checked_activity,
-    make_active,
-)
-from segengine.reports.bought import NONE_YET, ratio, said
+from segengine.reports.activity import WHAT, checked_activity, make_active
 from segengine.reports.periods import Window, checked_grain, checked_last, label, window
+from segengine.reports.rates import ratio
 from segengine.reports.report import SHARE, Figure, Picture, Report, Source, Table, report_of
 from segengine.reports.triangle import MOST_CHANNELS, triangles
+from segengine.reports.wording import MISSING, NOTHING_BOUGHT, OTHERS, said
 
 STEPS = {"day": (1, 3, 7, 30), "week": (1, 2, 4, 8), "month": (1, 2, 3, 6), "quarter": (1, 2, 3, 4)}
 """The N of each grain."""
@@ -83,7 +78,7 @@ def retention(
     elif not channels:
         notes.append("no acquisition channel is known of anybody: nothing is shown by channel")
     if activity != "purchase" and not by_month[0].rows:
-        notes.append(NONE_YET)
+        notes.append(NOTHING_BOUGHT)
     return report_of(source, "retention", "Who stays", figures, tables, notes)
 
 

@@ -11,9 +11,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from segengine.reports.bought import ratio, said
 from segengine.reports.periods import local_day
+from segengine.reports.rates import ratio
 from segengine.reports.report import SHARE, Figure, Picture, Source, Table
+from segengine.reports.wording import said
 
 ENOUGH_BUYERS = 100
 OLDER_THAN_DAYS = 180

@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping
 
-from segengine.reports.activity import MISSING, OTHERS, make_active
-from segengine.reports.bought import ratio
+from segengine.reports.activity import make_active
 from segengine.reports.periods import Window, label, window
+from segengine.reports.rates import ratio
 from segengine.reports.report import SHARE, Picture, Source, Table
+from segengine.reports.wording import MISSING, OTHERS
 
 MOST_CHANNELS = 8
 """Channels that have a triangle of their own; the buyers of smaller ones share one."""

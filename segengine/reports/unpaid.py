@@ -11,9 +11,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from segengine.reports.bought import ratio, said
 from segengine.reports.periods import Window, first_day, label, local_day
+from segengine.reports.rates import ratio
 from segengine.reports.report import SHARE, Figure, Picture, Source, Table
+from segengine.reports.wording import said
 
 COLUMNS = "time paid_at refunded_at refund_amount is_purchase"
 FORMULA = (
