@@ -161,8 +161,18 @@ def _show_table(each: Mapping[str, Any], timezone: str, screen: Console) -> None
             for place, name in enumerate(each["columns"])
             if not each["units"][place] and any(isinstance(r[place], str) for r in each["rows"])
         }
-        numbers = [name for name in each["columns"] if name not in texts]
-        screen.print(table(each["columns"], cells, numbers=numbers))
+        listed = list(cells)
+        names = _narrowed(each["columns"], listed, screen.width)
+        numbers = [n for n, name in zip(names, each["columns"], strict=True) if name not in texts]
+        screen.print(table(names, listed, numbers=numbers))
         if (rest := len(each["rows"]) - MOST_ROWS) > 0:
             screen.print(f"{counted(rest, 'more row')}: `--json` and `--out` have all")
     screen.print(each["formula"], style="dim")
+
+
+def _narrowed(names: list[str], rows: list[list[str]], width: int) -> list[str]:
+    """The heads of a table: broken at their underscores where it is too wide otherwise."""
+    wide = sum(
+        3 + max(len(name), *(len(row[place]) for row in rows)) for place, name in enumerate(names)
+    )
+    return [name.replace("_", "_\n") for name in names] if wide > width else names

@@ -8,7 +8,18 @@ from dataclasses import dataclass
 from typing import Any
 
 from segengine.errors import ReportError, UnknownNameError, did_you_mean
-from segengine.reports import activity, bought, overview, repurchase, retention, rfm
+from segengine.reports import (
+    activity,
+    bought,
+    compare,
+    lifecycle,
+    overview,
+    profile,
+    profiled,
+    repurchase,
+    retention,
+    rfm,
+)
 from segengine.reports.report import Report
 
 Known = Mapping[str, tuple[str, ...]]
@@ -53,6 +64,12 @@ _ENTRIES = (
         reading(customers=rfm.COLUMNS),
     ),
     Entry(
+        "lifecycle",
+        "where are buyers in their life as customers, and who moved since an earlier date?",
+        lifecycle.lifecycle,
+        reading(customers=lifecycle.CUSTOMERS, purchases=lifecycle.PURCHASES),
+    ),
+    Entry(
         "repurchase",
         "how many buyers buy again, and after how many orders is that settled?",
         repurchase.repurchase,
@@ -73,6 +90,21 @@ _ENTRIES = (
         "how is the shop doing: sales, new and returning buyers, who, where, when, unpaid?",
         overview.overview,
         reading(purchases=overview.PURCHASES, orders=overview.ORDERS, customers=overview.CUSTOMERS),
+    ),
+    Entry(
+        "profile",
+        "who are the buyers of a segment, beside those of a base?",
+        profile.profile,
+        profiled.reads,
+        segments=(1, 1),
+        segment_options=("base",),
+    ),
+    Entry(
+        "compare",
+        "how do two segments differ, and how many buyers do they share?",
+        compare.compare,
+        profiled.reads,
+        segments=(2, 2),
     ),
 )
 _SO_MANY = {(0, 0): "no segment", (1, 1): "one segment", (2, 2): "two segments"}

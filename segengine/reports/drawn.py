@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from segengine.reports.reading import number_of, read_with_unit
+from segengine.reports.reading import number_of, read, read_with_unit
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,3 +33,7 @@ class Drawn:
         """A value in full, with its unit."""
         unit = self.units[column]
         return read_with_unit(self.columns[column][row], unit, self.timezone, self.currency)
+
+    def beside(self, column: str, row: int) -> str:
+        """A value in full, without its unit, where the picture says what it is."""
+        return read(self.columns[column][row], self.units[column], self.timezone)

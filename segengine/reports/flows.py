@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from segengine.reports.drawn import Drawn
-from segengine.reports.reading import short
 from segengine.reports.svg import SERIES, WIDTH, element, label, picture, tooltip
 
 _HEIGHT, _GAP, _NODE = 340.0, 14.0, 14.0
@@ -61,7 +60,7 @@ def flow(data: Drawn) -> str:
         for name, node in nodes.items():
             tall = max(node.total * scale, 1.0)
             colour = SERIES[words.index(name) % len(SERIES)]
-            said = f"{name} {short(node.total, '')} ({100 * node.total / everybody:.1f} %)"
+            said = f"{name} {node.total:,.0f} ({100 * node.total / everybody:.1f} %)"
             parts.append(
                 element("rect", tooltip(said), x=x, y=node.top, width=_NODE, height=tall,
                         fill=colour)

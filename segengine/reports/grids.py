@@ -6,6 +6,7 @@ import math
 
 from segengine.reports.drawn import Drawn
 from segengine.reports.reading import short
+from segengine.reports.report import MONEY, SHARE
 from segengine.reports.svg import (
     WIDTH,
     element,
@@ -81,7 +82,9 @@ def _cells(
             element("rect", tooltip(said), x=x + 1, y=y + 1, width=max(step - 2, 0.5),
                     height=tall - 2, rx=2, fill=fill)
         )  # fmt: skip
-        inside = short(number, unit)
+        inside = short(number, unit) if unit in (SHARE, MONEY) else data.beside(value, row)
+        if text_width(inside, 12) > step - 8:
+            inside = short(number, unit)
         size = 12.0 if text_width(inside, 12) <= step - 4 else 10.0
         if fitted(inside, step - 3, size) == inside:
             parts.append(
@@ -110,7 +113,7 @@ def _scale(low: float, high: float, unit: str, wide: float, y: float) -> str:
     """What pale and deep stand for."""
     begin = low if _from_low(low, high) else 0.0
     end_text = short(high, unit)
-    right = wide - text_width(end_text, 11) - 6
+    right = wide - text_width(end_text, 11) - 12
     parts = [
         element("rect", x=right - 100 + 10 * k, y=y + 3, width=10, height=10, fill=shade(k / 9)[0])
         for k in range(10)

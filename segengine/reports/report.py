@@ -52,7 +52,10 @@ class Source:
         return self.as_of.astimezone(ZoneInfo(self.timezone)).date()
 
     def rows(self, sql: str, given: Given = ()) -> list[tuple[Any, ...]]:
-        """The rows of a query; `given` are its `?` or its `$names`."""
+        """The rows of a query; `given` are its `?` or its `$names`.
+
+        Ask for a moment as text or by `epoch_us`: of TIMESTAMPTZ the client makes no Python value.
+        """
         return self.connection.execute(sql, given or None).fetchall()
 
     def row(self, sql: str, given: Given = ()) -> tuple[Any, ...]:

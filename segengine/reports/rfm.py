@@ -96,7 +96,8 @@ def _grid(source: Source, buyers: int, sales: Decimal) -> Table:
             FROM customers WHERE {_BUYERS} GROUP BY ALL
         )
         SELECT r_score, f_score, coalesce(buyers, 0), coalesce(buyers, 0) / nullif($buyers, 0),
-               coalesce(sales, 0), coalesce(sales, 0)::DOUBLE / nullif($sales::DOUBLE, 0),
+               coalesce(sales, 0),
+               CASE WHEN $sales > 0 THEN coalesce(sales, 0)::DOUBLE / $sales::DOUBLE END,
                sales_per_buyer, mean_m_score
         FROM cells LEFT JOIN counted USING (r_score, f_score)
         ORDER BY r_score DESC, f_score
@@ -126,7 +127,8 @@ def _groups(source: Source, buyers: int, sales: Decimal) -> Table:
             FROM customers WHERE {_BUYERS} GROUP BY ALL
         )
         SELECT rfm_group, coalesce(buyers, 0), coalesce(buyers, 0) / nullif($buyers, 0),
-               coalesce(sales, 0), coalesce(sales, 0)::DOUBLE / nullif($sales::DOUBLE, 0),
+               coalesce(sales, 0),
+               CASE WHEN $sales > 0 THEN coalesce(sales, 0)::DOUBLE / $sales::DOUBLE END,
                recency, orders, amount
         FROM unnest($groups) WITH ORDINALITY AS g(rfm_group, place)
         LEFT JOIN counted USING (rfm_group) ORDER BY place
