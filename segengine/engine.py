@@ -29,6 +29,7 @@ from segengine.errors import (
     ConfigError,
     LoadError,
     NotBuiltYetError,
+    RuleError,
     StoreError,
     UnknownCustomer,
 )
@@ -37,6 +38,7 @@ from segengine.ingest.stage import LoadRequest, Progress, stage
 from segengine.pages.decide import PageAnswer, decide
 from segengine.pages.page import Page
 from segengine.reports import catalogue as reports
+from segengine.reports.asked import refused
 from segengine.reports.report import Report, Source
 from segengine.rules import overlap
 from segengine.rules.block import Clock
@@ -518,7 +520,7 @@ class Engine:
         entry = reports.entry_of(name, segments, options)
         asked = {f"segment_{place}": each for place, each in enumerate(segments, 1)}
         asked |= {o: options[o] for o in entry.segment_options if options.get(o) is not None}
-        rules = {table: self._definitions.rule(self._saved(each)) for table, each in asked.items()}
+        rules = {table: self._asked(each) for table, each in asked.items()}
         with self._looking() as view:
             wanted = reports.wanted_columns(entry, hand_out.columns_of(self._tables, view), options)
             connected = hand_out.connection(self._tables, view, wanted, self.timezone)
@@ -534,12 +536,14 @@ class Engine:
         with connected:
             return entry.make(source, **options)
 
-    def _saved(self, segment: str | Rule) -> str | Rule:
+    def _asked(self, segment: str | Rule) -> CheckedRule:
         """The rule of a segment: what its name means, where it is a defined one's."""
-        if not isinstance(segment, str) or segment not in self.segments.definitions:
-            return segment
-        quoted = segment.replace("'", "''")
-        return f"segment('{quoted}')"
+        if isinstance(segment, str) and segment in self.segments.definitions:
+            return self.segments.rule_of(segment)
+        try:
+            return self._definitions.rule(segment)
+        except RuleError as error:
+            raise refused(segment, list(self.segments.definitions), error) from error
 
     def memory(self) -> pa.Table:
         """Bytes held, by table and column, the largest first."""

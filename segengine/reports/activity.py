@@ -22,10 +22,12 @@ WHAT = {
     "purchase": ("bought", "FROM purchases"),
 }
 """How a buyer can be active: the word for it, and where it is written."""
+_ALSO = {"behavior": "behaviour"}
 
 
 def checked_activity(activity: str) -> str:
     """The kind of activity, or a `ReportError` that names those there are."""
+    activity = _ALSO.get(activity, activity)
     if activity not in WHAT:
         known = did_you_mean(str(activity), list(WHAT)) or "known: " + ", ".join(WHAT)
         raise ReportError(f"`activity`: `{activity}` is none; {known}", field="activity")

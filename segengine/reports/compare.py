@@ -38,7 +38,7 @@ def compare(source: Source, *, traits: str | Sequence[str] | None = None) -> Rep
 
     traits: names, as a list or a text with commas; None is all that a portrait shows.
     """
-    first, second = source.segments[:2]
+    first, second = (f"`{segment}`" for segment in source.segments[:2])
     sets = Sets("segment_1", "segment_2")
     a, b, both = totals(source, sets)
     tables = [_totals(a, b)]
@@ -52,7 +52,9 @@ def compare(source: Source, *, traits: str | Sequence[str] | None = None) -> Rep
             elif a.size or b.size:
                 unknown.append(name)
         elif is_number(kind):
-            quantities.append(_quantity(name, unit_of(name, kind), *averages(source, sets, name)))
+            found_in = averages(source, sets, name)
+            if a.size or b.size:
+                quantities.append(_quantity(name, unit_of(name, kind), *found_in))
         else:
             skipped.append(name)
     tables.append(_quantities(quantities))

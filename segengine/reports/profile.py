@@ -41,7 +41,8 @@ def profile(
     base: whom it is put beside, the table `base`; None is everybody. traits: names, as a list or
     a text with commas; None is all that a portrait shows.
     """
-    segment, other = source.segments[0], "everybody" if base is None else str(base)
+    segment = f"`{source.segments[0]}`"
+    other = "the store" if base is None else f"`{base}`"
     sets = Sets("segment_1", EVERYBODY if base is None else "base")
     inside, whole, both = totals(source, sets)
     tables = []
@@ -56,9 +57,10 @@ def profile(
                 unknown.append(name)
         elif is_number(kind):
             a, b = averages(source, sets, name)
-            quantities.append((
-                name, unit_of(name, kind), a.known, a.mean, a.median, b.known, b.mean, b.median,
-            ))  # fmt: skip
+            if inside.size or whole.size:
+                quantities.append((
+                    name, unit_of(name, kind), a.known, a.mean, a.median, b.known, b.mean, b.median,
+                ))  # fmt: skip
         else:
             skipped.append(name)
     notes = empty_notes((segment, inside), (other, whole))
@@ -90,7 +92,7 @@ def unit_of(name: str, kind: str) -> str:
 def empty_notes(*sets: tuple[str, Totals]) -> list[str]:
     """What is to be said of sets without buyers."""
     return [
-        f"nobody is in {label}: shares of it are not shown"
+        f"nobody is in {label}: there are no shares of it"
         for label, found in sets
         if not found.size
     ]

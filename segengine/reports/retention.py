@@ -42,7 +42,7 @@ def retention(
     quarters; also of the triangle's months, and of the periods of returning users. complete:
     count nothing in a period that is not over.
     """
-    checked_activity(activity)
+    activity = checked_activity(activity)
     cohorts = COHORTS[checked_grain(grain)] if last is None else checked_last(last, grain)
     earliest = make_active(source, activity, grain)
     shown = window(source, grain, cohorts, earliest)
@@ -72,7 +72,7 @@ def retention(
     ]
     by_month = triangles(source, last)
     tables.extend(by_month)
-    notes = [NOT_OVER] if seen > shown.complete else []
+    notes = [NOT_OVER] if cells and seen > shown.complete else []
     if earliest is None:
         notes.append(f"nobody {word} up to this moment: there is nothing to count")
     elif not channels:
@@ -95,7 +95,10 @@ def _cells(source: Source, shown: Window) -> Mapping[Key, int]:
 
 
 def _pooled(cells: Mapping[Key, int], shown: Window, seen: int) -> dict[int, tuple[int, int, int]]:
-    """By N: how many cohorts are old enough, their new buyers, and those active."""
+    """By N: how many cohorts are old enough, their new buyers, and those active.
+
+    Zeros of nobody, too, so that a figure of each N is there.
+    """
     found = {}
     for n in STEPS[shown.grain]:
         old = {first for _, first, age in cells if age == 0 and first + n <= seen}
@@ -106,7 +109,9 @@ def _pooled(cells: Mapping[Key, int], shown: Window, seen: int) -> dict[int, tup
 
 
 def _overall(grain: str, formula: str, pooled: Mapping[int, tuple[int, int, int]]) -> Table:
-    rows = [(n, old, new, active, ratio(active, new)) for n, (old, new, active) in pooled.items()]
+    rows = [
+        (n, old, new, active, ratio(active, new)) for n, (old, new, active) in pooled.items() if old
+    ]
     return Table(
         "retention",
         f"Retention after N {grain}s",
