@@ -19,11 +19,12 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 DAYS_PER_WEEK = 7
-MOST_ROWS = 200_000
-"""More different histories than this are put into wider cells."""
+MOST_ROWS = 500_000
+"""More different histories than this are put into cells."""
 
 _FIELD = 22
 _MOST_REPEATS = (1 << 64 - 2 * _FIELD) - 1
+_WIDEST = 4
 _CELLS_PER_E = 256
 
 
@@ -63,9 +64,11 @@ def histories(
 ) -> Histories:
     """The different histories among buyers, whatever their order; arrays int32[buyers].
 
-    Where there are more than `most`, cells of 2, 4, 8, ... days take the place of days until
-    there are not; a cell stands for its buyers by their mean weeks. The likelihood bends so
-    little within a cell that estimates stay within a thousandth (tests hold it to that).
+    Where there are more than `most`, days are put into cells: the wider, the more days, and the
+    narrower, the more purchases, as the likelihood has powers of times to the number of purchases.
+    A cell stands for its buyers by their mean weeks. The widest are a fourth of the days at one
+    date, where estimates are within 0.2 % (a test holds them to that), whether `most` is reached
+    or not.
     """
     fields = (np.minimum(repeats, _MOST_REPEATS), recency_days, age_days)
     key = np.zeros(len(repeats), np.uint64)
@@ -76,11 +79,11 @@ def histories(
     x = (key >> np.uint64(2 * _FIELD)).astype(np.int64)
     recency = ((key >> np.uint64(_FIELD)) & mask).astype(np.int64)
     age = (key & mask).astype(np.int64)
-    cell, width = np.arange(len(key)), 1
-    cells = len(key)
-    while cells > most:
-        width *= 2
-        wide = (x << (2 * _FIELD)) | (recency // width << _FIELD) | (age // width)
+    cell, cells, parts = np.arange(len(key)), len(key), 256
+    while cells > most and parts > _WIDEST:
+        parts //= 2
+        each = parts * (1 + x)
+        wide = (x << (2 * _FIELD)) | (_cell(recency, each) << _FIELD) | _cell(age, each)
         found, cell = np.unique(wide, return_inverse=True)
         cells = len(found)
     in_cell = np.bincount(cell, counts, cells)
@@ -90,6 +93,12 @@ def histories(
 
     weeks_recency, weeks_age = mean(recency) / DAYS_PER_WEEK, mean(age) / DAYS_PER_WEEK
     return Histories(mean(x), weeks_recency, weeks_age, in_cell / len(repeats))
+
+
+def _cell(days: NDArray[np.int64], parts: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The number of the cell that a day is in: its own below `parts`, then 1 / `parts` wide."""
+    wide = parts * (1 + np.log(np.maximum(days, parts) / parts))
+    return np.where(days < parts, days, wide.astype(np.int64))
 
 
 def spends(

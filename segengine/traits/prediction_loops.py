@@ -21,7 +21,8 @@ from numpy.typing import NDArray
 
 from segengine.kernels.calendar import day_start, local_day
 from segengine.kernels.jit import inlined, kernel
-from segengine.traits.purchase_loops import Clock, Orders, plus
+from segengine.traits.clock_loops import Clock
+from segengine.traits.purchase_loops import plus
 
 _NO_VALUE = np.int64(-(2**63))
 _LAST_DAY = np.int64(2_932_896)
@@ -73,75 +74,70 @@ class Model(NamedTuple):
 
 @kernel
 def purchase_dates(
-    rows: NDArray[np.int64],
     clock: Clock,
-    orders: Orders,
-    repeats: NDArray[np.int32],
-    recency: NDArray[np.int32],
-    age: NDArray[np.int32],
-    valued: NDArray[np.int32],
-    total: NDArray[np.int64],
-    last: NDArray[np.int32],
+    begins: NDArray[np.int64],
+    events: NDArray[np.int32],
+    time: NDArray[np.int64],
+    is_purchase: NDArray[np.int8],
+    amounts: NDArray[np.int64],
+    refunds: NDArray[np.int64],
+    out: Dates,
 ) -> None:
-    """Write the `Dates` of these buyers: int64[n] -> arrays[n]."""
+    """Write what predictions know of these buyers.
+
+    begins: int64[n + 1]  events: int32[events], the `History` of these buyers in orders
+    time, amounts, refunds: int64[orders]  is_purchase: int8[orders]  out: `Dates` of n buyers
+    """
     days = np.empty(64, np.int64)
     known = np.empty(64, np.int64)
-    for index in range(rows.shape[0]):
-        count, paid = 0, 0
-        row = orders.heads[rows[index]]
+    for index in range(begins.shape[0] - 1):
+        begin, end = begins[index], begins[index + 1]
+        if end - begin > days.shape[0]:
+            days = np.empty(2 * (end - begin), np.int64)
+            known = np.empty(2 * (end - begin), np.int64)
+        count = 0
         first = np.int64(2**62)
-        while row >= 0:
-            if orders.time[row] <= clock.as_of and orders.is_purchase[row] == 1:
-                if count == days.shape[0]:
-                    days = np.concatenate((days, days))
-                    known = np.concatenate((known, known))
-                day = local_day(orders.time[row], clock.starts, clock.offsets)
-                first = min(first, day)
-                days[count] = day
+        for place in range(begin, end):
+            order = events[place]
+            if time[order] <= clock.as_of and is_purchase[order] == 1:
+                days[count] = local_day(time[order], clock.starts, clock.offsets)
+                first = min(first, days[count])
                 count += 1
-            row = orders.previous[row]
-        repeats[index], recency[index], age[index] = -1, 0, 0
-        valued[index], total[index], last[index] = 0, 0, 0
+        out.repeats[index], out.recency[index], out.age[index] = -1, 0, 0
+        out.valued[index], out.total[index], out.last[index] = 0, 0, 0
         if count == 0:
             continue
-        amount = np.int64(0)
-        row = orders.heads[rows[index]]
-        place = 0
-        while row >= 0:
-            if orders.time[row] <= clock.as_of and orders.is_purchase[row] == 1:
-                net = orders.amount[row]
-                if net != _NO_VALUE and days[place] != first:
-                    if orders.refund[row] != _NO_VALUE:
-                        net -= orders.refund[row]
+        amount, valued, bought = np.int64(0), 0, 0
+        for place in range(begin, end):
+            order = events[place]
+            if time[order] <= clock.as_of and is_purchase[order] == 1:
+                net = amounts[order]
+                if net != _NO_VALUE and days[bought] != first:
+                    if refunds[order] != _NO_VALUE:
+                        net -= refunds[order]
                     amount = plus(amount, net)
-                    known[paid] = days[place]
-                    paid += 1
-                place += 1
-            row = orders.previous[row]
-        dates = different(days, count)
-        until = days[count - 1]
-        repeats[index] = dates - 1
-        recency[index] = until - first
+                    known[valued] = days[bought]
+                    valued += 1
+                bought += 1
+        out.repeats[index] = different(days, count) - 1
+        last = days[count - 1]
+        out.recency[index] = last - first
         # Today is before the last date where the clock has gone back over midnight since.
-        age[index] = max(clock.today, until) - first
-        valued[index] = different(known, paid)
-        total[index] = amount
-        last[index] = until
+        out.age[index] = max(clock.today, last) - first
+        out.valued[index] = different(known, valued)
+        out.total[index] = amount
+        out.last[index] = last
 
 
 @inlined
 def different(days: NDArray[np.int64], count: int) -> int:
     """How many different values the first `count` have; they are sorted, the greatest last."""
-    if count == 0:
-        return 0
-    # The chain gave the latest arrival first, as a rule the latest date.
-    for k in range(count // 2):
-        days[k], days[count - 1 - k] = days[count - 1 - k], days[k]
-    found = 1
     for k in range(1, count):
         if days[k] < days[k - 1]:
+            # Orders that arrived late, or a clock that went back over midnight.
             days[:count] = np.sort(days[:count])
             break
+    found = min(count, 1)
     for k in range(1, count):
         if days[k] != days[k - 1]:
             found += 1

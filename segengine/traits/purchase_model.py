@@ -113,13 +113,17 @@ def fit_purchase_model(
     age = float(np.dot(found.weight, found.age))
     search = _Search(
         ("r", "alpha", "a", "b"), (1.0, age, 1.0, 2.0), (1e-3, 1e-2, 1e-4, 1e-4),
-        (1e3, 1e4, 1e3, 1e4), "these buyers do not differ in the way the model needs",
+        (1e3, 1e4, 1e2, 1e4), "these buyers do not differ in the way the model needs",
     )  # fmt: skip
-    fitted: list[RepeatParameters | Refused] = []
-    for name, spare_chances in (("BG/NBD", 0), ("the modified BG/NBD", 1)):
-        best = _climb(name, search, lambda at, n=spare_chances: repeat_likelihood(at, found, n))
-        fitted.append(best if isinstance(best, Refused) else RepeatParameters(*best))
-    return PurchaseModel(buyers, repeat_buyers, *fitted, _fit_spend(valued, total, unit))
+
+    def fitted(name: str, spare_chances: int) -> RepeatParameters | Refused:
+        best = _climb(name, search, lambda at: repeat_likelihood(at, found, spare_chances))
+        return best if isinstance(best, Refused) else RepeatParameters(*best)
+
+    return PurchaseModel(
+        buyers, repeat_buyers, fitted("BG/NBD", 0), fitted("the modified BG/NBD", 1),
+        _fit_spend(valued, total, unit),
+    )  # fmt: skip
 
 
 def _too_little(buyers: int, repeat_buyers: int, days: int) -> str:
