@@ -146,22 +146,23 @@ def show(report: Mapping[str, Any], screen: Console) -> None:
 
 def _show_table(each: Mapping[str, Any], timezone: str, screen: Console) -> None:
     from segengine.cli.show import table
-    from segengine.reports.reading import read
+    from segengine.reports.reading import is_number, read, row_units
 
     screen.print(f"\n{each['title']}", style="bold")
     if not each["rows"]:
         screen.print("nothing to show")
     else:
-        cells = (
-            [read(v, unit, timezone) for v, unit in zip(row, each["units"], strict=True)]
-            for row in each["rows"][:MOST_ROWS]
-        )
+        rows = [(row, row_units(each, row)) for row in each["rows"][:MOST_ROWS]]
+        listed = [
+            [read(value, unit, timezone) for value, unit in zip(row, units, strict=True)]
+            for row, units in rows
+        ]
         texts = {
             name
             for place, name in enumerate(each["columns"])
-            if not each["units"][place] and any(isinstance(r[place], str) for r in each["rows"])
-        }
-        listed = list(cells)
+            if any(row[place] is not None and not is_number(row[place], units[place])
+                   for row, units in rows)
+        }  # fmt: skip
         names = _narrowed(each["columns"], listed, screen.width)
         numbers = [n for n, name in zip(names, each["columns"], strict=True) if name not in texts]
         screen.print(table(names, listed, numbers=numbers))

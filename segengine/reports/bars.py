@@ -98,8 +98,8 @@ def _lying(data: Drawn, labels: list[str]) -> str:
                         width=max(end - begin, 0.5), height=thick - 2, fill=SERIES[series % 8])
             )  # fmt: skip
             parts.append(
-                label(data.beside(name, row), end + 5, y + thick * series + thick / 2 + 3, room=WIDTH - end - 6,
-                      class_="small")
+                label(data.beside(name, row), end + 5, y + thick * series + thick / 2 + 3,
+                      room=WIDTH - end - 6, class_="small")
             )  # fmt: skip
     return picture(bottom + 24, data.title, parts)
 

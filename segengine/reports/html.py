@@ -12,10 +12,10 @@ from html import escape
 from typing import Any
 
 from segengine.reports.pictures import drawn
-from segengine.reports.reading import number_of, read, read_with_unit
+from segengine.reports.reading import is_number, read, read_with_unit, row_units
 from segengine.reports.report import MOMENT
 
-_LONG = 400
+_LONG = 40
 """Rows of a table from which on it scrolls within the page; paper shows all."""
 
 _STYLE = """
@@ -114,12 +114,16 @@ def _figure(figure: Mapping[str, Any], timezone: str, currency: str) -> str:
 
 
 def _table(table: Mapping[str, Any], timezone: str, currency: str) -> str:
-    units = [str(unit) for unit in table["units"]]
     rows = table["rows"]
+    units = [row_units(table, row) for row in rows]
+    columns = range(len(table["columns"]))
     numeric = [
-        any(_is_number(row[place], unit) for row in rows)
-        and all(row[place] is None or _is_number(row[place], unit) for row in rows)
-        for place, unit in enumerate(units)
+        any(is_number(row[place], units[line][place]) for line, row in enumerate(rows))
+        and all(
+            row[place] is None or is_number(row[place], units[line][place])
+            for line, row in enumerate(rows)
+        )
+        for place in columns
     ]
     heads = "".join(
         f'<th scope="col"{_class(number)}>{escape(str(name))}</th>'
@@ -130,10 +134,10 @@ def _table(table: Mapping[str, Any], timezone: str, currency: str) -> str:
         + "".join(
             f'<td{_class(number)}><data value="{_exact(value)}">'
             f"{escape(read(value, unit, timezone))}</data></td>"
-            for value, unit, number in zip(row, units, numeric, strict=True)
+            for value, unit, number in zip(row, units[line], numeric, strict=True)
         )
         + "</tr>"
-        for row in rows
+        for line, row in enumerate(rows)
     )
     shown = (
         f'<div class="wide{" long" if len(rows) > _LONG else ""}"><table><thead><tr>{heads}</tr>'
@@ -150,13 +154,6 @@ def _table(table: Mapping[str, Any], timezone: str, currency: str) -> str:
 
 def _class(number: bool) -> str:
     return ' class="number"' if number else ' class="text"'
-
-
-def _is_number(value: Any, unit: str) -> bool:
-    """Whether a value stands to the right: numbers, and exact decimals by their unit."""
-    if isinstance(value, str):
-        return unit == "money" and number_of(value) is not None
-    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _exact(value: Any) -> str:

@@ -5,6 +5,7 @@ Values are those of `to_json`: exact decimals are texts, moments are UTC texts, 
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import ROUND_HALF_EVEN, Decimal
 from typing import Any
@@ -28,6 +29,22 @@ def number_of(value: Any) -> float | None:
     except ArithmeticError:
         return None
     return found if abs(found) < float("inf") else None
+
+
+def row_units(table: Mapping[str, Any], row: Sequence[Any]) -> list[str]:
+    """The unit of each value of a row; a column `unit` says it of those without one."""
+    units = [str(unit) for unit in table["units"]]
+    if "unit" not in table["columns"]:
+        return units
+    of_row = str(row[table["columns"].index("unit")] or "")
+    return [unit or of_row for unit in units]
+
+
+def is_number(value: Any, unit: str) -> bool:
+    """Whether a value stands to the right: numbers, and exact decimals by their unit."""
+    if isinstance(value, str):
+        return unit == MONEY and number_of(value) is not None
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def read(value: Any, unit: str, timezone: str) -> str:
