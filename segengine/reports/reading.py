@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from decimal import ROUND_HALF_EVEN, Decimal
+from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from segengine.reports.report import MOMENT, MONEY, SHARE
 
 MISSING = "–"
-_CENT = Decimal("0.01")
+_HALF_A_CENT = Decimal("0.005")
 _STEPS = ((1_000_000_000, "G"), (1_000_000, "M"), (1_000, "k"))
 
 
@@ -89,10 +89,9 @@ def short(value: float, unit: str) -> str:
 
 
 def _money(value: Decimal) -> str:
-    cents = value.quantize(_CENT, ROUND_HALF_EVEN)
-    if cents == 0 and value != 0:
+    if value != 0 and abs(value) < _HALF_A_CENT:
         return f"{value.normalize():,f}"
-    return f"{cents:,f}"
+    return f"{value:,.2f}"
 
 
 def _moment(text: str, timezone: str) -> str:
