@@ -69,3 +69,15 @@ def test_a_days_purchases_as_one_order() -> None:
     assert {n: engine.segment(f"order_count >= {n}").count() for n in expected} == expected
     sql = "SELECT sum(item_count), sum(amount_total) FROM customers"
     assert engine.connect().execute(sql).fetchall() == [(167_881, Decimal("2500315.63"))]
+
+
+def test_p_of_x_and_the_settled_order_count_with_a_days_purchases_as_one_order(
+    engine: se.Engine,
+) -> None:
+    report = engine.report("repurchase", one_order_a_day=True)
+    (after,) = [table for table in report.tables if table.name == "after_orders"]
+    reached = [row[1] for row in after.rows]
+    assert reached[:6] == [23_570, 11_516, 7_476, 5_271, 3_835, 2_844]
+    assert [row[2] for row in after.rows[:5]] == reached[1:6]
+    (settled,) = [figure for figure in report.figures if figure.name == "settled_order_count"]
+    assert settled.value == 6

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 import segengine as se
+from segengine.reports.report import Report
 
 SOURCE = Path(__file__).resolve().parents[3] / "shared/data/online_retail/online_retail.parquet"
 pytestmark = pytest.mark.skipif(
@@ -183,3 +184,91 @@ def test_rows_without_a_customer_are_refused_or_skipped_with_one_reason() -> Non
         ("customer_id", "is null", 132_220)
     ]
     assert engine.segment("recency_days <= 30").count() == 1_628
+
+
+# --- reports --------------------------------------------------------------------------------
+
+
+def rates(report: Report, table: str) -> dict[object, tuple[object, object]]:
+    """By period: the two numbers of a rate."""
+    (found,) = [t for t in report.tables if t.name == table]
+    at = found.columns.index
+    return {row[at("period")]: (row[at("buyers_again")], row[at("buyers")]) for row in found.rows}
+
+
+def figures(report: Report) -> dict[str, object]:
+    return {figure.name: figure.value for figure in report.figures}
+
+
+def test_the_overview_of_november_2011(engine: se.Engine) -> None:
+    report = engine.report("overview", grain="month", last=3)
+    (sales,) = [t for t in report.tables if t.name == "sales"]
+    found = {row[0]: dict(zip(sales.columns, row, strict=True)) for row in sales.rows}["2011-11"]
+    assert (found["buyers"], found["orders"]) == (1_664, 2_657)
+    assert round(found["sales"], 2) == Decimal("1161817.38")
+    assert round(found["sales_per_buyer"], 2) == 698.21
+    assert round(found["sales_per_order"], 2) == 437.27
+    assert found["complete"] is True
+
+
+def test_repurchase_within_and_after_periods(engine: se.Engine) -> None:
+    report = engine.report("repurchase")
+    assert rates(report, "within_month")["2011-11"] == (540, 1_664)
+    assert rates(report, "next_month")["2011-11"] == (622, 1_364)
+    assert rates(report, "two_month")["2011-11"] == (954, 2_141)
+    assert rates(report, "next_quarter")["2011-Q3"] == (1_211, 1_991)
+    # November is the last month, and the third the last quarter, that is over at this moment.
+    values = figures(report)
+    assert values["repurchase_month"] == 540 / 1_664
+    assert values["next_month"] == 622 / 1_364
+    assert values["two_month"] == 954 / 2_141
+    assert values["next_quarter"] == 1_211 / 1_991
+
+
+def test_the_settled_order_count_is_six(engine: se.Engine) -> None:
+    report = engine.report("repurchase")
+    assert figures(report)["settled_order_count"] == 6
+    (after,) = [t for t in report.tables if t.name == "after_orders"]
+    assert [row[1] for row in after.rows[:6]] == [4_338, 2_845, 2_010, 1_502, 1_114, 872]
+    assert [row[2] for row in after.rows[:5]] == [2_845, 2_010, 1_502, 1_114, 872]
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        ("overview",),
+        ("repurchase",),
+        ("retention",),
+        ("profile", "order_count >= 6"),
+        ("compare", "order_count >= 6", "recency_days <= 30"),
+    ],
+)
+def test_a_store_without_categories_consent_or_behaviours_has_every_report(
+    engine: se.Engine, asked: tuple[str, ...]
+) -> None:
+    report = engine.report(*asked)
+    assert any(table.rows for table in report.tables)
+    assert report.notes
+    assert report.as_of == AS_OF
+
+
+def test_new_and_returning_buyers_and_retention_agree(engine: se.Engine) -> None:
+    overview = engine.report("overview", grain="month")
+    retention = engine.report("retention", grain="month")
+    (months,) = [t for t in overview.tables if t.name == "new_returning"]
+    (triangle,) = [t for t in retention.tables if t.name == "triangle"]
+    new = {row[0]: row[2] for row in months.rows}
+    assert new == {row[0]: row[2] for row in triangle.rows if row[1] == 0}
+    assert sum(n for n in new.values() if isinstance(n, int)) == 4_338
+    again = {row[1]: row[3] for row in triangle.rows if row[0] == "2010-12"}
+    (next_month,) = [t for t in engine.report("repurchase").tables if t.name == "next_month"]
+    assert again[1] == {row[0]: row[3] for row in next_month.rows}["2011-01"]
+
+
+def test_a_profile_weighs_its_segment_against_everybody(engine: se.Engine) -> None:
+    report = engine.report("profile", "order_count >= 6", traits="trade_group,order_count")
+    values = figures(report)
+    assert (values["segment"], values["base"], values["share"]) == (872, 4_338, 872 / 4_338)
+    (groups,) = [t for t in report.tables if t.name == "trait_trade_group"]
+    assert groups.rows[0][:5] == ("traded", 0, 0.0, 4_338 - 2_845, (4_338 - 2_845) / 4_338)
+    assert groups.rows[1][-1] == pytest.approx(4_338 / 2_845 * 100)
