@@ -53,12 +53,12 @@ Grain = Annotated[
 Activity = Annotated[
     str | None,
     typer.Option(
-        "--activity", metavar="KIND", help="retention: active is a visit, behavior or purchase."
+        "--activity", metavar="KIND", help="retention: active is a visit, behaviour or purchase."
     ),
 ]
 Complete = Annotated[
     bool,
-    typer.Option("--complete", help="retention: only cohorts old enough for every column."),
+    typer.Option("--complete", help="retention: count nothing in a period that is not over."),
 ]
 OneOrderADay = Annotated[
     bool,
@@ -67,6 +67,10 @@ OneOrderADay = Annotated[
 Base = Annotated[
     str | None,
     typer.Option("--base", metavar="SEGMENT", help="profile: compare with these, not with all."),
+]
+Traits = Annotated[
+    str | None,
+    typer.Option("--traits", metavar="A,B", help="profile, compare: show these traits alone."),
 ]
 
 
@@ -80,6 +84,7 @@ def report(
     complete: Complete = False,
     one_order_a_day: OneOrderADay = False,
     base: Base = None,
+    traits: Traits = None,
     out: Page = None,
     store: Store = HERE,
     as_json: AsJson = False,
@@ -97,6 +102,7 @@ def report(
         "complete": complete or None,
         "one_order_a_day": one_order_a_day or None,
         "base": base,
+        "traits": traits,
     }
     given = {option: value for option, value in options.items() if value is not None}
     with opened(store) as engine:
