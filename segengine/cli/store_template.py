@@ -48,6 +48,12 @@ new_days = 30
 active_days = 60
 sleeping_days = 180
 
+[range_mix]                  # the report of products sets these shares beside the actual ones
+star = 0.30
+cash_cow = 0.50
+question = 0.15
+dog = 0.05
+
 [constants]                  # numbers that rules call store.NAME
 # magic_number = 6
 

@@ -26,6 +26,7 @@ from segengine.schema.config_reader import (
 )
 from segengine.schema.identifiers import is_column_name, is_definition_name
 from segengine.schema.kinds import Kind, kind_named
+from segengine.schema.range_mix import RangeMix, read_range_mix
 from segengine.schema.tables import PURCHASES, TableSpec, catalogue
 
 FILE_NAME = "store.toml"
@@ -33,7 +34,6 @@ _CHANNEL_HELP = "a lower-case word such as `sms`"
 _NOT_BUILT = {
     "caps": "frequency caps are",
     "affinity": "affinity traits are",
-    "range_mix": "the range mix report is",
 }
 
 
@@ -91,6 +91,7 @@ class StoreConfig:
     lifecycle: LifecycleSettings = LifecycleSettings()
     consent_missing: str = "deny"
     holdout_share: float = 0.0
+    range_mix: RangeMix = field(default_factory=RangeMix)
     constants: Mapping[str, int | float] = field(default_factory=dict)
     traits: Mapping[str, str] = field(default_factory=dict)
     segments: Mapping[str, SegmentSpec] = field(default_factory=dict)
@@ -154,6 +155,7 @@ def parse_config(raw: Mapping[str, Any]) -> StoreConfig:
     holdout = reader.section(top.pop("holdout", {}), "holdout")
     values["holdout_share"] = reader.take(holdout, "holdout.share", share, 0.0)
     reader.nothing_left(holdout, "holdout", ["share"])
+    values["range_mix"] = read_range_mix(reader, top.pop("range_mix", {}))
     constants = reader.section(top.pop("constants", {}), "constants")
     values["constants"] = {
         name: reader.take({name: value}, f"constants.{name}", finite_number, 0)
@@ -168,7 +170,8 @@ def parse_config(raw: Mapping[str, Any]) -> StoreConfig:
         section = reader.section(top.pop(part, {}), part)
         values[part] = {k: reader.section(v, f"{part}.{k}") for k, v in section.items()}
     known = ["store", "load", "tables", "rfm", "lifecycle", "consent", "holdout", "constants"]
-    reader.nothing_left(top, "", [*known, "traits", "segments", "campaigns", "pages"])
+    known += ["range_mix", "traits", "segments", "campaigns", "pages"]
+    reader.nothing_left(top, "", known)
     reader.finish()
     return StoreConfig(**values)
 

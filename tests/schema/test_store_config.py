@@ -12,6 +12,7 @@ import pytest
 
 import segengine as se
 from segengine.schema.kinds import Kind
+from segengine.schema.range_mix import RangeMix
 from segengine.schema.store_config import (
     LifecycleSettings,
     LoadSpec,
@@ -29,7 +30,6 @@ SHARED = Path(__file__).resolve().parents[3] / "shared"
 UNBUILT = {
     "caps": [{"limit": 2, "days": 7}],
     "affinity": {"half_life_days": 30},
-    "range_mix": {"star": 0.3},
 }
 
 
@@ -150,9 +150,9 @@ def test_the_example_of_the_api_opens_without_its_unbuilt_parts(tmp_path: Path) 
     sections = [
         part
         for part in EXAMPLE.split("\n\n")
-        if not part.startswith(("[[caps]]", "[affinity]", "[range_mix]", "[traits]"))
+        if not part.startswith(("[[caps]]", "[affinity]", "[traits]"))
     ]
-    assert len(sections) == len(EXAMPLE.split("\n\n")) - 4
+    assert len(sections) == len(EXAMPLE.split("\n\n")) - 3
     (tmp_path / "store.toml").write_text("\n\n".join(sections))
     with se.Engine.open(tmp_path) as engine:
         assert engine.timezone == "Asia/Shanghai"
@@ -206,6 +206,17 @@ def test_thresholds_must_not_fall() -> None:
         {"lifecycle": {"new_days": 61, "active_days": 60}}
     )
     parse_config({"lifecycle": {"new_days": 0, "active_days": 0, "sleeping_days": 0}})
+
+
+def test_the_four_targets_of_the_range_mix_come_to_one() -> None:
+    assert parse_config({}).range_mix == RangeMix(0.30, 0.50, 0.15, 0.05)
+    given = {"star": 0.1, "cash_cow": 0.2, "question": 0.3, "dog": 0.4}
+    assert parse_config({"range_mix": given}).range_mix == RangeMix(**given)
+    text = mistakes({"range_mix": {"star": 0.5}})
+    assert "`range_mix`: the four shares must come to 1" in text
+    assert "is 1.2" in text
+    assert "`range_mix.dog`" in mistakes({"range_mix": {**given, "dog": 2}})
+    assert "did you mean `cash_cow`" in mistakes({"range_mix": {**given, "cash_cows": 0.0}})
 
 
 def test_cuts_go_with_mode_fixed_alone() -> None:
