@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from segengine.kernels import bits, encode, hashing, scan
+from segengine.kernels import bits, encode, hashing, scan, table_scan
 
 ROWS = 10_000_000 // 64 * 64
 WORDS = ROWS // 64
@@ -52,10 +52,20 @@ def test_a_range_that_cuts_through_two_intervals(benchmark, codes, blocks, out):
 def test_a_lookup_by_dictionary_code(benchmark, codes, out):
     wide = codes.astype(np.int32) - 1
     table = (np.arange(257) % 3 == 0).astype(np.uint8)
-    call = (wide, table, 0, WORDS, scan.SET, out)
-    scan.scan_table_i32(*call)
-    assert np.array_equal(out, packed(table[wide + 1] == 1))
-    benchmark(scan.scan_table_i32, *call)
+    call = (wide, np.uint64(0), table, 0, WORDS, scan.SET, out)
+    table_scan.scan_table(*call)
+    assert np.array_equal(out, packed(table[wide] == 1))
+    benchmark(table_scan.scan_table, *call)
+
+
+def test_a_lookup_by_two_values(benchmark, codes, out):
+    first, second = codes.astype(np.int64), (codes % 50).astype(np.int32)
+    table = (np.arange(257 * 51) % 3 == 0).astype(np.uint8)
+    last = np.uint64(256), np.uint64(50)
+    call = (first, np.uint64(0), last[0], second, np.uint64(0), last[1], table)
+    table_scan.scan_pairs(*call, 0, WORDS, scan.SET, out)
+    assert np.array_equal(out, packed(table[first * 51 + second] == 1))
+    benchmark(table_scan.scan_pairs, *call, 0, WORDS, scan.SET, out)
 
 
 def test_and_of_two_bitmaps(benchmark, codes, out):

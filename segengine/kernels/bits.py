@@ -7,27 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from segengine.kernels.jit import JIT_OFF, Words, kernel
-from segengine.kernels.scan import _trailing_zeros
-
-if JIT_OFF:
-
-    def _ones(word: Any) -> int:
-        return int(word).bit_count()
-
-else:
-    from numba import types
-    from numba.extending import intrinsic
-
-    @intrinsic
-    def _ones(typingctx, word):  # type: ignore[no-untyped-def]
-        """How many bits of the word are set."""
-        signature = types.int64(types.uint64)
-
-        def generate(context, builder, sig, args):  # type: ignore[no-untyped-def]
-            return builder.ctpop(args[0])
-
-        return signature, generate
+from segengine.kernels.jit import Words, kernel
+from segengine.kernels.scan import ones_of, trailing_zeros
 
 
 @kernel
@@ -56,7 +37,7 @@ def count_bits(words: Words) -> int:
     """How many rows are in the bitmap."""
     total = 0
     for word in range(words.shape[0]):
-        total += _ones(words[word])
+        total += ones_of(words[word])
     return total
 
 
@@ -68,7 +49,7 @@ def rows_of(words: Words, out: NDArray[np.int64]) -> None:
     for word in range(words.shape[0]):
         rest = words[word]
         while rest != 0:
-            out[place] = 64 * word + _trailing_zeros(rest)
+            out[place] = 64 * word + trailing_zeros(rest)
             place += 1
             rest &= rest - one
 
@@ -81,7 +62,7 @@ def take_rows(values: Any, words: Words, out: Any) -> None:
     for word in range(words.shape[0]):
         rest = words[word]
         while rest != 0:
-            out[place] = values[64 * word + _trailing_zeros(rest)]
+            out[place] = values[64 * word + trailing_zeros(rest)]
             place += 1
             rest &= rest - one
 

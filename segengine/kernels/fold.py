@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segengine.kernels.jit import Words, kernel
-from segengine.kernels.scan import _trailing_zeros
+from segengine.kernels.scan import trailing_zeros
 
 BUCKET_SHIFT = 15
 """A bucket has 32,768 owners."""
@@ -32,7 +32,7 @@ def sizes(
     for word in range(begin, end):
         rest = words[word]
         while rest != 0:
-            owner = owners[64 * word + _trailing_zeros(rest)]
+            owner = owners[64 * word + trailing_zeros(rest)]
             rest &= rest - one
             if owner >= 0:
                 out[owner >> BUCKET_SHIFT] += 1
@@ -55,7 +55,7 @@ def deal(
     for word in range(begin, end):
         rest = words[word]
         while rest != 0:
-            owner = owners[64 * word + _trailing_zeros(rest)]
+            owner = owners[64 * word + trailing_zeros(rest)]
             rest &= rest - one
             if owner >= 0:
                 bucket = owner >> BUCKET_SHIFT
@@ -79,7 +79,7 @@ def deal_values(
     for word in range(begin, end):
         rest = words[word]
         while rest != 0:
-            row = 64 * word + _trailing_zeros(rest)
+            row = 64 * word + trailing_zeros(rest)
             rest &= rest - one
             owner = owners[row]
             if owner >= 0:
@@ -107,7 +107,7 @@ def deal_rows(
     for word in range(begin, end):
         rest = words[word]
         while rest != 0:
-            row = 64 * word + _trailing_zeros(rest)
+            row = 64 * word + trailing_zeros(rest)
             rest &= rest - one
             owner = owners[row]
             if owner >= 0:
@@ -258,7 +258,7 @@ def mark_places(
     for word in range(words.shape[0]):
         rest = words[word]
         while rest != 0:
-            row = 64 * word + _trailing_zeros(rest)
+            row = 64 * word + trailing_zeros(rest)
             rest &= rest - one
             place = places[row]
             if place >= 0 and owners[row] >= 0:

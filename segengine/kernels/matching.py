@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segengine.kernels.jit import JIT_OFF, Words, inlined, kernel
-from segengine.kernels.scan import _trailing_zeros
+from segengine.kernels.scan import trailing_zeros
 
 INT8, INT32, INT64, FLOAT64 = 0, 1, 2, 3
 """What a trait's array holds."""
@@ -190,7 +190,7 @@ def match_row(
     for word in range(width):
         rest = words[word]
         while rest != 0:
-            conjunction = 64 * word + _trailing_zeros(rest)
+            conjunction = 64 * word + trailing_zeros(rest)
             rest &= rest - one
             is_open = conjunction >= settled
             if some_unknown and not is_open:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segengine.kernels.jit import Words, kernel
-from segengine.kernels.scan import _trailing_zeros
+from segengine.kernels.scan import trailing_zeros
 
 
 @kernel
@@ -19,7 +19,7 @@ def only_known(values: Any, missing: Any, out: Words) -> None:
         rest = out[word]
         while rest != 0:
             low_bit = rest & (~rest + one)
-            value = values[64 * word + _trailing_zeros(rest)]
+            value = values[64 * word + trailing_zeros(rest)]
             if value == missing or value != value:
                 out[word] &= ~low_bit
             rest ^= low_bit

@@ -71,18 +71,33 @@ else:
 
 if JIT_OFF:
 
-    def _trailing_zeros(word: Any) -> int:
+    def trailing_zeros(word: Any) -> int:
+        """The index of the lowest set bit; the word is not zero."""
         return (int(word) & -int(word)).bit_length() - 1
+
+    def ones_of(word: Any) -> int:
+        """How many bits of the word are set."""
+        return int(word).bit_count()
 
 else:
 
     @intrinsic
-    def _trailing_zeros(typingctx, word):  # type: ignore[no-untyped-def]
+    def trailing_zeros(typingctx, word):  # type: ignore[no-untyped-def]
         """The index of the lowest set bit; the word is not zero."""
         signature = types.int64(types.uint64)
 
         def generate(context, builder, sig, args):  # type: ignore[no-untyped-def]
             return builder.cttz(args[0], ir.Constant(ir.IntType(1), 1))
+
+        return signature, generate
+
+    @intrinsic
+    def ones_of(typingctx, word):  # type: ignore[no-untyped-def]
+        """How many bits of the word are set."""
+        signature = types.int64(types.uint64)
+
+        def generate(context, builder, sig, args):  # type: ignore[no-untyped-def]
+            return builder.ctpop(args[0])
 
         return signature, generate
 
@@ -208,7 +223,7 @@ def scan_codes_exact(
                 edges &= out[place]
             while edges != 0:
                 low_bit = edges & (~edges + one)
-                value = values[64 * place + _trailing_zeros(edges)]
+                value = values[64 * place + trailing_zeros(edges)]
                 if not (low <= value <= high):
                     hits &= ~low_bit
                 edges &= ~low_bit
@@ -274,7 +289,7 @@ def scan_ranges(
                 open_rows &= out[place]
             while open_rows != 0:
                 low_bit = open_rows & (~open_rows + one)
-                if _is_within(values[64 * place + _trailing_zeros(open_rows)], lows, highs):
+                if is_within(values[64 * place + trailing_zeros(open_rows)], lows, highs):
                     hits |= low_bit
                 open_rows ^= low_bit
             if mode == SET:
@@ -286,48 +301,9 @@ def scan_ranges(
         word = stop
 
 
-@kernel
-def scan_code_table(
-    codes: NDArray[np.uint8],
-    table: NDArray[np.uint8],
-    values: Any,
-    lows: Any,
-    highs: Any,
-    begin: int,
-    end: int,
-    mode: int,
-    out: Words,
-) -> None:
-    """As `scan_ranges` where the ranges are too many: each code is looked up.
-
-    table: uint8[256], 1 where a code holds hits alone, 2 where its rows look at their value
-    """
-    one = np.uint64(1)
-    for word in range(begin, end):
-        if mode == AND and out[word] == 0:
-            continue
-        hits, open_rows = np.uint64(0), np.uint64(0)
-        for bit in range(64):
-            said = np.uint64(table[codes[64 * word + bit]])
-            hits |= (said & one) << np.uint64(bit)
-            open_rows |= (said >> one) << np.uint64(bit)
-        if mode == AND:
-            open_rows &= out[word]
-        while open_rows != 0:
-            low_bit = open_rows & (~open_rows + one)
-            if _is_within(values[64 * word + _trailing_zeros(open_rows)], lows, highs):
-                hits |= low_bit
-            open_rows ^= low_bit
-        if mode == SET:
-            out[word] = hits
-        elif mode == AND:
-            out[word] &= hits
-        else:
-            out[word] |= hits
-
-
 @inlined
-def _is_within(value: Any, lows: Any, highs: Any) -> bool:
+def is_within(value: Any, lows: Any, highs: Any) -> bool:
+    """Whether a value lies in one of these ranges, ascending and disjoint."""
     first, last = 0, lows.shape[0]
     while first < last:
         middle = (first + last) >> 1
@@ -403,7 +379,7 @@ def probe(
         hits = np.uint64(0)
         while rest != 0:
             low_bit = rest & (~rest + one)
-            place = places[64 * word + _trailing_zeros(rest)]
+            place = places[64 * word + trailing_zeros(rest)]
             if place < 0:
                 if unplaced:
                     hits |= low_bit
@@ -414,75 +390,6 @@ def probe(
             out[word] |= hits
         else:
             out[word] = hits
-
-
-@kernel
-def scan_table_i32(
-    codes: NDArray[np.int32],
-    table: NDArray[np.uint8],
-    begin: int,
-    end: int,
-    mode: int,
-    out: Words,
-) -> None:
-    """Words [begin, end): rows for whose dictionary code the table says 1.
-
-    A look-up costs more than a test: under AND only rows that are still in are looked up.
-    codes: int32[rows], -1 is missing  table: uint8[1 + entries], entry 0 is the missing one
-    out: uint64[words]
-    """
-    one = np.uint64(1)
-    for word in range(begin, end):
-        if mode == AND:
-            rest = out[word]
-            hits = np.uint64(0)
-            while rest != 0:
-                low_bit = rest & (~rest + one)
-                if table[codes[64 * word + _trailing_zeros(rest)] + 1]:
-                    hits |= low_bit
-                rest ^= low_bit
-            out[word] = hits
-            continue
-        hits = np.uint64(0)
-        for bit in range(64):
-            hits |= np.uint64(table[codes[64 * word + bit] + 1]) << np.uint64(bit)
-        if mode == SET:
-            out[word] = hits
-        else:
-            out[word] |= hits
-
-
-@kernel
-def scan_value_table(
-    values: Any,
-    least: int,
-    missing: Any,
-    table: NDArray[np.uint8],
-    rows: int,
-    begin: int,
-    end: int,
-    mode: int,
-    out: Words,
-) -> None:
-    """Words [begin, end): rows for whose value the table says 1.
-
-    values: whole numbers[rows], each `missing` or one of `least` to least + len(table) - 2
-    table: uint8[1 + values], entry 0 is the missing one  out: uint64[words]
-    """
-    for word in range(begin, end):
-        if mode == AND and out[word] == 0:
-            continue
-        hits = np.uint64(0)
-        for bit in range(min(64, rows - 64 * word)):
-            value = values[64 * word + bit]
-            place = 0 if value == missing else np.int64(value) - least + 1
-            hits |= np.uint64(table[place]) << np.uint64(bit)
-        if mode == SET:
-            out[word] = hits
-        elif mode == AND:
-            out[word] &= hits
-        else:
-            out[word] |= hits
 
 
 @kernel

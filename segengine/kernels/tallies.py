@@ -7,9 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from segengine.kernels.bits import _ones
 from segengine.kernels.jit import Words, kernel
-from segengine.kernels.scan import _trailing_zeros
+from segengine.kernels.scan import ones_of, trailing_zeros
 
 LANES = 4
 """Counters a code has: a row that counts where its neighbour just did would wait for it."""
@@ -38,7 +37,7 @@ def tally_codes(
                 out[3, codes[row + 3]] += 1
             continue
         while rest != 0:
-            bit = _trailing_zeros(rest)
+            bit = trailing_zeros(rest)
             out[bit & 3, codes[first + bit]] += 1
             rest &= rest - one
 
@@ -56,7 +55,7 @@ def tally_values(
     for word in range(begin, end):
         rest = words[word]
         while rest != 0:
-            bit = _trailing_zeros(rest)
+            bit = trailing_zeros(rest)
             value = np.int64(values[64 * word + bit])
             if least <= value and value - least < count:
                 out[bit & 3, value - least] += 1
@@ -78,5 +77,5 @@ def tally_pairs(bitmaps: NDArray[np.uint64], begin: int, end: int, out: NDArray[
                 other = bitmaps[right, first:last]
                 shared = 0
                 for word in range(last - first):
-                    shared += _ones(one[word] & other[word])
+                    shared += ones_of(one[word] & other[word])
                 out[left, right] += shared

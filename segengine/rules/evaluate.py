@@ -16,9 +16,10 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from segengine.kernels import bits, jit, scan
+from segengine.kernels import bits, jit, scan, table_scan
 from segengine.kernels.scan import AND, OR, SET
-from segengine.rules.block import NO_INT, Block, Clock
+from segengine.rules.block import Block, Clock
+from segengine.rules.by_value import Step, by_value, few_values, looked_up
 from segengine.rules.compute import compute, truth
 from segengine.rules.frame import Frame, Words, truths
 from segengine.rules.plan import (
@@ -39,16 +40,15 @@ from segengine.schema.kinds import Kind, dtype_of
 from segengine.tables.column import Column
 from segengine.tables.dictionary import Dictionary
 
-Step = Callable[[int, int, int, Words], None]
-"""run(first word, end word, mode, out)"""
-
 StandingWords = Callable[[Node], Words | None]
 """The bitmap of a leaf that is kept; None for any other."""
 
 _BLOCK_WORDS = 1024
 _ALIGN = 1 << 14
 _MANY_RANGES = 8
-_MANY_RUNS, _MOST_VALUES, _MANY_ROWS = 40, 1 << 17, 1 << 17
+_MANY_RUNS = 12
+_MANY_OPEN = 0.01
+"""The share of rows that codes leave open from which on a look-up a row costs less."""
 _MOST_COUNTED = 254
 _BOUNDLESS = 2**62
 
@@ -236,25 +236,26 @@ def _several_ranges(
     if missing:
         inside = np.append(np.int64(0), inside)
     breaks = np.flatnonzero(np.diff(inside) > 1)
-    if len(edges) > _MANY_RUNS:
-        hits = _hits_by_value(column, rows, lambda values: _in_ranges(values, lows, highs))
-        if hits is not None:
-            return _value_step(column, rows, hits, missing=missing)
+    if len(edges) and codes.shares[edges].sum() > _MANY_OPEN:
+        values = few_values(column, rows)
+        if values is not None:
+            every = values.least + np.arange(values.count, dtype=np.int64)
+            return looked_up(values, _in_ranges(every, lows, highs), missing=missing)
     if len(breaks) + len(edges) > _MANY_RUNS:
         table = np.zeros(256, np.uint8)
         table[inside], table[edges], held = 1, 2, column.values
-        return lambda begin, end, mode, out: scan.scan_code_table(
+        return lambda begin, end, mode, out: table_scan.scan_code_table(
             codes.codes, table, held, lows, highs, begin, end, mode, out
         )
     firsts = inside[np.append(0, breaks + 1)] if len(inside) else inside
     lasts = inside[np.append(breaks, len(inside) - 1)] if len(inside) else inside
     spans, begins = (lasts - firsts).astype(np.uint8), firsts.astype(np.uint8)
-    checked, values = edges.astype(np.uint8), column.values
+    checked, held = edges.astype(np.uint8), column.values
 
     def run(begin: int, end: int, mode: int, out: Words) -> None:
         scan.scan_ranges(
             codes.codes, codes.block_least, codes.block_greatest, begins, spans, checked,
-            values, lows, highs, begin, end, mode, out,
+            held, lows, highs, begin, end, mode, out,
         )  # fmt: skip
 
     return run
@@ -307,50 +308,6 @@ def _missing_step(column: Column, rows: int) -> Step:
 def _in_ranges(values: NDArray[Any], lows: NDArray[Any], highs: NDArray[Any]) -> NDArray[np.bool_]:
     place = np.searchsorted(lows, values, side="right") - 1
     return np.asarray((place >= 0) & (values <= highs[place]))
-
-
-def _hits_by_value(
-    column: Column, rows: int, test: Callable[[NDArray[Any]], NDArray[np.bool_]]
-) -> NDArray[np.bool_] | None:
-    """Which of all values a column of whole numbers can have pass; None where those are many."""
-    extent = None if column.is_made else column.scan_codes(rows).extent()
-    if extent is None or extent[1] - extent[0] >= _MOST_VALUES:
-        return None
-    return test(np.arange(extent[0], extent[1] + 1, dtype=np.int64))
-
-
-def _value_step(column: Column, rows: int, hits: NDArray[np.bool_], *, missing: bool) -> Step:
-    """Rows by a table of their values."""
-    extent = column.scan_codes(rows).extent()
-    assert extent is not None
-    table = np.append(np.bool_(missing), hits).astype(np.uint8)
-    values, least = column.values, extent[0]
-    absent = values.dtype.type(column.missing)
-    return lambda begin, end, mode, out: scan.scan_value_table(
-        values, least, absent, table, rows, begin, end, mode, out
-    )
-
-
-def _by_value(node: Computed, run: Scan) -> Step | None:
-    """A condition on one column of whole numbers alone, asked once for each value it can have."""
-    sources = list(dict.fromkeys(node.term.sources()))
-    if len(sources) != 1 or sources[0].kind not in (Kind.BIGINT, Kind.DATE):
-        return None
-    if sources[0].op not in COLUMNS or node.term.reads_context or node.term.asks_bucket:
-        return None
-    column, rows = run.column(sources[0]), run.frame.rows
-    wanted = 1 if node.wanted else 0
-
-    def test(values: NDArray[Any]) -> NDArray[np.bool_]:
-        block = Block(len(values), run.clock, run.frame.money_scale, lambda _: values)
-        return np.asarray(truth(node.term, block) == wanted)
-
-    if rows < _MANY_ROWS or (run.frame.reached and sources[0].op != "event"):
-        return None
-    hits = _hits_by_value(column, rows, test)
-    if hits is None:
-        return None
-    return _value_step(column, rows, hits, missing=bool(test(np.array([NO_INT]))[0]))
 
 
 def _many_ranges(column: Column, rows: int, ranges: Sequence[Range]) -> Step:
@@ -430,10 +387,16 @@ def _entries(node: Entries, run: Scan) -> Step:
         lows, highs = starts.astype(column.dtype), ends.astype(column.dtype)
         return _several_ranges(column, rows, lows, highs, missing=with_missing)
     table = np.zeros(1 + dictionary.size, np.uint8)
-    table[0] = with_missing
-    table[1 + known] = 1
-    codes = column.values
-    return lambda begin, end, mode, out: scan.scan_table_i32(codes, table, begin, end, mode, out)
+    table[known], table[-1] = 1, with_missing
+    return _by_code(column.values, table)
+
+
+def _by_code(codes: NDArray[np.int32], table: NDArray[np.uint8]) -> Step:
+    """Rows for whose code the table says 1; its last entry is for rows without one."""
+    none = np.uint64(0)
+    return lambda begin, end, mode, out: table_scan.scan_table(
+        codes, none, table, begin, end, mode, out
+    )
 
 
 def listed_codes(node: Entries, dictionary: Dictionary) -> NDArray[np.int64] | None:
@@ -469,14 +432,14 @@ def _joined(node: Joined, run: Scan) -> Step:
     placed = np.flatnonzero(by_code >= 0)
     rows = by_code[placed]
     bit = (there[rows >> 6] >> (rows & 63).astype(np.uint64)) & np.uint64(1)
-    table[1 + placed] = bit.astype(np.uint8)
-    return lambda begin, end, mode, out: scan.scan_table_i32(places, table, begin, end, mode, out)
+    table[placed] = bit.astype(np.uint8)
+    return _by_code(places, table)
 
 
 def _computed(node: Computed, run: Scan) -> Step:
-    by_value = _by_value(node, run)
-    if by_value is not None:
-        return by_value
+    step = by_value(node, run.frame, run.clock, run.column)
+    if step is not None:
+        return step
     wanted = np.int8(1 if node.wanted else 0)
     frame, clock = run.frame, run.clock
     rows = frame.rows

@@ -159,11 +159,6 @@ def test_scans_find_what_a_comparison_finds(seed: int, mode: int) -> None:
         values, np.int64(low), np.int64(high), 0, 3, mode, out,
     )  # fmt: skip
     assert np.array_equal(out, joined(mode, before, (values >= low) & (values <= high)))
-    table = rng.integers(0, 2, 256).astype(np.uint8)
-    wide = codes.astype(np.int32) - 1
-    out = before.copy()
-    scan.scan_table_i32(wide, table, 0, 3, mode, out)
-    assert np.array_equal(out, joined(mode, before, table[codes] == 1))
     truths = rng.choice(np.array([1, 0, -128], np.int8), 150)
     out = before.copy()
     scan.words_of_truth(truths, np.int8(0), 0, mode, out)
