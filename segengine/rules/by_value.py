@@ -38,10 +38,10 @@ _ROWS_A_PAIR = 16
 
 @dataclass(frozen=True, slots=True)
 class Values:
-    """The values a column can have: `least` and the next ones, `count` in all.
+    """The values a column can have: the array's `least` and the next ones, `count` in all.
 
-    array: whole numbers or codes[rows, padded to 64]  form: those values and then a missing one,
-    as `compute` takes them
+    array: whole numbers or codes[rows, padded to 64]  form: what those stand for and then a
+    missing value, as `compute` takes them
     """
 
     array: NDArray[Any]
@@ -70,7 +70,13 @@ def few_values(column: Column, rows: int) -> Values | None:
     if column.kind is Kind.BOOLEAN:
         truths = np.array([0, 1, UNKNOWN], np.int8)
         return Values(column.values, 0, 2, lambda: truths)
-    extent = column.scan_codes(rows).extent()
+    codes = column.scan_codes(rows)
+    extent = codes.extent()
+    single = None if extent is None else codes.single_values()
+    if single is not None:
+        # A byte a row says as much as the value.
+        every = np.append(single.astype(np.int64), NO_INT)
+        return Values(codes.codes, 1, len(single), lambda: every)
     if extent is None or extent[1] - extent[0] >= _MOST_VALUES:
         return None
     first, last = extent

@@ -239,6 +239,7 @@ def _several_ranges(
     if len(edges) and codes.shares[edges].sum() > _MANY_OPEN:
         values = few_values(column, rows)
         if values is not None:
+            # A code that leaves rows open has several values: the array has those, not codes.
             every = values.least + np.arange(values.count, dtype=np.int64)
             return looked_up(values, _in_ranges(every, lows, highs), missing=missing)
     if len(breaks) + len(edges) > _MANY_RUNS:

@@ -113,6 +113,14 @@ class ScanCodes:
             return None
         return int(least[seen].min()), int(greatest[seen].max())
 
+    def single_values(self) -> NDArray[Any] | None:
+        """The value of each code from 1 on, where none has had two; else None."""
+        least, greatest = self._least[1:], self._greatest[1:]
+        seen = least <= greatest
+        if not bool(np.all(least[seen] == greatest[seen])):
+            return None
+        return least[: int(np.flatnonzero(seen).max(initial=-1)) + 1]
+
     def among(
         self, lows: NDArray[Any], highs: NDArray[Any]
     ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
