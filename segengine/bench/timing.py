@@ -12,6 +12,9 @@ from typing import Any
 Ask = Callable[[int], object]
 """Answers the k-th question of a case."""
 
+REST_SECONDS = 0.03
+"""Before each turn, until the threads of the engine before have gone to sleep."""
+
 FEWEST = 3
 """Repeats that a slow case gets however long it takes."""
 
@@ -80,6 +83,7 @@ def timed(asked: Asked, repeats: int, *, budget_seconds: float = 20.0) -> Times:
         for turn in range(repeats):
             answers: dict[int, dict[str, object]] = {}
             for key, ask in asks.items():
+                time.sleep(REST_SECONDS)
                 for k, answer, seconds in _turn(ask, 1 + turn * asked.turn, asked.turn):
                     times[key].append(1000 * seconds)
                     answers.setdefault(k, {})[key] = answer
