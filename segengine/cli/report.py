@@ -68,6 +68,10 @@ Base = Annotated[
     str | None,
     typer.Option("--base", metavar="SEGMENT", help="profile: compare with these, not with all."),
 ]
+Top = Annotated[
+    int | None,
+    typer.Option("--top", metavar="N", help="products: list so many of the best and the worst."),
+]
 Traits = Annotated[
     str | None,
     typer.Option("--traits", metavar="A,B", help="profile, compare: show these traits alone."),
@@ -85,6 +89,7 @@ def report(
     one_order_a_day: OneOrderADay = False,
     base: Base = None,
     traits: Traits = None,
+    top: Top = None,
     out: Page = None,
     store: Store = HERE,
     as_json: AsJson = False,
@@ -103,6 +108,7 @@ def report(
         "one_order_a_day": one_order_a_day or None,
         "base": base,
         "traits": traits,
+        "top": top,
     }
     given = {option: value for option, value in options.items() if value is not None}
     with opened(store) as engine:

@@ -10,6 +10,7 @@ from segengine.reports.svg import (
     SERIES,
     WIDTH,
     element,
+    ink_on,
     label,
     legend,
     legend_height,
@@ -53,7 +54,11 @@ def shares(data: Drawn) -> str:
             )  # fmt: skip
             inside = short(number / whole, "share")
             if wide > text_width(inside, 12) + 8:
-                parts.append(label(inside, x + wide / 2, y + 24, text_anchor="middle", class_="on"))
+                ink = ink_on(SERIES[row % len(SERIES)])
+                parts.append(
+                    label(inside, x + wide / 2, y + 24, text_anchor="middle", class_="cell on",
+                          fill=ink)
+                )  # fmt: skip
             x += wide
     return picture(top + 46 * len(data.y), data.title, parts)
 

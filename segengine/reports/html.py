@@ -54,7 +54,7 @@ svg text.small:not(.cell) { font-size: 11px }
 svg text.faint:not(.cell) { fill: var(--faint) }
 svg .strong { font-weight: 600 }
 svg .cell { font-variant-numeric: tabular-nums }
-svg text.on:not(.cell) { fill: #000; font-weight: 600 }
+svg .on { font-size: 12px; font-weight: 600 }
 svg .rule { stroke: var(--rule) }
 svg .axis { stroke: var(--line); stroke-width: 1.4 }
 svg .line { fill: none; stroke-width: 2.4; stroke-linejoin: round }

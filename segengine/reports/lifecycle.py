@@ -54,6 +54,7 @@ def lifecycle(source: Source, *, since: date | datetime | None = None) -> Report
         FROM staged
         """
     )
+    said = source.fits.shown.get("lifecycle", {}).get("source", "as given in store.toml")
     period = "purchases after the earlier moment, up to as_of"
     figures = [
         Figure("then", "The earlier moment", iso(then), MOMENT,
@@ -70,7 +71,7 @@ def lifecycle(source: Source, *, since: date | datetime | None = None) -> Report
         Figure("woken", "Came back", _moved(source, _QUIET, _AWAKE), "buyers",
                "sleeping or lapsed then; active or at_risk now"),
         *(
-            Figure(name, name, count, "days", f"lifecycle.{name} of store.toml")
+            Figure(name, name, count, "days", f"lifecycle.{name}, {said}")
             for name, count in thresholds.items()
         ),
     ]  # fmt: skip
@@ -83,11 +84,10 @@ def lifecycle(source: Source, *, since: date | datetime | None = None) -> Report
 
 def thresholds_of(source: Source) -> Thresholds:
     """The thresholds in dates that hold now, in the order of the stages."""
-    settings = source.config.lifecycle
+    settings, fitted = source.config.lifecycle, source.fits.shown.get("lifecycle", {})
     return {
-        "new_days": settings.new_days,
-        "active_days": settings.active_days,
-        "sleeping_days": settings.sleeping_days,
+        name: int(fitted.get(name, getattr(settings, name)))
+        for name in ("new_days", "active_days", "sleeping_days")
     }
 
 

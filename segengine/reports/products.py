@@ -29,11 +29,11 @@ CLASSES = ("star", "cash_cow", "question", "dog")
 LEVELS = ("high", "middle", "low")
 ROLES = ("traffic", "profit", "edge", "retention")
 TOP, MOST = 20, 1_000
-NONE = "none"
+NONE = "(none)"
 NO_PRODUCTS = "the store knows no products: there is nothing to show"
 NO_SALES = "no product was sold on the 90 dates that end today: none has growth, share or class"
 NO_CATEGORIES = "no product has a category: share is of the sales of products without one"
-_SALES = "sales: sum of amount_90d"
+_SALES = "sales: sum of amount_90d, what purchased lines say before refunds in part"
 
 
 def products(source: Source, *, top: int = TOP) -> Report:
@@ -48,11 +48,14 @@ def products(source: Source, *, top: int = TOP) -> Report:
         )
     count, sold, classed, categories, sales, units = source.row(
         """
-        SELECT count(*), count(*) FILTER (units_90d > 0), count(matrix_class),
+        SELECT count(*), count(*) FILTER (units_90d > 0),
+               count(*) FILTER (list_contains($classes, matrix_class)),
                count(DISTINCT category), coalesce(sum(amount_90d), 0), coalesce(sum(units_90d), 0)
         FROM products
-        """
+        """,
+        {"classes": list(CLASSES)},
     )
+    (growth,) = source.fits.shown.get("store_growth", (None,))
     notes = []
     if not count:
         notes.append(NO_PRODUCTS)
@@ -64,9 +67,12 @@ def products(source: Source, *, top: int = TOP) -> Report:
         Figure("products", "Products", count, "products", "count of products"),
         Figure("sold", "Sold in 90 dates", sold, "products", "count where units_90d > 0"),
         Figure("classed", "With a class", classed, "products",
-               "count where matrix_class is known; the range mix is of these"),
+               "count where matrix_class is one of the four; the range mix is of these"),
         Figure("sales", "Sales of 90 dates", sales, MONEY, "sum of amount_90d over products"),
         Figure("units", "Units of 90 dates", units, "units", "sum of units_90d over products"),
+        Figure("store_growth", "Growth of the store", growth, SHARE,
+               "amounts of all lines of the 90 dates that end today over those of the 90 before, "
+               "minus 1, when fitted"),
     ]  # fmt: skip
     return report_of(
         source, "products", "Products and their mix", figures,
@@ -172,7 +178,9 @@ def _counted(
     sums, nothing = _sums(source, column), _nothing(source)
     everything = sum(count for count, _ in sums.values())
     rows = []
-    for value in values:
+    # The seller may have given words of their own.
+    others = sorted(str(value) for value in sums if value is not None and value not in values)
+    for value in (*values, *others):
         count, amount = sums.get(None if value == NONE else value, (0, nothing))
         rows.append((value, count, ratio(count, everything), amount, share_of_sales(amount, sales)))
     return Table(
@@ -189,7 +197,7 @@ def _counted(
 def _categories(source: Source, sales: Decimal) -> Table:
     rows = source.rows(
         """
-        SELECT coalesce(category, $none), count(*), count(*) FILTER (units_90d > 0),
+        SELECT coalesce(category::VARCHAR, $none), count(*), count(*) FILTER (units_90d > 0),
                coalesce(sum(amount_90d), 0) AS sales
         FROM products GROUP BY category ORDER BY sales DESC, category NULLS LAST LIMIT $top
         """,
@@ -228,9 +236,9 @@ def _listed(source: Source, top: int, *, best: bool) -> Table:
     )
     return Table(
         "best" if best else "worst", "Best sellers" if best else "Worst sellers of those sold",
-        f"{which}. amount_90d: net sales of the 90 dates that end today; growth: over the 90 dates "
-        "before, minus 1; share: of the category's; conversion_rate and the rest: the product's "
-        "traits",
+        f"{which}. amount_90d: amounts of purchased lines on the 90 dates that end today, as the "
+        "lines give them; growth: over the 90 dates before, minus 1; share: of the category's; "
+        "conversion_rate and the rest: the product's traits",
         ("product_id", "category", "brand", "units_90d", "amount_90d", "buyers_90d", "views_90d",
          "growth", "share", "conversion_rate", "margin", "price_level", "matrix_class", "role"),
         tuple((str(row[0]), *row[1:]) for row in rows),

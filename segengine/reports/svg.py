@@ -88,6 +88,14 @@ def shade(part: float) -> tuple[str, str]:
     return f"#{red:02x}{green:02x}{blue:02x}", "#ffffff" if warm > 0.5 else "#10202e"
 
 
+def ink_on(colour: str) -> str:
+    """The ink that is read on a colour such as `#0072B2`: black, or white where that is darker."""
+    parts = [int(colour[k : k + 2], 16) / 255 for k in (1, 3, 5)]
+    red, green, blue = (p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts)
+    # Contrast with white is above that with black under this luminance.
+    return "#ffffff" if 0.2126 * red + 0.7152 * green + 0.0722 * blue < 0.179 else "#000000"
+
+
 def ticks(low: float, high: float, about: int = 5) -> list[float]:
     """Round numbers from at or under `low` to at or over `high`, about so many."""
     if not high > low:

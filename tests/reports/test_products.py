@@ -93,7 +93,7 @@ def test_counts_sales_and_shares_are_those_of_plain_python(listed: list[Row], to
             assert row["share_of_sales"] is row["sales_over"] is None
     for table, column in (("roles", "role"), ("price_levels", "price_level")):
         for row in rows(found, table):
-            inside = [r for r in listed if (r[column] or "none") == row[column]]
+            inside = [r for r in listed if (r[column] or "(none)") == row[column]]
             assert row["products"] == len(inside)
             assert row["sales"] == sum((r["amount_90d"] for r in inside), Decimal(0))
     ranked = sorted(
@@ -121,6 +121,11 @@ def test_the_matrix_places_each_class_by_growth_and_share() -> None:
 def test_targets_are_those_of_the_store() -> None:
     found = report([], StoreConfig(range_mix=RangeMix(0.1, 0.2, 0.3, 0.4)))
     assert [row["target"] for row in rows(found, "range_mix")] == [0.1, 0.2, 0.3, 0.4]
+
+
+def test_a_role_of_the_seller_s_own_is_counted() -> None:
+    found = report([{"product_id": "a", "role": "gift"}, {"product_id": "b", "role": "edge"}])
+    assert [r["role"] for r in rows(found, "roles") if r["products"]] == ["edge", "gift"]
 
 
 def test_what_is_missing_is_said() -> None:
