@@ -3,20 +3,21 @@
 The one file that owns Numba's flags. `nogil`, so that row ranges run on a thread pool;
 never `parallel=True`, whose default threading layer aborts under a threaded server; no
 `fastmath`, so that NaN stays NaN. Compiled code is cached in a folder whose name carries a hash
-of all kernel sources (this folder, and every `*_loops.py`), the versions and the processor's
-features: Numba itself does not notice
-a changed helper in another file.
+of the versions and the processor's features, and in it a folder for each source of kernels (this
+folder's, and every `*_loops.py`), whose name carries a hash of it and of all that it imports: Numba
+itself does not notice a changed helper in another file.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
+import re
 import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from functools import wraps
+from functools import cache, wraps
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -42,29 +43,67 @@ def cache_folder() -> Path:
         base = Path(parent)
     else:
         base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "segengine"
-    return base / f"kernels-{fingerprint(Path(__file__).parent.parent)}"
+    return base / f"kernels-{_of_machine()}"
 
 
-def fingerprint(package: Path) -> str:
-    """A hash of all kernel sources under a folder, of the versions and of the processor."""
-    digest = hashlib.sha256()
-    for source in sorted([*package.glob("kernels/*.py"), *package.glob("**/*_loops.py")]):
-        digest.update(source.name.encode())
-        digest.update(source.read_bytes())
+def _of_machine() -> str:
+    """A hash of the versions and of the processor."""
     features = binding.get_host_cpu_features().flatten() if not JIT_OFF else ""
-    for part in (
+    said = (
         numba.__version__,
         llvmlite.__version__,
         np.__version__,
         sys.version,
         str(binding.get_host_cpu_name()),
         features,
-    ):
-        digest.update(part.encode())
+    )
+    return hashlib.sha256("\n".join(said).encode()).hexdigest()[:16]
+
+
+def fingerprint(package: Path, source: Path) -> str:
+    """A hash of a kernel source, and of every kernel source that it imports, near or far."""
+    digest = hashlib.sha256()
+    for path in sorted(_reached(package, source)):
+        digest.update(path.relative_to(package).as_posix().encode())
+        digest.update(path.read_bytes())
     return digest.hexdigest()[:16]
 
 
+def _reached(package: Path, source: Path) -> set[Path]:
+    """A source and all kernel sources under a folder that it leads to."""
+    found, rest = {source}, [source]
+    while rest:
+        new = _imported(package, rest.pop()) - found
+        found |= new
+        rest.extend(new)
+    return found
+
+
+_IMPORT = re.compile(r"^ *from segengine\.([\w.]+) import (\([^)]*\)|.*)", re.MULTILINE)
+
+
+def _imported(package: Path, source: Path) -> set[Path]:
+    # Not by `ast`: to parse all sources takes 0.2 s of every start.
+    names = []
+    for module, things in _IMPORT.findall(source.read_text(encoding="utf-8")):
+        names += [module, *(f"{module}.{name}" for name in re.findall(r"\w+", things))]
+    paths = (package.joinpath(*name.split(".")).with_suffix(".py") for name in names)
+    return {
+        path
+        for path in paths
+        if (path.parent.name == "kernels" or path.stem.endswith("_loops")) and path.is_file()
+    }
+
+
+_PACKAGE = Path(__file__).parent.parent
 _CACHE = cache_folder()
+
+
+@cache
+def _folder_of(source: str) -> Path:
+    """Where the kernels of a source are kept."""
+    path = Path(source)
+    return _CACHE / f"{path.stem}-{fingerprint(_PACKAGE, path)}"
 
 
 def kernel(function: Function) -> Function:
@@ -73,7 +112,7 @@ def kernel(function: Function) -> Function:
         return _plain(function)
     # The setting is global to Numba: it is ours only while this function is declared.
     before = numba_config.CACHE_DIR
-    numba_config.CACHE_DIR = str(_CACHE)
+    numba_config.CACHE_DIR = str(_folder_of(function.__code__.co_filename))
     try:
         compiled = numba.njit(nogil=True, cache=True)(function)
     finally:

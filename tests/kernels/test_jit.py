@@ -52,26 +52,44 @@ def package(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_the_cache_folder_carries_a_hash_of_all_kernel_sources(package: Path) -> None:
-    assert jit.cache_folder().name == f"kernels-{jit.fingerprint(PACKAGE)}"
-    assert jit.fingerprint(package) == jit.fingerprint(PACKAGE)
+def folders(package: Path) -> dict[str, str]:
+    """The fingerprint of each source of kernels."""
+    sources = [*package.glob("kernels/*.py"), *package.glob("*/*_loops.py")]
+    return {
+        source.relative_to(package).as_posix(): jit.fingerprint(package, source)
+        for source in sources
+    }
 
 
-@pytest.mark.parametrize("source", ["kernels/bits.py", "audiences/message_loops.py",
-                                    "traits/purchase_loops.py", "kernels/calendar.py"])  # fmt: skip
-def test_a_changed_kernel_moves_to_another_folder(package: Path, source: str) -> None:
-    before = jit.fingerprint(package)
-    path = package / source
+def test_kernels_are_kept_by_their_source_and_what_it_imports(package: Path) -> None:
+    assert folders(package) == folders(PACKAGE)
+
+
+@pytest.mark.parametrize(
+    ("changed", "moved", "stays"),
+    [
+        ("kernels/bits.py", "kernels/bits.py", "kernels/calendar.py"),
+        ("kernels/calendar.py", "traits/clock_loops.py", "kernels/scan.py"),
+        # Through clock_loops: a helper's helper.
+        ("kernels/calendar.py", "traits/intent_loops.py", "audiences/message_loops.py"),
+        ("kernels/scan.py", "kernels/table_scan.py", "kernels/history.py"),
+        ("kernels/jit.py", "kernels/history.py", "kernels/__init__.py"),
+    ],
+)
+def test_a_changed_kernel_moves_those_that_use_it_to_another_folder(
+    package: Path, changed: str, moved: str, stays: str
+) -> None:
+    before = folders(package)
+    path = package / changed
     path.write_text(path.read_text() + "\n# changed\n")
-    assert jit.fingerprint(package) != before
+    after = folders(package)
+    assert after[changed] != before[changed]
+    assert after[moved] != before[moved]
+    assert after[stays] == before[stays]
 
 
-def test_other_sources_and_a_removed_kernel_are_told_apart(package: Path) -> None:
-    before = jit.fingerprint(package)
-    (package / "engine.py").write_text("x = 1\n")
-    assert jit.fingerprint(package) == before
-    (package / "audiences" / "message_loops.py").unlink()
-    assert jit.fingerprint(package) != before
+def test_all_kernels_of_a_process_are_under_one_folder_of_its_machine() -> None:
+    assert jit.cache_folder().name.startswith("kernels-")
 
 
 def test_the_cache_stands_where_the_environment_says(
