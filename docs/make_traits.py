@@ -63,16 +63,19 @@ own midnight.
 The cuts behind `r_score`, `f_score`, `m_score` and `value_tier`, and the mean scores behind
 `rfm_group`, need all buyers. They are fitted by every `load` and when the date turns, not by an
 `append`; between two fits a score is the current value against the cuts as they were fitted. With
-`rfm.mode = "fixed"` the cuts of the scores are [yours](store-toml.md#rfm). `engine.fits` has the
+`rfm.mode = "fixed"` the cuts of the scores are [yours](store-toml.md#rfm), and so are the thresholds
+of `lifecycle_stage` unless they are [fitted](store-toml.md#lifecycle) too. `engine.fits` has the
 current ones:
 
 ```python
 fits = engine.fits
 print(fits.shown["recency"], fits.shown["orders"])
+print(fits.shown["lifecycle"])
 ```
 
 ```text
 (52.0, 75.4, 91.4, 112.0) (1.0, 1.0, 1.0, 1.4)
+{'new_days': 30, 'active_days': 60, 'sleeping_days': 180, 'source': 'as given in store.toml'}
 ```
 
 Cuts are continuous quantiles at .2, .4, .6 and .8 over the buyers with a purchase. Buyers with the

@@ -90,7 +90,7 @@ def ask_rfm(engine: Engine) -> list[dict[str, int]]:
 
 def ask_lifecycle(engine: Engine) -> dict[str, int]:
     """How many buyers are at each stage, in the order of a buyer's life."""
-    from segengine.traits.purchase import STAGES
+    from segengine.traits.life_cycle import STAGES
 
     return {s: engine.segment(f"lifecycle_stage = '{s}'").count() for s in STAGES}
 

@@ -44,6 +44,7 @@ mode = "quintile"            # fifths of your buyers; or "fixed", with four cuts
 # amount = [100, 300, 1000, 3000]
 
 [lifecycle]                  # each stage reaches to so many days after the last purchase, inclusive
+thresholds = "given"         # or "fit": by how soon your buyers come back
 new_days = 30
 active_days = 60
 sleeping_days = 180

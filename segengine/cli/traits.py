@@ -29,19 +29,23 @@ def traits(store: MaybeStore = None, out: Out = None, as_json: AsJson = False) -
     """List every trait with its definition, and what a store was given or declares itself."""
     check_out(out)
     listed = _computed()
+    fits: dict[str, Any] = {}
     if store is None and _is_store(HERE):
         store = HERE
     if store is not None:
         with opened(store) as engine:
             listed = _given(engine) + listed + _declared(engine)
+            fits = _fits(engine)
     if out is not None:
         import pyarrow as pa
 
         write_table(pa.Table.from_pylist(listed), out)
     if as_json:
-        print_json({"traits": listed})
+        print_json({"traits": listed, **fits})
         return
     _show(listed)
+    for name, fitted in fits.get("fits", {}).items():
+        console().print(f"{name.replace('_', ' ')}: {_said(fitted)}", soft_wrap=True)
 
 
 def _show(listed: list[dict[str, Any]]) -> None:
@@ -59,6 +63,21 @@ def _show(listed: list[dict[str, Any]]) -> None:
             told.append("\n" + "; ".join(fact for fact in facts if fact), style="dim")
         rows.append([f"  {row['name']}", row["kind"], told])
     console().print(table(["trait", "kind", "definition"], rows, whole=("trait", "kind")))
+
+
+def _fits(engine: Engine) -> dict[str, Any]:
+    from segengine.days import moment
+
+    return {"fits": {"fitted_at": moment(engine.fits.fitted_at), **engine.fits.shown}}
+
+
+def _said(fitted: Any) -> str:
+    """A fitted value: cut points, or parameters by name."""
+    if isinstance(fitted, dict):
+        return ", ".join(f"{name} {_said(value)}" for name, value in fitted.items())
+    if isinstance(fitted, tuple):
+        return ", ".join(map(_said, fitted)) or "nothing to fit to"
+    return f"{fitted:,.6g}" if isinstance(fitted, float) else str(fitted)
 
 
 def _computed() -> list[dict[str, Any]]:

@@ -29,31 +29,72 @@ def link_rows(
             heads[owner] = row
 
 
-@kernel
-def count_owned(owners: NDArray[np.int32], rows: int, out: NDArray[np.int64]) -> None:
-    """Add the number of rows of owner k to out[k + 1]; an owner of -1 has none.
+BUCKET_SHIFT = 15
+"""A bucket has 32,768 owners: their places stay in cache while its rows are placed."""
 
-    owners: int32[rows]  out: int64[owners + 1]
+
+@kernel
+def count_dealt(owners: NDArray[np.int32], begin: int, end: int, out: NDArray[np.int64]) -> None:
+    """Add the rows [begin, end) of each bucket of owners; an owner of -1 has none.
+
+    owners: int32[rows]  out: int64[buckets]
     """
-    for row in range(rows):
+    for row in range(begin, end):
         owner = owners[row]
         if owner >= 0:
-            out[owner + 1] += 1
+            out[owner >> BUCKET_SHIFT] += 1
 
 
 @kernel
-def place_owned(
-    owners: NDArray[np.int32], rows: int, places: NDArray[np.int64], out: NDArray[np.int32]
+def deal_owned(
+    owners: NDArray[np.int32],
+    begin: int,
+    end: int,
+    places: NDArray[np.int64],
+    slots: NDArray[np.uint16],
+    dealt: NDArray[np.int32],
 ) -> None:
-    """Write each row to the place of its owner, in order; the places move on.
+    """Write rows [begin, end) to the places of their buckets, in order; the places move on.
 
-    owners: int32[rows]  places: int64[owners + 1], the first place of each  out: int32[rows]
+    places: int64[buckets]  out: slots uint16[rows], the owner within the bucket; dealt int32[rows]
     """
-    for row in range(rows):
+    for row in range(begin, end):
         owner = owners[row]
         if owner >= 0:
-            out[places[owner]] = row
-            places[owner] += 1
+            bucket = owner >> BUCKET_SHIFT
+            place = places[bucket]
+            slots[place] = owner & 0x7FFF
+            dealt[place] = row
+            places[bucket] = place + 1
+
+
+@kernel
+def place_dealt(
+    slots: NDArray[np.uint16],
+    dealt: NDArray[np.int32],
+    begin: int,
+    end: int,
+    begins: NDArray[np.int64],
+    out: NDArray[np.int32],
+) -> None:
+    """Put the rows of one bucket, dealt to [begin, end), in the order of their owners.
+
+    slots, dealt: as `deal_owned` has written them  out: begins int64[owners of the bucket], where
+    each owner's rows begin; out int32[rows], an owner's rows in the order they were dealt
+    """
+    places = np.zeros(1 << BUCKET_SHIFT, np.int64)
+    for k in range(begin, end):
+        places[slots[k]] += 1
+    place = begin
+    for slot in range(begins.shape[0]):
+        begins[slot] = place
+        count = places[slot]
+        places[slot] = place
+        place += count
+    for k in range(begin, end):
+        slot = slots[k]
+        out[places[slot]] = dealt[k]
+        places[slot] += 1
 
 
 @kernel

@@ -60,11 +60,15 @@ class RfmSettings:
 
 @dataclass(frozen=True, slots=True)
 class LifecycleSettings:
-    """Thresholds on `recency_days`, in dates; each stage reaches to its threshold, inclusive."""
+    """Thresholds on `recency_days`, in dates; each stage reaches to its threshold, inclusive.
+
+    thresholds: `given`: these; `fit`: by the buyers' own gaps, these where there are too few.
+    """
 
     new_days: int = 30
     active_days: int = 60
     sleeping_days: int = 180
+    thresholds: str = "given"
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,18 +221,17 @@ def _rfm(reader: Reader, raw: object) -> RfmSettings:
 
 def _lifecycle(reader: Reader, raw: object) -> LifecycleSettings:
     section = reader.section(raw, "lifecycle")
-    if section.pop("thresholds", None) is not None:
-        reader.not_built(
-            "lifecycle.thresholds",
-            "fitted thresholds are not built yet; give new_days, active_days and sleeping_days",
-        )
     defaults = LifecycleSettings()
+    names = ("new_days", "active_days", "sleeping_days")
+    thresholds = reader.take(
+        section, "lifecycle.thresholds", one_of("given", "fit"), defaults.thresholds
+    )
     read = {
         key: reader.take(section, f"lifecycle.{key}", between(0, 36_500), getattr(defaults, key))
-        for key in ("new_days", "active_days", "sleeping_days")
+        for key in names
     }
-    reader.nothing_left(section, "lifecycle", list(read))
-    settings = LifecycleSettings(**read)
+    reader.nothing_left(section, "lifecycle", ["thresholds", *names])
+    settings = LifecycleSettings(**read, thresholds=thresholds)
     if not settings.new_days <= settings.active_days <= settings.sleeping_days:
         reader.wrong("lifecycle", "needs new_days <= active_days <= sleeping_days")
     return settings

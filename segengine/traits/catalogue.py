@@ -7,7 +7,8 @@ stands after those whose traits it reads.
 from __future__ import annotations
 
 from segengine.traits.intent import INTENT
-from segengine.traits.purchase import LIFE_CYCLE, PURCHASE
+from segengine.traits.life_cycle import LIFE_CYCLE
+from segengine.traits.purchase import PURCHASE
 from segengine.traits.rfm import RFM
 from segengine.traits.trait import Trait
 

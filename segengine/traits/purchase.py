@@ -1,4 +1,4 @@
-"""What, when and how much did a buyer buy, and how far does that bring them?"""
+"""What, when and how much did a buyer buy?"""
 
 from __future__ import annotations
 
@@ -9,9 +9,6 @@ from segengine.schema.tables import ORDER_LINES, ORDERS
 from segengine.traits import purchase_loops
 from segengine.traits.trait import NO_PURCHASE, Family, Trait
 from segengine.traits.work import Work
-
-STAGES = ("prospect", "new", "active", "at_risk", "sleeping", "lapsed")
-TRADE_GROUPS = ("potential", "traded", "repeat")
 
 _COUNTS = (
     ("order_count", "purchases", "purchases", "never"),
@@ -26,13 +23,14 @@ _COUNTS = (
     ("promotions_count", "different known promotions bought under", "promotions", "never"),
 )
 _MONEY = "net of refunds"
+_TIE = "of several at one moment the one that arrived"
 _WIDES = (
     ("item_count", Kind.BIGINT, "quantities of all purchased lines, summed", "items", "never"),
     ("amount_total", Kind.MONEY, f"amounts of all purchases, {_MONEY}", "money", "never"),
     ("gross_amount_total", Kind.MONEY, "amounts of all purchases before refunds", "money",
      "never"),
-    ("last_order_amount", Kind.MONEY, f"amount of the last purchase, {_MONEY}", "money",
-     NO_PURCHASE),
+    ("last_order_amount", Kind.MONEY, f"amount of the last purchase, {_MONEY}; {_TIE} last",
+     "money", NO_PURCHASE),
     ("max_order_amount", Kind.MONEY, f"greatest amount of a purchase, {_MONEY}", "money",
      NO_PURCHASE),
     ("amount_7d", Kind.MONEY, f"amounts on the 7 dates that end today, {_MONEY}", "money",
@@ -69,51 +67,36 @@ def _purchase_traits() -> tuple[Trait, ...]:
     return (
         *traits,
         Trait("first_promotion", "purchase", Kind.VARCHAR, "codes",
-              "promotion of the earliest purchase that has one", "", "no such purchase",
-              column=(ORDERS, "promotion")),
+              f"promotion of the earliest purchase that has one; {_TIE} first", "",
+              "no such purchase", column=(ORDERS, "promotion")),
     )  # fmt: skip
-
-
-_LIFE = "life cycle"
-_LIFE_TRAITS = (
-    Trait("lifecycle_stage", _LIFE, Kind.VARCHAR, "codes",
-          "prospect: no purchase; new: one, within new_days; at_risk: within active_days but "
-          "gap_ratio above 1.5 with 3 or more; active: within active_days; sleeping: within "
-          "sleeping_days; lapsed: longer", words=STAGES),
-    Trait("stage_changed_at", _LIFE, Kind.TIMESTAMP, "wides",
-          "latest moment up to as_of at which lifecycle_stage, with today's thresholds, "
-          "changed", "instant", "prospect"),
-    Trait("previous_stage", _LIFE, Kind.VARCHAR, "codes", "lifecycle_stage before that moment", "",
-          "prospect", words=STAGES),
-    Trait("trade_group", _LIFE, Kind.VARCHAR, "codes",
-          "potential, traded, repeat: 0, 1, 2 or more purchases", words=TRADE_GROUPS),
-)  # fmt: skip
 
 
 def _facts(work: Work) -> None:
-    life = work.config.lifecycle
-    tables, blocks = work.tables, work.blocks
-    orders, lines = tables.events[ORDERS], tables.events[ORDER_LINES]
-    order_history = purchase_loops.Orders(
-        tables.customers.heads(ORDERS), orders.extra("previous"),
-        *(work.values(ORDERS, name)
-          for name in ("time", "is_purchase", "amount", "refund_amount", "promotion")),
-    )  # fmt: skip
-    line_history = purchase_loops.Lines(
-        tables.customers.heads(ORDER_LINES), lines.extra("previous"),
-        *(work.values(ORDER_LINES, name)
-          for name in ("time", "is_purchase", "quantity", "category", "brand")),
-    )  # fmt: skip
-    thresholds = np.array([life.new_days, life.active_days, life.sleeping_days], np.int64)
+    tables, blocks, purchases = work.tables, work.blocks, work.purchases()
+    lines = work.history(ORDER_LINES)
+    of_order = [work.values(ORDERS, name) for name in ("amount", "refund_amount", "promotion")]
+    of_line = [
+        work.values(ORDER_LINES, name)
+        for name in ("time", "is_purchase", "quantity", "category", "brand")
+    ]
+    none_ahead = tables.events[ORDER_LINES].latest <= work.as_of
+    since = np.array([work.since(days) for days in purchase_loops.WINDOWS], np.int64)
     sizes = [work.dictionary(ORDERS, "promotion").size]
     sizes += [work.dictionary(ORDER_LINES, name).size for name in ("category", "brand")]
     unit = np.int64(10**tables.money_scale)
 
     def loop(begin: int, end: int) -> None:
         stamps = np.full((3, max(1, *sizes)), -1, np.int32)
+        bought = purchase_loops.Bought(
+            purchases.begins[begin:], purchases.counts[begin:], purchases.placed[begin:],
+            purchases.orders, purchases.times, *of_order,
+        )  # fmt: skip
         purchase_loops.purchase_facts(
-            work.rows[begin:end], work.clock, order_history, line_history, thresholds, unit, stamps,
-            blocks["counts"], blocks["wides"], blocks["ratios"], blocks["codes"],
+            work.rows[begin:end], work.clock, bought,
+            purchase_loops.Lines(lines.begins[begin:], lines.events, *of_line), none_ahead,
+            since, unit, stamps,
+            blocks["counts"], blocks["wides"], blocks["ratios"], blocks["codes"][0],
         )  # fmt: skip
 
     work.over_buyers(loop)
@@ -122,4 +105,3 @@ def _facts(work: Work) -> None:
 PURCHASE = Family(
     "purchase", "What, when and how much a buyer bought.", _purchase_traits(), facts=_facts
 )
-LIFE_CYCLE = Family(_LIFE, "How far a buyer has come with the shop.", _LIFE_TRAITS)

@@ -13,9 +13,14 @@ from numpy.typing import NDArray
 from segengine.days import Zone
 from segengine.kernels import history, jit
 from segengine.schema.store_config import StoreConfig
+from segengine.schema.tables import ORDERS
 from segengine.tables.dictionary import Dictionary
 from segengine.tables.tables import Tables
+from segengine.traits import purchase_history_loops
 from segengine.traits.clock_loops import Clock
+
+_MANY = 1 << 18
+"""Rows from which on threads share them."""
 
 
 class History(NamedTuple):
@@ -27,6 +32,22 @@ class History(NamedTuple):
 
     begins: NDArray[np.int64]
     events: NDArray[np.int32]
+
+
+class Purchases(NamedTuple):
+    """The orders that count as bought up to as_of, buyer by buyer, in order of time.
+
+    Of several at one moment the one that arrived first stands first. Buyer k bought
+    orders[begins[k] : begins[k] + counts[k]] at the times of the same places.
+    begins: int64[buyers + 1]  counts: int32[buyers]  placed: int32[buyers], bought or not
+    orders: int32[orders], rows of the table  times: int64[orders]
+    """
+
+    begins: NDArray[np.int64]
+    counts: NDArray[np.int32]
+    placed: NDArray[np.int32]
+    orders: NDArray[np.int32]
+    times: NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +98,12 @@ class Work:
         """Whether the rows are all there are: 0, 1, 2, ..."""
         zone = settings.zone
         self.today = zone.day_of(as_of)
-        self.clock = Clock(np.int64(as_of), np.int64(self.today), zone.starts, zone.offsets)
+        segment = np.searchsorted(zone.starts, as_of, side="right") - 1
+        self.clock = Clock(
+            np.int64(as_of), np.int64(self.today), zone.starts, zone.offsets, np.int64(segment)
+        )
         self._histories: dict[str, History] = {}
+        self._purchases: Purchases | None = None
 
     @property
     def config(self) -> StoreConfig:
@@ -106,16 +131,32 @@ class Work:
             found = self._histories[table] = self._gathered(table)
         return found
 
+    def purchases(self) -> Purchases:
+        """What these buyers bought up to as_of; made once for all families."""
+        if self._purchases is None:
+            history, count = self.history(ORDERS), len(self.rows)
+            orders = np.empty(len(history.events), np.int32)
+            times = np.empty(len(history.events), np.int64)
+            found = Purchases(
+                history.begins, np.empty(count, np.int32), np.empty(count, np.int32), orders, times
+            )
+            columns = self.values(ORDERS, "time"), self.values(ORDERS, "is_purchase")
+
+            def loop(begin: int, end: int) -> None:
+                purchase_history_loops.purchases_of(
+                    history.begins[begin : end + 1], history.events, self.clock.as_of, *columns,
+                    found.counts[begin:end], found.placed[begin:end], orders, times,
+                )  # fmt: skip
+
+            self.over_buyers(loop)
+            self._purchases = found
+        return self._purchases
+
     def _gathered(self, table: str) -> History:
         events = self.tables.events[table]
-        begins = np.zeros(len(self.rows) + 1, np.int64)
         if self.is_of_all:
-            owners = events.extra("owner")
-            history.count_owned(owners, events.rows, begins)
-            np.cumsum(begins, out=begins)
-            found = np.empty(int(begins[-1]), np.int32)
-            history.place_owned(owners, events.rows, begins.copy(), found)
-            return History(begins, found)
+            return _dealt(events.extra("owner"), events.rows, len(self.rows))
+        begins = np.zeros(len(self.rows) + 1, np.int64)
         heads, previous = self.tables.customers.heads(table), events.extra("previous")
         history.count_chains(self.rows, heads, previous, begins)
         np.cumsum(begins, out=begins)
@@ -130,3 +171,44 @@ class Work:
     def forget(self, table: str) -> None:
         """Let go of a table's history once no family asks for it any more."""
         self._histories.pop(table, None)
+
+
+def _dealt(owners: NDArray[np.int32], rows: int, count: int) -> History:
+    """The events of all owners. Dealt to buckets first, so that no row is a cache miss.
+
+    Every thread deals a share of the rows to its own places, then places a share of the buckets:
+    a bucket's rows stand in the order of arrival, whichever thread dealt them.
+    """
+    buckets = ((count - 1) >> history.BUCKET_SHIFT) + 1
+    parts = jit.THREADS if rows >= _MANY else 1
+    shares = [part * rows // parts for part in range(parts + 1)]
+    sizes = np.zeros((parts, buckets), np.int64)
+    jit.each(
+        lambda part: history.count_dealt(owners, shares[part], shares[part + 1], sizes[part]),
+        parts,
+    )
+    # Bucket by bucket, and in each bucket part by part.
+    ends = np.cumsum(sizes.T.ravel()).reshape(buckets, parts).T
+    places = np.ascontiguousarray(ends - sizes)
+    edges = np.zeros(buckets + 1, np.int64)
+    edges[1:] = ends[-1]
+    total = int(edges[-1])
+    slots, dealt = np.empty(total, np.uint16), np.empty(total, np.int32)
+    jit.each(
+        lambda part: history.deal_owned(
+            owners, shares[part], shares[part + 1], places[part], slots, dealt
+        ),
+        parts,
+    )
+    begins, found = np.empty(count + 1, np.int64), np.empty(total, np.int32)
+    begins[-1] = total
+
+    def place(part: int) -> None:
+        for bucket in range(part * buckets // parts, (part + 1) * buckets // parts):
+            first = bucket << history.BUCKET_SHIFT
+            last = min(count, first + (1 << history.BUCKET_SHIFT))
+            begin, end = int(edges[bucket]), int(edges[bucket + 1])
+            history.place_dealt(slots, dealt, begin, end, begins[first:last], found)
+
+    jit.each(place, parts)
+    return History(begins, found)

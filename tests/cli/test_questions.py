@@ -186,6 +186,16 @@ def test_traits_lists_the_catalogue_and_the_shops_own_columns(shop: Path) -> Non
     assert all(trait.name in shown for trait in CATALOGUE)
 
 
+def test_traits_says_what_is_fitted_to_the_store(shop: Path) -> None:
+    fits = ask("traits", "--store", shop, "--json").json["fits"]
+    assert fits["lifecycle"]["active_days"] == 60
+    assert len(fits["recency"]) == 4
+    assert "fitted_at" in fits
+    shown = ask("traits", "--store", shop).out
+    assert "lifecycle: new_days 30, active_days 60, sleeping_days 180, source as given" in shown
+    assert "fits" not in ask("traits", "--json").json
+
+
 def test_traits_lists_what_the_store_declares_itself(tmp_path: Path) -> None:
     (tmp_path / "store.toml").write_text(
         "[traits]\n"

@@ -78,6 +78,7 @@ def test_every_setting_is_read() -> None:
     orders = [1, 2, 3, 6]
     amount = [10.5, 50, 100, 1000]
     [lifecycle]
+    thresholds = "fit"
     new_days = 10
     active_days = 20
     sleeping_days = 40
@@ -127,7 +128,7 @@ def test_every_setting_is_read() -> None:
             tuple(map(Decimal, (1, 2, 3, 6))),
             (Decimal("10.5"), Decimal(50), Decimal(100), Decimal(1000)),
         ),
-        lifecycle=LifecycleSettings(10, 20, 40),
+        lifecycle=LifecycleSettings(10, 20, 40, "fit"),
         consent_missing="allow",
         holdout_share=0.05,
         constants={"magic_number": 6, "factor": 1.5},
@@ -173,8 +174,6 @@ def test_parts_that_are_not_built_are_refused_by_name(tmp_path: Path) -> None:
     for name, value in UNBUILT.items():
         with pytest.raises(se.NotBuiltYetError, match=f"`{name}`: .* not built yet"):
             parse_config({name: value})
-    with pytest.raises(se.NotBuiltYetError, match=r"`lifecycle.thresholds`"):
-        parse_config({"lifecycle": {"thresholds": "fitted"}})
 
 
 def test_an_empty_unbuilt_section_says_nothing() -> None:

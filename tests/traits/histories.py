@@ -358,7 +358,7 @@ def differences(
         lines += [
             f"{one}.{name}: {found[one][name]!r}, expected {traits[name]!r}"
             for name in found[one]
-            if not same(found[one][name], traits[name])
+            if name in traits and not same(found[one][name], traits[name])
         ]
     return lines
 

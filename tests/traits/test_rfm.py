@@ -74,7 +74,8 @@ def test_few_buyers_are_scored_and_nobody_is_nothing(count: int) -> None:
 
 def test_no_buyer_at_all_has_no_cuts() -> None:
     found = engine()
-    assert found.fits.shown == {"recency": (), "orders": (), "amount": (), "tier": ()}
+    cuts = ("recency", "orders", "amount", "tier")
+    assert {name: found.fits.shown[name] for name in cuts} == dict.fromkeys(cuts, ())
     found.append("orders", buyers((0, 1, 5.0)))
     # Nothing was fitted yet; a score is never against cuts of a batch.
     assert scores(found) == [(None,) * 6]
