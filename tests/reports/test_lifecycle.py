@@ -114,6 +114,24 @@ def test_thresholds_are_those_of_the_store() -> None:
     assert figure(report, "sleeping_days").value == 3
 
 
+def test_fitted_thresholds_are_those_of_the_fit_and_said_to_be() -> None:
+    import pyarrow as pa
+
+    gaps = [3 + n % 40 for n in range(400)]
+    rows_of = [(n % 20, AS_OF - timedelta(days=sum(gaps[n % 20 : n : 20]))) for n in range(400)]
+    engine = se.Engine(as_of=AS_OF, config={"lifecycle": {"thresholds": "fit"}})
+    orders = {"customer_id": [c for c, _ in rows_of], "time": [t for _, t in rows_of]}
+    engine.load("orders", pa.table(orders))
+    report = engine.report("lifecycle")
+    fitted = engine.fits.shown["lifecycle"]
+    assert "fitted to" in fitted["source"]
+    for name in ("new_days", "active_days", "sleeping_days"):
+        assert figure(report, name).value == fitted[name]
+        assert fitted["source"] in figure(report, name).formula
+    stages = Counter(engine.table("customers", ["lifecycle_stage"])["lifecycle_stage"].to_pylist())
+    assert {r["stage"]: r["now"] for r in rows(report, "stages") if r["now"]} == stages
+
+
 @pytest.mark.parametrize(
     ("since", "said"),
     [
