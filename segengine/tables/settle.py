@@ -51,6 +51,8 @@ def _across(tables: Tables, moment: int) -> NDArray[np.int64]:
         return np.empty(0, np.int64)
     later = lines.columns["time"].values[: lines.rows] > moment
     rows = np.unique(lines.extra("order_row")[: lines.rows][later])
+    row_given = orders.extra("row_given")[rows] == 1
+    # A derived order that lies ahead has all its lines; one with a row has those up to as_of.
     begun = orders.columns["time"].values[rows] <= moment
-    derives = (orders.extra("row_given")[rows] == 0) | (orders.extra("amount_given")[rows] == 0)
-    return rows[begun & derives].astype(np.int64)
+    derives = ~row_given | (orders.extra("amount_given")[rows] == 0)
+    return rows[(begun | row_given) & derives].astype(np.int64)

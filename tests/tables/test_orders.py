@@ -322,6 +322,22 @@ def test_an_order_takes_from_its_lines_only_what_has_happened() -> None:
         )
 
 
+@pytest.mark.parametrize("back", [False, True], ids=["ahead", "gone back to"])
+def test_an_order_row_without_an_amount_takes_its_lines_once_both_have_happened(
+    back: bool,
+) -> None:
+    found = engine()
+    if back:
+        found.advance(LATER)
+    at = AS_OF + timedelta(days=1)
+    found.load("orders", orders(1, time=at, order_id=["a"]))
+    found.load("order_lines", orders(1, 1, time=at, order_id=["a", "a"], amount=[3.0, 4.0]))
+    found.advance(AS_OF)
+    assert found.table("orders").num_rows == 0
+    found.advance(LATER)
+    assert rows(found, "orders", "amount") == [(7,)]
+
+
 @pytest.mark.parametrize("table", ["orders", "order_lines"])
 def test_an_order_is_of_one_buyer(table: str) -> None:
     found = engine()

@@ -141,6 +141,7 @@ class Shop:
         """Some rows of a table."""
         drawn = {
             "orders": self.orders,
+            "updates": self.updates,
             "order_lines": self.order_lines,
             "behaviors": self.behaviors,
             "products": self.products,
@@ -174,6 +175,23 @@ class Shop:
             if row.get("refund_amount") is not None and rng.random() < 0.3:
                 row["refund_amount"] = row["amount"] and abs(row["amount"])
             rows.append(self._with_event_id(row) if has_events else row)
+        return Batch("orders", rows)
+
+    def updates(self, count: int) -> Batch:
+        """What became of orders, and nothing else: paid, closed, refunded in part or in full."""
+        rng = self.rng
+        extras: dict[str, Callable[[], Any]] = {
+            "paid_at": lambda: rng.choice((None, self.as_of)),
+            "closed_at": lambda: rng.choice((None, self.as_of)),
+            "refunded_at": lambda: rng.choice((None, self.as_of)),
+            "refund_amount": lambda: rng.choice((None, Decimal(0), abs(self.money()) / 10)),
+        }
+        chosen = [name for name in extras if rng.random() < 0.4] or ["paid_at"]
+        rows = []
+        for _ in range(count):
+            order_id, number, time = self._order(has_id=True)
+            row: dict[str, Any] = {"customer_id": self.buyer(number), "time": time}
+            rows.append(row | {"order_id": order_id} | {name: extras[name]() for name in chosen})
         return Batch("orders", rows)
 
     def _order(self, *, has_id: bool) -> tuple[str | None, int, datetime]:
@@ -286,18 +304,22 @@ def rows_of(batches: Iterable[Batch], table: str) -> list[Row]:
     return [row for batch in batches if batch.table == table for row in batch.rows]
 
 
-def merged(batches: Iterable[Batch]) -> list[Batch]:
+def merged(batches: Iterable[Batch], *, apart: bool = True) -> list[Batch]:
     """As few batches as say the same: a table's neighbours with the same columns are one.
 
-    A batch of customers or products has an id once, so those stay as they are.
+    A batch of customers or products has an id once, so those stay as they are. `apart`: table
+    after table; else orders and their lines in the order they arrived in, which decides what
+    comes first of several orders at one moment.
     """
     found = []
-    for table in ("products", "customers", *EVENT_TABLES):
-        own = [batch for batch in batches if batch.table == table and batch.rows]
-        if table in ("products", "customers"):
+    sales = ("orders", "order_lines")
+    together = [(table,) for table in EVENT_TABLES if apart or table not in sales]
+    for tables in (("products",), ("customers",), *([] if apart else [sales]), *together):
+        own = [batch for batch in batches if batch.table in tables and batch.rows]
+        if tables[0] in ("products", "customers"):
             found += own
             continue
-        for _, group in groupby(own, key=lambda batch: tuple(batch.rows[0])):
+        for (table, *_), group in groupby(own, key=lambda batch: (batch.table, *batch.rows[0])):
             found.append(Batch(table, [row for batch in group for row in batch.rows]))
     return found
 

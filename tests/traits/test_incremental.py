@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import date, datetime, timedelta
 from random import Random
-from typing import Any
+from typing import Any, cast
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import segengine as se
+from segengine import days
 from segengine.traits.catalogue import CATALOGUE
 from tests.reference.local_time import local_date, start_of_date
+from tests.reference.orders import Row
 from tests.traits.histories import (
     EVENT_TABLES,
     FITTED,
@@ -28,8 +32,18 @@ from tests.traits.histories import (
 )
 
 NOT_FITTED = [trait.name for trait in CATALOGUE if trait.name not in FITTED]
-TABLES = ("customers", "products", "orders", "orders", "order_lines", "order_lines", "behaviors")
+TABLES = (
+    "customers",
+    "products",
+    "orders",
+    "orders",
+    "order_lines",
+    "order_lines",
+    "updates",
+    "behaviors",
+)
 LATE = timedelta(minutes=5)
+"""How far ahead an appended event may lie; it is stored at as_of."""
 
 
 class Life:
@@ -39,13 +53,13 @@ class Life:
         self.rng = Random(seed)
         self.shop = Shop.drawn(self.rng, buyers=6)
         self.engine = engine_of(self.shop)
+        self.apart = self.rng.random() < 0.5
         self.log: list[Batch] = []
         self.seen: set[tuple[str, object]] = set()
         for _ in range(steps):
-            self.rng.choices(
-                (self.load, self.append, self.append, self.advance, self.delete),
-                (3, 3, 3, 4, 0.7),
-            )[0](rows)
+            self.rng.choices((self.load, self.append, self.advance, self.delete), (3, 6, 4, 0.7))[
+                0
+            ](rows)
 
     def load(self, rows: int) -> None:
         """History, and what lies ahead."""
@@ -57,12 +71,19 @@ class Life:
         """What has just happened, or happened long ago and is told only now."""
         batch = self.shop.batch(self.rng.choice(TABLES), rows)
         if batch.table in EVENT_TABLES:
-            latest = self.shop.as_of + LATE
-            near = [{**row, "time": min(row["time"], latest)} for row in batch.rows]  # type: ignore[type-var]
-            batch = replace(batch, rows=near)
+            batch = replace(batch, rows=self.in_time(batch.rows))
+            if not batch.rows:
+                return
         report = self.engine.append(batch.table, batch.to_arrow())
         assert report.rows_skipped == 0
         self.note(clamped(batch, self.shop.as_of))
+
+    def in_time(self, rows: Sequence[Row]) -> list[Row]:
+        """None is too late. What is stored at as_of may tie there, and then arrival decides."""
+        if self.apart:
+            return [row for row in rows if cast("datetime", row["time"]) <= self.shop.as_of]
+        latest = self.shop.as_of + LATE
+        return [{**row, "time": min(cast("datetime", row["time"]), latest)} for row in rows]
 
     def note(self, batch: Batch) -> None:
         """A repeated event stays out of the log: the buyer whose it was may go later."""
@@ -79,17 +100,14 @@ class Life:
         """A little or a lot, over midnights and clock changes, forwards and back."""
         del rows
         now = self.shop.as_of
-        today = local_date(now, self.shop.timezone)
-        midnight = start_of_date(today + timedelta(days=1), self.shop.timezone)
+        tick = timedelta(microseconds=self.rng.choice((0, 0, 1)))
         self.shop.as_of = self.rng.choice(
             (
                 now + timedelta(seconds=self.rng.randrange(1, 7200)),
                 now - timedelta(seconds=self.rng.randrange(1, 7200)),
-                midnight,
-                midnight - timedelta(microseconds=1),
-                start_of_date(today, self.shop.timezone) - timedelta(microseconds=1),
                 now + timedelta(days=self.rng.randrange(1, 40)),
                 now - timedelta(days=self.rng.randrange(1, 40)),
+                *(border - tick for border in borders(now, self.shop.timezone)),
             )
         )
         self.engine.advance(self.shop.as_of)
@@ -106,9 +124,27 @@ class Life:
     def fresh(self) -> se.Engine:
         """An engine told everything at once, at the moment of now."""
         engine = engine_of(self.shop)
-        for batch in merged(self.log):
+        for batch in merged(self.log, apart=self.apart):
             engine.load(batch.table, batch.to_arrow())
         return engine
+
+
+def borders(now: datetime, timezone: str) -> list[datetime]:
+    """The beginnings of this date and the next, of month and year, and the clock's changes."""
+    today = local_date(now, timezone)
+    first = today.replace(day=1)
+    dates = [today, today + timedelta(days=1), first, (first + timedelta(days=32)).replace(day=1)]
+    dates += [date(today.year, 1, 1), date(today.year + 1, 1, 1)]
+    changes = clock_changes(now, timezone)
+    return [start_of_date(each, timezone) for each in dates] + changes
+
+
+def clock_changes(now: datetime, timezone: str) -> list[datetime]:
+    """The change of the clock before a moment and the one after it, of those within a year."""
+    zone = days.zone(timezone)
+    place = int(np.searchsorted(zone.starts, days.micros(now, zone), side="right"))
+    found = [days.moment(int(at)) for at in zone.starts[max(1, place - 1) : place + 1]]
+    return [at for at in found if abs(at - now) < timedelta(days=366)]
 
 
 def disagreements(seed: int, *, steps: int = 10, rows: int = 5) -> list[str]:
