@@ -55,6 +55,10 @@ cash_cow = 0.50
 question = 0.15
 dog = 0.05
 
+[prediction]                 # lifetime_value: so many days ahead; a year later money is worth less
+horizon_days = 365
+yearly_discount = 0.10
+
 [constants]                  # numbers that rules call store.NAME
 # magic_number = 6
 

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from segengine.traits.intent import INTENT
 from segengine.traits.life_cycle import LIFE_CYCLE
+from segengine.traits.prediction import PREDICTION
 from segengine.traits.purchase import PURCHASE
 from segengine.traits.rfm import RFM
 from segengine.traits.trait import Trait
 
-FAMILIES = (PURCHASE, RFM, LIFE_CYCLE, INTENT)
+FAMILIES = (PURCHASE, RFM, LIFE_CYCLE, INTENT, PREDICTION)
 
 CATALOGUE: tuple[Trait, ...] = tuple(trait for family in FAMILIES for trait in family.traits)
 BY_NAME = {trait.name: trait for trait in CATALOGUE}

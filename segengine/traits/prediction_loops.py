@@ -19,9 +19,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from segengine.kernels.calendar import day_start, local_day
+from segengine.kernels.calendar import day_start
 from segengine.kernels.jit import inlined, kernel
-from segengine.traits.clock_loops import Clock
+from segengine.traits.clock_loops import Clock, date_of
 from segengine.traits.purchase_loops import plus
 
 _NO_VALUE = np.int64(-(2**63))
@@ -76,49 +76,43 @@ class Model(NamedTuple):
 def purchase_dates(
     clock: Clock,
     begins: NDArray[np.int64],
-    events: NDArray[np.int32],
-    time: NDArray[np.int64],
-    is_purchase: NDArray[np.int8],
+    counts: NDArray[np.int32],
+    orders: NDArray[np.int32],
+    times: NDArray[np.int64],
     amounts: NDArray[np.int64],
     refunds: NDArray[np.int64],
     out: Dates,
 ) -> None:
     """Write what predictions know of these buyers.
 
-    begins: int64[n + 1]  events: int32[events], the `History` of these buyers in orders
-    time, amounts, refunds: int64[orders]  is_purchase: int8[orders]  out: `Dates` of n buyers
+    begins, counts, orders, times: the `Purchases` of n buyers  amounts, refunds: int64[rows of
+    orders]  out: `Dates` of n buyers
     """
     days = np.empty(64, np.int64)
     known = np.empty(64, np.int64)
-    for index in range(begins.shape[0] - 1):
-        begin, end = begins[index], begins[index + 1]
-        if end - begin > days.shape[0]:
-            days = np.empty(2 * (end - begin), np.int64)
-            known = np.empty(2 * (end - begin), np.int64)
-        count = 0
-        first = np.int64(2**62)
-        for place in range(begin, end):
-            order = events[place]
-            if time[order] <= clock.as_of and is_purchase[order] == 1:
-                days[count] = local_day(time[order], clock.starts, clock.offsets)
-                first = min(first, days[count])
-                count += 1
+    for index in range(counts.shape[0]):
+        begin, count = begins[index], counts[index]
         out.repeats[index], out.recency[index], out.age[index] = -1, 0, 0
         out.valued[index], out.total[index], out.last[index] = 0, 0, 0
         if count == 0:
             continue
-        amount, valued, bought = np.int64(0), 0, 0
-        for place in range(begin, end):
-            order = events[place]
-            if time[order] <= clock.as_of and is_purchase[order] == 1:
-                net = amounts[order]
-                if net != _NO_VALUE and days[bought] != first:
-                    if refunds[order] != _NO_VALUE:
-                        net -= refunds[order]
-                    amount = plus(amount, net)
-                    known[valued] = days[bought]
-                    valued += 1
-                bought += 1
+        if count > days.shape[0]:
+            days = np.empty(2 * count, np.int64)
+            known = np.empty(2 * count, np.int64)
+        first = np.int64(2**62)
+        for k in range(count):
+            days[k] = date_of(times[begin + k], clock)
+            first = min(first, days[k])
+        amount, valued = np.int64(0), 0
+        for k in range(count):
+            net = amounts[orders[begin + k]]
+            if net != _NO_VALUE and days[k] != first:
+                refund = refunds[orders[begin + k]]
+                if refund != _NO_VALUE:
+                    net -= refund
+                amount = plus(amount, net)
+                known[valued] = days[k]
+                valued += 1
         out.repeats[index] = different(days, count) - 1
         last = days[count - 1]
         out.recency[index] = last - first
@@ -131,10 +125,10 @@ def purchase_dates(
 
 @inlined
 def different(days: NDArray[np.int64], count: int) -> int:
-    """How many different values the first `count` have; they are sorted, the greatest last."""
+    """How many different dates the first `count` are; they are sorted, the latest last."""
     for k in range(1, count):
         if days[k] < days[k - 1]:
-            # Orders that arrived late, or a clock that went back over midnight.
+            # A clock that went back over midnight.
             days[:count] = np.sort(days[:count])
             break
     found = min(count, 1)

@@ -10,6 +10,7 @@ A fit depends on the purchases alone: not on the order in which they came, nor o
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import NamedTuple
@@ -29,6 +30,11 @@ LEAST_BUYERS = 200
 LEAST_REPEAT_BUYERS = 50
 LEAST_DAYS = 90
 """Below any of these nothing is fitted."""
+
+_MOST_KEPT = 4
+_KEPT: dict[bytes, PurchaseModel] = {}
+# The last fits by what they were fitted to: tables are loaded one after the other, and most
+# change no purchase.
 
 _STEEPEST = 1e-6
 _BOUND = 1e-3
@@ -78,15 +84,27 @@ class PurchaseModel:
     spend: SpendParameters | Refused
     """Gamma-Gamma."""
 
+    @property
+    def shown(self) -> dict[str, dict[str, float] | str]:
+        """The parameters of each model by name, or the reason why it has none."""
+        models = {"BG/NBD": self.orders, "modified BG/NBD": self.alive, "Gamma-Gamma": self.spend}
+        return {
+            name: found.reason if isinstance(found, Refused) else found._asdict()
+            for name, found in models.items()
+        }
+
 
 class _Search(NamedTuple):
-    """Where parameters are looked for, and what it means that one runs to an end."""
+    """Where parameters are looked for, by their names.
 
-    names: tuple[str, ...]
-    start: tuple[float, ...]
+    One that ends at its `most` and is among `alike` says that buyers are as good as alike in
+    this, which the model can hold; at any other end there is no estimate.
+    """
+
+    start: dict[str, float]
     least: tuple[float, ...]
     most: tuple[float, ...]
-    means: str
+    alike: str
 
 
 def fit_purchase_model(
@@ -109,11 +127,31 @@ def fit_purchase_model(
     if reason := _too_little(buyers, repeat_buyers, days):
         none = Refused(reason)
         return PurchaseModel(buyers, repeat_buyers, none, none, none)
+    key = hashlib.blake2b(str(unit).encode())
+    for array in (repeats, recency_days, age_days, valued, total):
+        key.update(array.tobytes())
+    kept = _KEPT.get(key.digest())
+    if kept is None:
+        kept = _fitted(repeats, recency_days, age_days, valued, total, unit)
+        while len(_KEPT) >= _MOST_KEPT:
+            _KEPT.pop(next(iter(_KEPT)), None)
+        _KEPT[key.digest()] = kept
+    return kept
+
+
+def _fitted(
+    repeats: NDArray[np.int32],
+    recency_days: NDArray[np.int32],
+    age_days: NDArray[np.int32],
+    valued: NDArray[np.int32],
+    total: NDArray[np.int64],
+    unit: int,
+) -> PurchaseModel:
     found = histories(repeats, recency_days, age_days)
     age = float(np.dot(found.weight, found.age))
     search = _Search(
-        ("r", "alpha", "a", "b"), (1.0, age, 1.0, 2.0), (1e-3, 1e-2, 1e-4, 1e-4),
-        (1e3, 1e4, 1e2, 1e4), "these buyers do not differ in the way the model needs",
+        {"r": 1.0, "alpha": age, "a": 1.0, "b": 2.0},
+        least=(1e-3, 1e-2, 1e-4, 1e-4), most=(1e2, 1e6, 1e2, 1e6), alike="ra",
     )  # fmt: skip
 
     def fitted(name: str, spare_chances: int) -> RepeatParameters | Refused:
@@ -121,8 +159,8 @@ def fit_purchase_model(
         return best if isinstance(best, Refused) else RepeatParameters(*best)
 
     return PurchaseModel(
-        buyers, repeat_buyers, fitted("BG/NBD", 0), fitted("the modified BG/NBD", 1),
-        _fit_spend(valued, total, unit),
+        len(repeats), int(np.count_nonzero(repeats)), fitted("BG/NBD", 0),
+        fitted("the modified BG/NBD", 1), _fit_spend(valued, total, unit),
     )  # fmt: skip
 
 
@@ -132,7 +170,7 @@ def _too_little(buyers: int, repeat_buyers: int, days: int) -> str:
         f"{n:,} {what}, and {least:,} are needed"
         for n, what, least in (
             (buyers, "buyers with a purchase", LEAST_BUYERS),
-            (repeat_buyers, "buyers with purchases on two dates", LEAST_REPEAT_BUYERS),
+            (repeat_buyers, "buyers with purchases on two dates or more", LEAST_REPEAT_BUYERS),
             (days, "dates from the first purchase to today", LEAST_DAYS),
         )
         if n < least
@@ -156,8 +194,8 @@ def _fit_spend(
     usual = float(np.dot(found.weight, found.log_mean))
     found = replace(found, log_mean=found.log_mean - usual)
     search = _Search(
-        ("p", "q", "v"), (1.0, 2.0, 1.0), (1e-3, 1e-3, 1e-6), (1e4, 1e4, 1e6),
-        "amounts do not differ in the way the model needs",
+        {"p": 1.0, "q": 2.0, "v": 1.0},
+        least=(1e-3, 1e-3, 1e-6), most=(1e3, 1e3, 1e6), alike="pq",
     )  # fmt: skip
     best = _climb("Gamma-Gamma", search, lambda at: spend_likelihood(at, found))
     if isinstance(best, Refused):
@@ -186,18 +224,20 @@ def _climb(
         return -value, -slope * at
 
     low, high = np.log(search.least), np.log(search.most)
+    start = np.log(list(search.start.values()))
     found = minimize(
-        depth, np.log(search.start), jac=True, method="L-BFGS-B",
-        bounds=np.column_stack((low, high)),
+        depth, start, jac=True, method="L-BFGS-B", bounds=np.column_stack((low, high)),
         options={"ftol": 1e-15, "gtol": 1e-9, "maxiter": 1_000, "maxls": 50},
     )  # fmt: skip
-    for k, parameter in enumerate(search.names):
-        if not low[k] + _BOUND < found.x[k] < high[k] - _BOUND:
+    for k, parameter in enumerate(search.start):
+        is_least, is_most = found.x[k] < low[k] + _BOUND, found.x[k] > high[k] - _BOUND
+        if is_least or (is_most and parameter not in search.alike):
             return Refused(
-                f"{name} has no best {parameter}: it runs to {np.exp(found.x[k]):.3g}; "
-                f"{search.means}"
+                f"{name} has no best {parameter}: it runs to {np.exp(found.x[k]):.3g}, so that "
+                "these purchases are not what the model is of"
             )
     # A line search that can go no lower calls itself failed at the very top: the slope decides.
-    if not (np.isfinite(found.fun) and np.abs(found.jac).max() <= _STEEPEST):
+    steepest = np.abs(np.clip(found.x - found.jac, low, high) - found.x).max()
+    if not (np.isfinite(found.fun) and steepest <= _STEEPEST):
         return Refused(f"{name} did not settle within {found.nit:,} steps ({found.message})")
     return tuple(float(v) for v in np.exp(found.x))

@@ -35,6 +35,7 @@ from segengine.cli.serving import serving
 from segengine.cli.store_template import TEMPLATE
 from segengine.rules.functions import AGREEING, ALIASES, SIGNATURES
 from segengine.schema import store_config
+from segengine.schema.prediction_settings import PredictionSettings
 from segengine.schema.range_mix import RangeMix
 from segengine.schema.store_config import StoreConfig
 from segengine.schema.tables import catalogue
@@ -313,12 +314,14 @@ def settings() -> Iterator[str]:
         "segments": "segments.NAME", "campaigns": "campaigns.NAME", "pages": "pages.NAME",
         "rfm": "rfm", "lifecycle": "lifecycle", "traits": "traits.NAME",
         "standing_memory_mb": "store.standing_memory_mb", "range_mix": "range_mix",
+        "prediction": "prediction",
     }  # fmt: skip
     for each in dataclasses.fields(StoreConfig):
         yield places[each.name]
     for kind, place in (
         (store_config.LoadSpec, "load.TABLE"), (store_config.RfmSettings, "rfm"),
         (store_config.LifecycleSettings, "lifecycle"), (RangeMix, "range_mix"),
+        (PredictionSettings, "prediction"),
         (store_config.SegmentSpec, "segments.NAME"),
     ):  # fmt: skip
         for each in dataclasses.fields(kind):

@@ -254,7 +254,8 @@ def test_a_fit_does_not_depend_on_the_order_of_buyers(store: Made) -> None:
 
 
 def best(found: likelihoods.Histories, spare: int) -> Floats:
-    search = model._Search(("", "", "", ""), (1, 9, 1, 2), (1e-3,) * 4, (1e3,) * 4, "")
+    start = {"r": 1.0, "alpha": 9.0, "a": 1.0, "b": 2.0}
+    search = model._Search(start, (1e-3,) * 4, (1e3,) * 4, "")
     return parameters(
         model._climb("", search, lambda at: likelihoods.repeat_likelihood(at, found, spare))
     )
@@ -298,9 +299,9 @@ def flat(buyers: int, repeats: int, days: int) -> Made:
 @pytest.mark.parametrize(
     ("store", "reason"),
     [
-        (flat(0, 0, 0), "0 buyers with purchases on two dates, and 50 are needed; 0 dates"),
+        (flat(0, 0, 0), "0 buyers with purchases on two dates or more, and 50 are needed; 0 dates"),
         (flat(199, 60, 400), "199 buyers with a purchase, and 200 are needed"),
-        (flat(200, 49, 400), "49 buyers with purchases on two dates, and 50 are needed"),
+        (flat(200, 49, 400), "49 buyers with purchases on two dates or more, and 50 are needed"),
         (flat(200, 50, 89), "89 dates from the first purchase to today, and 90 are needed"),
     ],
     ids=["nothing", "buyers", "repeats", "days"],
@@ -313,17 +314,44 @@ def test_too_few_purchases_are_refused_with_the_reason(store: Made, reason: str)
     assert np.isnan(predicted(found, store)).all()
 
 
-def test_buyers_who_are_all_alike_are_refused() -> None:
-    found = fitted(flat(500, 500, 400))
-    for each in (found.orders, found.alive):
-        assert isinstance(each, model.Refused)
-        assert "runs to" in each.reason
+def test_purchases_that_are_not_what_the_model_is_of_are_refused() -> None:
+    """All came back once and no more; nobody ever left."""
+    rng = np.random.default_rng(1)
+    here = rng.poisson(5, 500).astype(np.int32) + np.int32(1)
+    days = np.full(500, 400, np.int32)
+    nobody_left = Made(here, days, days, here * np.int64(1_000), here > 0, here.astype(np.int64))
+    for store in (flat(500, 500, 400), nobody_left):
+        found = fitted(store)
+        for each in (found.orders, found.alive):
+            assert isinstance(each, model.Refused)
+            assert "NBD has no best " in each.reason
+        assert np.isnan(predicted(found, store)).all()
 
 
-def test_equal_amounts_are_refused_and_orders_are_not(store: Made) -> None:
-    found = fitted(store._replace(total=store.repeats.astype(np.int64) * 1_000))
+def test_buyers_who_leave_alike_have_predictions() -> None:
+    """The chances to leave run together, where BG/NBD is a model still."""
+    store = made(3_000, RepeatParameters(0.9, 6.0, 800.0, 2_500.0), SPEND, spare=0)
+    r, alpha, a, b = parameters(fitted(store).orders)
+    assert (r, alpha, a / (a + b)) == pytest.approx((0.9, 6.0, 800 / 3_300), rel=0.1)
+    assert predicted(fitted(store), store)[1].sum() == pytest.approx(store.later.sum(), rel=0.1)
+
+
+def test_equal_amounts_are_expected_again(store: Made) -> None:
+    equal = store._replace(total=store.repeats.astype(np.int64) * 1_000)
+    found = fitted(equal)
+    assert found.orders == fitted(store).orders
+    _, orders, amount, value = predicted(found, equal)
+    assert amount == pytest.approx(orders * 10, rel=2e-3)
+    assert np.isfinite(value).all()
+
+
+def test_amounts_without_a_mean_are_refused_and_orders_are_not(store: Made) -> None:
+    """One amount in a buyer's place, and a few beyond all measure."""
+    rng = np.random.default_rng(2)
+    total = (rng.pareto(0.5, len(store.total)) * 1_000 + 1).astype(np.int64)
+    found = fitted(store._replace(total=total))
     assert isinstance(found.spend, model.Refused)
-    assert found.spend.reason.startswith("Gamma-Gamma has no best ")
+    assert "Gamma-Gamma finds no mean amount: q is " in found.spend.reason
     assert found.orders == fitted(store).orders
     chances = predicted(found, store)
     assert np.isfinite(chances[:2]).all()
