@@ -60,12 +60,12 @@ Every trait is right again when an `append` returns. What time alone changes (`r
 `_30d` windows, stages) is right at every moment that is asked about: the store's date turns at its
 own midnight.
 
-The cuts behind `r_score`, `f_score`, `m_score` and `value_tier`, and the mean scores behind
-`rfm_group`, need all buyers. They are fitted by every `load` and when the date turns, not by an
-`append`; between two fits a score is the current value against the cuts as they were fitted. With
-`rfm.mode = "fixed"` the cuts of the scores are [yours](store-toml.md#rfm), and so are the thresholds
-of `lifecycle_stage` unless they are [fitted](store-toml.md#lifecycle) too. `engine.fits` has the
-current ones:
+The cuts behind `r_score`, `f_score`, `m_score`, `value_tier` and `price_band`, and the mean scores
+behind `rfm_group`, need all buyers. They are fitted by every `load` and when the date turns, not
+by an `append`; between two fits a score is the current value against the cuts as they were fitted.
+With `rfm.mode = "fixed"` the cuts of the scores are [yours](store-toml.md#rfm), and so are the
+thresholds of `lifecycle_stage` unless they are [fitted](store-toml.md#lifecycle) too.
+`engine.fits` has the current ones:
 
 ```python
 fits = engine.fits

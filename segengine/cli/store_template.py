@@ -49,6 +49,9 @@ new_days = 30
 active_days = 60
 sleeping_days = 180
 
+[habit]
+minimum_evidence = 2         # purchases that a habit is drawn from; with fewer it is missing
+
 [range_mix]                  # the report of products sets these shares beside the actual ones
 star = 0.30
 cash_cow = 0.50

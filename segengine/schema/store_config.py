@@ -24,6 +24,7 @@ from segengine.schema.config_reader import (
     share,
     text,
 )
+from segengine.schema.habit_settings import HabitSettings, read_habit
 from segengine.schema.identifiers import is_column_name, is_definition_name
 from segengine.schema.kinds import Kind, kind_named
 from segengine.schema.prediction_settings import PredictionSettings, read_prediction
@@ -94,6 +95,7 @@ class StoreConfig:
     further_tables: Mapping[str, Mapping[str, Kind]] = field(default_factory=dict)
     rfm: RfmSettings = RfmSettings()
     lifecycle: LifecycleSettings = LifecycleSettings()
+    habit: HabitSettings = field(default_factory=HabitSettings)
     prediction: PredictionSettings = field(default_factory=PredictionSettings)
     consent_missing: str = "deny"
     holdout_share: float = 0.0
@@ -153,6 +155,7 @@ def parse_config(raw: Mapping[str, Any]) -> StoreConfig:
     values["load"] = _loads(reader, top.pop("load", {}), names)
     values["rfm"] = _rfm(reader, top.pop("rfm", {}))
     values["lifecycle"] = _lifecycle(reader, top.pop("lifecycle", {}))
+    values["habit"] = read_habit(reader, top.pop("habit", {}))
     values["prediction"] = read_prediction(reader, top.pop("prediction", {}))
     consent = reader.section(top.pop("consent", {}), "consent")
     values["consent_missing"] = reader.take(
@@ -177,7 +180,7 @@ def parse_config(raw: Mapping[str, Any]) -> StoreConfig:
         section = reader.section(top.pop(part, {}), part)
         values[part] = {k: reader.section(v, f"{part}.{k}") for k, v in section.items()}
     known = ["store", "load", "tables", "rfm", "lifecycle", "consent", "holdout", "constants"]
-    known += ["prediction", "range_mix", "traits", "segments", "campaigns", "pages"]
+    known += ["habit", "prediction", "range_mix", "traits", "segments", "campaigns", "pages"]
     reader.nothing_left(top, "", known)
     reader.finish()
     return StoreConfig(**values)

@@ -6,14 +6,16 @@ stands after those whose traits it reads.
 
 from __future__ import annotations
 
+from segengine.traits.habit import HABIT
 from segengine.traits.intent import INTENT
 from segengine.traits.life_cycle import LIFE_CYCLE
 from segengine.traits.prediction import PREDICTION
+from segengine.traits.price_band import PRICE_BAND
 from segengine.traits.purchase import PURCHASE
 from segengine.traits.rfm import RFM
 from segengine.traits.trait import Trait
 
-FAMILIES = (PURCHASE, RFM, LIFE_CYCLE, INTENT, PREDICTION)
+FAMILIES = (PURCHASE, RFM, LIFE_CYCLE, INTENT, HABIT, PRICE_BAND, PREDICTION)
 
 CATALOGUE: tuple[Trait, ...] = tuple(trait for family in FAMILIES for trait in family.traits)
 BY_NAME = {trait.name: trait for trait in CATALOGUE}

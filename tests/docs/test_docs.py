@@ -35,6 +35,7 @@ from segengine.cli.serving import serving
 from segengine.cli.store_template import TEMPLATE
 from segengine.rules.functions import AGREEING, ALIASES, SIGNATURES
 from segengine.schema import store_config
+from segengine.schema.habit_settings import HabitSettings
 from segengine.schema.prediction_settings import PredictionSettings
 from segengine.schema.range_mix import RangeMix
 from segengine.schema.store_config import StoreConfig
@@ -44,7 +45,7 @@ from tests.docs.blocks import DOCS, PAGES, ROOT, Block, blocks_of, rules_of, sam
 SERVER = "127.0.0.1:50051"
 MOST_NOT_RUN = 6
 NOT_BUILT = (
-    *("habit", "affinity"),
+    *("affinity",),
     *("frequency caps", "arbitration", "runs", "budgets", "texts", "effect"),
     *("product pools", "census", "durable log", "authentication"),
 )
@@ -312,7 +313,7 @@ def settings() -> Iterator[str]:
         "consent_missing": "consent.missing", "holdout_share": "holdout.share",
         "further_tables": "tables.NAME", "constants": "constants.NAME", "load": "load.TABLE",
         "segments": "segments.NAME", "campaigns": "campaigns.NAME", "pages": "pages.NAME",
-        "rfm": "rfm", "lifecycle": "lifecycle", "traits": "traits.NAME",
+        "rfm": "rfm", "lifecycle": "lifecycle", "habit": "habit", "traits": "traits.NAME",
         "standing_memory_mb": "store.standing_memory_mb", "range_mix": "range_mix",
         "prediction": "prediction",
     }  # fmt: skip
@@ -321,6 +322,7 @@ def settings() -> Iterator[str]:
     for kind, place in (
         (store_config.LoadSpec, "load.TABLE"), (store_config.RfmSettings, "rfm"),
         (store_config.LifecycleSettings, "lifecycle"), (RangeMix, "range_mix"),
+        (HabitSettings, "habit"),
         (PredictionSettings, "prediction"),
         (store_config.SegmentSpec, "segments.NAME"),
     ):  # fmt: skip

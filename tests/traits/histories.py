@@ -25,7 +25,7 @@ from tests.reference.rules import World
 from tests.reference.traits import Events, Fitted, Lifecycle, customer_traits
 
 EVENT_TABLES = ("orders", "order_lines", "behaviors")
-FITTED = ("r_score", "f_score", "m_score", "rfm_cell", "rfm_group", "value_tier")
+FITTED = ("r_score", "f_score", "m_score", "rfm_cell", "rfm_group", "value_tier", "price_band")
 _DAY = timedelta(days=1)
 _ID = {int: pa.int64(), str: pa.string()}
 _TYPES: dict[str, pa.DataType] = {
@@ -36,6 +36,8 @@ _TYPES: dict[str, pa.DataType] = {
     "shipped_at": pa.timestamp("us", tz="UTC"),
     "amount": pa.decimal128(18, 4),
     "refund_amount": pa.decimal128(18, 4),
+    "list_amount": pa.decimal128(18, 4),
+    "price": pa.decimal128(18, 4),
     "quantity": pa.int64(),
     "order_id": pa.string(),
     "line_id": pa.int64(),
@@ -160,6 +162,7 @@ class Shop:
             "refunded_at": lambda: rng.choice((None, None, None, self.as_of)),
             "refund_amount": lambda: rng.choice((None, None, Decimal(0), abs(self.money()))),
             "promotion": lambda: rng.choice(_WORDS),
+            "payment": lambda: rng.choice(_WORDS),
             "is_purchase": lambda: rng.choice((None, True, False)),
         }
         chosen = [name for name in extras if rng.random() < 0.35]
@@ -231,10 +234,13 @@ class Shop:
         extras: dict[str, Callable[[], Any]] = {
             "category": lambda: rng.choice(_WORDS),
             "brand": lambda: rng.choice(_WORDS),
+            "list_amount": lambda: rng.choice((None, *[self.money()] * 9)),
             "line_id": lambda: rng.choice((None, 1, 2, 3)),
             "is_purchase": lambda: rng.choice((None, True, False)),
         }
-        shares = {"category": 0.5, "brand": 0.3, "line_id": 0.5, "is_purchase": 0.15}
+        shares = {
+            "category": 0.5, "brand": 0.3, "list_amount": 0.4, "line_id": 0.5, "is_purchase": 0.15
+        }  # fmt: skip
         chosen = [name for name in extras if rng.random() < shares[name]]
         has_ids = rng.random() < 0.9
         rows = []
@@ -258,7 +264,7 @@ class Shop:
     def behaviors(self, count: int) -> Batch:
         """Things done, most of them lately."""
         rng = self.rng
-        has_events = rng.random() < 0.3
+        has_events, has_device = rng.random() < 0.3, rng.random() < 0.6
         rows = []
         for _ in range(2 * count):
             row = {
@@ -267,6 +273,8 @@ class Shop:
                 "kind": rng.choice((*_BEHAVIORS, None)),
                 "product_id": rng.choice((*_PRODUCTS[:2], None)),
             }
+            if has_device:
+                row["device"] = rng.choice(_WORDS)
             rows.append(self._with_event_id(row) if has_events else row)
         return Batch("behaviors", rows)
 
@@ -276,13 +284,19 @@ class Shop:
         return row | {"event_id": self.rng.choice((None, *[self._event_id] * 6))}
 
     def products(self, count: int) -> Batch:
-        """Products, each once, with a category, a brand or both."""
+        """Products, each once, with a category, a brand, a price or several of them."""
         rng = self.rng
-        columns = rng.choice((("category",), ("brand",), ("category", "brand")))
+        columns = rng.choice(
+            (("category",), ("brand",), ("category", "brand"), ("category", "price"), ("price",))
+        )
         chosen = rng.sample(_PRODUCTS, min(count, len(_PRODUCTS)))
         return Batch(
             "products",
-            [{"product_id": p} | {name: rng.choice(_WORDS) for name in columns} for p in chosen],
+            [
+                {"product_id": p}
+                | {n: self.money() if n == "price" else rng.choice(_WORDS) for n in columns}
+                for p in chosen
+            ],
         )
 
     def customers(self, count: int) -> Batch:
