@@ -11,6 +11,7 @@ A fit depends on the purchases alone: not on the order in which they came, nor o
 from __future__ import annotations
 
 import hashlib
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import NamedTuple
@@ -33,8 +34,9 @@ LEAST_DAYS = 90
 
 _MOST_KEPT = 4
 _KEPT: dict[bytes, PurchaseModel] = {}
-# The last fits by what they were fitted to: tables are loaded one after the other, and most
-# change no purchase.
+"""The last fits by what they were fitted to: tables are loaded one after the other, and most
+change no purchase."""
+_KEPT_LOCK = threading.Lock()
 
 _STEEPEST = 1e-6
 _BOUND = 1e-3
@@ -133,9 +135,10 @@ def fit_purchase_model(
     kept = _KEPT.get(key.digest())
     if kept is None:
         kept = _fitted(repeats, recency_days, age_days, valued, total, unit)
-        while len(_KEPT) >= _MOST_KEPT:
-            _KEPT.pop(next(iter(_KEPT)), None)
-        _KEPT[key.digest()] = kept
+        with _KEPT_LOCK:
+            _KEPT[key.digest()] = kept
+            while len(_KEPT) > _MOST_KEPT:
+                del _KEPT[next(iter(_KEPT))]
     return kept
 
 

@@ -320,6 +320,20 @@ def test_refunds_are_taken_off_and_amounts_below_nothing_count_as_nothing() -> N
     assert ratio == pytest.approx(v / (v + 50))
 
 
+def test_a_sum_beyond_64_bits_leaves_amounts_missing_and_orders_not() -> None:
+    rows = [
+        {
+            "customer_id": 1,
+            "time": AS_OF - timedelta(days=day),
+            "amount": Decimal(99_999_999_999_999),
+        }
+        for day in range(12)
+    ]
+    found = predictions(with_model(engine_with(rows), FITTED))[1]
+    assert found["expected_amount_90d"] is None is found["lifetime_value"]
+    assert found["expected_orders_90d"] > 1
+
+
 def test_a_days_purchases_are_one_date() -> None:
     noon = AS_OF - timedelta(days=20)
     rows = [
