@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 from segengine.audiences.audience import CheckedCampaign, Policy, read_order
 from segengine.audiences.campaign import Campaign, campaign_of
+from segengine.audiences.text_check import check_text
 from segengine.days import Zone
 from segengine.errors import ConfigError, RuleError, SegengineError, UnknownNameError, did_you_mean
 from segengine.pages.decide import CheckedModule, CheckedPage, ready_module
@@ -131,8 +132,9 @@ class Definitions:
         )
         config = self._config
         return Policy(
-            config.channels, config.consent_missing, config.holdout_share, suppressions, messages
-        )
+            config.channels, config.consent_missing, config.holdout_share, suppressions, messages,
+            config.text.price_per_part,
+        )  # fmt: skip
 
     def findings(self) -> list[Finding]:
         """Everything that keeps a definition from being used."""
@@ -219,7 +221,8 @@ class Definitions:
                 raise ConfigError(f"{where}: lists have no order", field="order_by")
         exclusions = tuple(replace(exclusion, catalogued=True) for exclusion in exclusions)
         rule = replace(rule, catalogued=True)
-        return CheckedCampaign(campaign, rule, exclusions, order, descending)
+        letter = check_text(campaign, self.segments.vocabulary(), self._config)
+        return CheckedCampaign(campaign, rule, exclusions, order, descending, letter)
 
     def _check_page(self, page: Page) -> CheckedPage:
         place = f'page "{page.name}"'

@@ -8,9 +8,10 @@ and the step that dropped a buyer can be named.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -20,8 +21,11 @@ from numpy.typing import NDArray
 from segengine import days
 from segengine.audiences import message_loops
 from segengine.audiences.bucketing import Buckets, share_limit, variant_table
+from segengine.audiences.budget import reached
 from segengine.audiences.campaign import Campaign, within_hours
-from segengine.errors import UnknownCustomer
+from segengine.audiences.letters import BATCH_ROWS, Letters, letters, names_of, spread
+from segengine.audiences.text_check import CheckedText
+from segengine.errors import DefinitionError, UnknownCustomer
 from segengine.kernels import bits, jit
 from segengine.rules.evaluate import values_of
 from segengine.rules.explain import explain
@@ -65,6 +69,7 @@ class CheckedCampaign:
     exclusions: tuple[CheckedRule, ...]
     order_by: Term | None = None
     descending: bool = False
+    text: CheckedText | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +81,7 @@ class Policy:
     holdout_share: float
     suppressions: tuple[tuple[str, CheckedRule], ...]
     messages: EventTable
+    price_per_part: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,10 +137,7 @@ class Audience:
         _decide(checked, view, policy, buckets, tally)
         self._left, self._reasons = tally.left, tally.reasons
         self._rows = rows_of(self._left[-1])
-        self._arms: NDArray[np.int16] | None = None
-        if campaign.variants:
-            table = variant_table([v.weight for v in campaign.variants])
-            self._arms = table[buckets.of(campaign.salt)[self._rows]]
+        self._arms = _arms(campaign, buckets, self._rows)
         self._ids = ids_of(view.population, self._left[-1])
 
     def count(self) -> int:
@@ -150,12 +153,44 @@ class Audience:
         extra = [c for c in columns or () if c not in ("customer_id", "variant")]
         with self._looking() as view:
             found = table_of(view, self._rows, extra)
-        names = pa.array([*self._variants, None], pa.string())
         arms = self._arms if self._arms is not None else np.full(len(self._rows), -1, np.int16)
-        places = pa.array(np.where(arms < 0, len(self._variants), arms))
         return found.set_column(0, "customer_id", self._ids).add_column(
-            1, "variant", names.take(places)
+            1, "variant", names_of(arms, self._variants)
         )
+
+    def preview(self, count: int = 10) -> pa.Table:
+        """Table(customer_id, variant, text, characters, parts, cost) of some who are targeted.
+
+        They stand evenly far apart in the order first seen, so they are the same each time.
+        `DefinitionError` where the campaign has no text.
+        """
+        chosen = spread(len(self._rows), count)
+        ids = self._ids.take(pa.array(chosen))
+        return pa.Table.from_batches(self._letters(chosen).batches(ids, self._variants))
+
+    def texts(self, *, batch_rows: int = BATCH_ROWS) -> Iterator[pa.RecordBatch]:
+        """As `preview`, for everybody who is targeted, a batch at a time.
+
+        Values are read at the call, together; texts are made of them as batches are taken.
+        """
+        found = self._letters(np.arange(len(self._rows)))
+        return found.batches(self._ids, self._variants, batch_rows)
+
+    def bill(self) -> pa.Table:
+        """Table(variant, parts_each, buyers, parts, cost): what sending to everybody takes.
+
+        A row for each variant and number of parts; cost is null where `text.price_per_part` is
+        not set. `DefinitionError` where the campaign has no text.
+        """
+        return self._letters(np.arange(len(self._rows))).bill(self._variants)
+
+    def _letters(self, places: NDArray[np.int64]) -> Letters:
+        text = self._checked.text
+        if text is None:
+            raise DefinitionError(f"campaign `{self.campaign}` has no `text`", field="text")
+        arms = None if self._arms is None else self._arms[places]
+        with self._looking() as view:
+            return letters(text, view, self._rows[places], arms)
 
     @property
     def ledger(self) -> pa.Table:
@@ -238,7 +273,7 @@ def _decide(
         tally.step(words, "none" if share == 0 else f"does not bind {campaign.kind}")
     tally.step(words, "no caps are kept yet")
     tally.step(words, "asked about alone")
-    words = tally.step(*_limited(words, checked, view))
+    words = tally.step(*_limited(words, checked, view, policy, buckets))
     if campaign.holdout > 0:
         salt = campaign.salt + ":holdout"
         words = _below(words, buckets, salt, campaign.holdout, keep_below=False)
@@ -328,18 +363,42 @@ def _unreachable(
     return out
 
 
-def _limited(words: Words, checked: CheckedCampaign, view: View) -> tuple[Words, str]:
-    limit = checked.campaign.limit
-    if limit is None:
+def _arms(
+    campaign: Campaign, buckets: Buckets, rows: NDArray[np.int64]
+) -> NDArray[np.int16] | None:
+    """The variant of each row; None where there are none."""
+    if not campaign.variants:
+        return None
+    table = variant_table([v.weight for v in campaign.variants])
+    return table[buckets.of(campaign.salt)[rows]]
+
+
+def _limited(
+    words: Words, checked: CheckedCampaign, view: View, policy: Policy, buckets: Buckets
+) -> tuple[Words, str]:
+    campaign, reasons = checked.campaign, []
+    if campaign.limit is None and campaign.budget is None:
         return words, "none"
-    reason = f"at most {limit:,}"
-    if checked.campaign.order_by:
-        reason += f", by {checked.campaign.order_by}"
     rows = rows_of(words)
-    if len(rows) <= limit:
-        return words, reason
-    order = _order(rows, checked, view)
-    return _of_rows(np.sort(rows[order[:limit]]), len(words)), reason
+    if campaign.limit is not None:
+        reasons.append(f"at most {campaign.limit:,}")
+        if len(rows) > campaign.limit:
+            rows = np.sort(rows[_order(rows, checked, view)[: campaign.limit]])
+    if campaign.budget is not None:
+        most = campaign.budget.most_parts(policy.price_per_part)
+        arms = _arms(campaign, buckets, rows)
+        # Whoever is held out later is counted too, as for the limit.
+        parts = np.ones(len(rows), np.int64)
+        if checked.text is not None:
+            parts = letters(checked.text, view, rows, arms).counted().parts.astype(np.int64)
+        if parts.sum() > most:
+            order = _order(rows, checked, view)
+            paid = np.sort(order[: reached(parts[order], most)])
+            rows, parts = rows[paid], parts[paid]
+        reasons.append(f"{parts.sum():,} of {most:,} parts")
+    if campaign.order_by:
+        reasons.append(f"by {campaign.order_by}")
+    return _of_rows(rows, len(words)), ", ".join(reasons)
 
 
 def _order(rows: NDArray[np.int64], checked: CheckedCampaign, view: View) -> NDArray[np.int64]:

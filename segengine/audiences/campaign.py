@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime, time
 from typing import Any
 
+from segengine.audiences.budget import Budget, read_budget
+from segengine.audiences.text import template_mistakes
 from segengine.errors import DefinitionError, NotBuiltYetError, did_you_mean
 from segengine.rules.builder import Rule
 from segengine.schema.identifiers import is_definition_name, is_text
@@ -47,6 +49,8 @@ class Campaign:
     clock. variants: name -> weight or (weight, payload), weights adding up to 1.
     holdout: the share withheld to measure. salt: what buckets are hashed with, by default the
     name. limit: at most so many, held out included, by `order_by` then customer_id.
+    text: a template such as `Dear {nickname|friend}`. budget: so many parts, {"parts": n} or
+    {"cost": money}, spent in the order of the limit.
     """
 
     name: str
@@ -59,6 +63,7 @@ class Campaign:
     hours: tuple[tuple[time, time], ...]
     priority: int
     value: RuleLike | None
+    budget: Budget | None
     variants: tuple[Variant, ...]
     holdout: float
     salt: str
@@ -95,7 +100,7 @@ class Campaign:
         payload: Any = None,
     ) -> None:
         place = f"campaign `{name}`"
-        refuse_unbuilt(place, budget=budget, caps=caps or None, text=text)
+        refuse_unbuilt(place, caps=caps or None)
         mistakes = [
             *name_mistakes(name),
             *window_mistakes(starts_at, ends_at),
@@ -129,11 +134,14 @@ class Campaign:
         mistakes += wrong
         day_parts, wrong = read_hours(hours)
         mistakes += wrong
+        spent, wrong = read_budget(budget)
+        mistakes += [*wrong, *template_mistakes(text)]
         refuse(place, mistakes, "campaign")
         values = {
             "name": name, "segment": segment, "exclusions": exclusions,
             "channel": channel, "kind": kind, "starts_at": starts_at, "ends_at": ends_at,
-            "hours": day_parts, "priority": priority, "value": value, "variants": found,
+            "hours": day_parts, "priority": priority, "value": value, "budget": spent,
+            "variants": found,
             "holdout": float(holdout), "salt": name if salt is None else salt, "limit": limit,
             "order_by": order_by, "goal": goal, "window_days": window_days, "text": text,
             "payload": payload,
@@ -143,9 +151,7 @@ class Campaign:
 
 
 _UNBUILT = {
-    "budget": "budgets",
     "caps": "frequency caps",
-    "text": "texts",
     "pool": "product pools",
     "cap": "impression caps",
 }

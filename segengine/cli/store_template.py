@@ -77,6 +77,12 @@ missing = "deny"             # what an absent consent means; "allow": it is as g
 [holdout]
 share = 0.0                  # of all buyers, kept from every marketing campaign, to measure by
 
+[text]                       # of campaigns: one part is 70 characters, of longer ones 67
+signature = ""               # such as "【Teahouse】"; every text has it, and its characters count
+signature_at = "start"       # or "end"
+encoding = "ucs2"            # every character is one; "utf16": most emoji are two; "gsm7": 160, 153
+# price_per_part = 0.05      # what a budget of money pays for
+
 # --- what to do ---------------------------------------------------------------------------------
 
 [segments]                   # a name = a rule
@@ -101,6 +107,8 @@ share = 0.0                  # of all buyers, kept from every marketing campaign
 # salt = "spring"                   # what draws variants and holdout; by default the name
 # limit = 10000
 # order_by = "amount_total DESC"    # who comes first where the limit cuts
+# text = "Dear {nickname|friend}, your code is {payload.code|SPRING}."
+# budget = { parts = 20000 }        # or { cost = 1000 }; order_by says who comes first
 # payload = { title = "Spring" }    # handed out as it is
 # goal = "orders"                   # with window_days and value, kept for reports to come
 # window_days = 3

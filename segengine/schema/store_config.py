@@ -30,6 +30,7 @@ from segengine.schema.kinds import Kind, kind_named
 from segengine.schema.prediction_settings import PredictionSettings, read_prediction
 from segengine.schema.range_mix import RangeMix, read_range_mix
 from segengine.schema.tables import PURCHASES, TableSpec, catalogue
+from segengine.schema.text_settings import TextSettings, read_text_settings
 
 FILE_NAME = "store.toml"
 _CHANNEL_HELP = "a lower-case word such as `sms`"
@@ -99,6 +100,7 @@ class StoreConfig:
     prediction: PredictionSettings = field(default_factory=PredictionSettings)
     consent_missing: str = "deny"
     holdout_share: float = 0.0
+    text: TextSettings = TextSettings()
     range_mix: RangeMix = field(default_factory=RangeMix)
     constants: Mapping[str, int | float] = field(default_factory=dict)
     traits: Mapping[str, str] = field(default_factory=dict)
@@ -165,6 +167,7 @@ def parse_config(raw: Mapping[str, Any]) -> StoreConfig:
     holdout = reader.section(top.pop("holdout", {}), "holdout")
     values["holdout_share"] = reader.take(holdout, "holdout.share", share, 0.0)
     reader.nothing_left(holdout, "holdout", ["share"])
+    values["text"] = read_text_settings(reader, top.pop("text", {}))
     values["range_mix"] = read_range_mix(reader, top.pop("range_mix", {}))
     constants = reader.section(top.pop("constants", {}), "constants")
     values["constants"] = {
@@ -181,6 +184,7 @@ def parse_config(raw: Mapping[str, Any]) -> StoreConfig:
         values[part] = {k: reader.section(v, f"{part}.{k}") for k, v in section.items()}
     known = ["store", "load", "tables", "rfm", "lifecycle", "consent", "holdout", "constants"]
     known += ["habit", "prediction", "range_mix", "traits", "segments", "campaigns", "pages"]
+    known += ["text"]
     reader.nothing_left(top, "", known)
     reader.finish()
     return StoreConfig(**values)

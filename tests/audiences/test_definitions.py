@@ -73,18 +73,9 @@ def test_all_mistakes_of_a_campaign_are_said_at_once() -> None:
     assert len(said(BAD["seven mistakes"]).splitlines()) == 1 + 7
 
 
-@pytest.mark.parametrize(
-    ("option", "value"),
-    [("budget", 0), ("budget", 100), ("text", ""), ("text", "Hi"), ("caps", [se.Cap(0, 7)])],
-)
-def test_an_option_that_is_not_built_yet_is_refused_by_its_name(option: str, value: object) -> None:
-    with pytest.raises(se.NotBuiltYetError, match=f"`{option}`\\) are not built yet"):
-        campaign(**{option: value})
-
-
-def test_all_options_that_are_not_built_yet_are_named() -> None:
-    with pytest.raises(se.NotBuiltYetError, match=r"`budget`.*`caps`.*`text`"):
-        campaign(budget=1, caps=[se.Cap(1, 7)], text="Hi")
+def test_an_option_that_is_not_built_yet_is_refused_by_its_name() -> None:
+    with pytest.raises(se.NotBuiltYetError, match=r"`caps`\) are not built yet"):
+        campaign(caps=[se.Cap(0, 7)])
 
 
 REFUSED: dict[str, tuple[Callable[[], se.Campaign], str]] = {
