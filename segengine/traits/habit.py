@@ -141,8 +141,7 @@ def _texts(work: Work, table: str, name: str) -> Texts:
 def _tally(texts: Texts) -> Tally:
     """Scratch for one thread: zeroed by the system page by page, as codes are met."""
     codes = len(texts.offsets) - 1
-    whole = np.zeros((4, codes), np.int32)
-    return Tally(whole[0], whole[1], np.zeros(codes, np.int64), whole[2], whole[3])
+    return Tally(np.zeros((codes, 4), np.int64), np.zeros(codes, np.int32))
 
 
 HABIT = Family(HABITS, SENTENCE, _TRAITS, facts=_facts)

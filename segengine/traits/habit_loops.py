@@ -19,6 +19,7 @@ _DAY = 24 * _HOUR
 
 # Rows of both outputs; `habit.py` names them in the same order.
 CATEGORY, BRAND, PAYMENT, HOUR, WEEKDAY, DEVICE, DISCOUNT, PROMOTION = range(8)
+BUYER, TIMES, LAST, EVENT = range(4)
 
 
 class Lines(NamedTuple):
@@ -50,17 +51,13 @@ class Texts(NamedTuple):
 
 
 class Tally(NamedTuple):
-    """Scratch: what is counted of one buyer, by code.
+    """Scratch: what is counted of one buyer, by code; what is known of a code lies together.
 
-    buyer: int32[codes], whose the other entries are, 0 for nobody's  times: int32[codes]
-    last: int64[codes], the latest time  event: int32[codes], the event counted last
-    seen: int32[codes], the buyer's codes
+    entries: int64[codes, 4], `BUYER`: whose the rest is, 0 for nobody's; `TIMES`; `LAST`: the
+    latest time; `EVENT`: the event counted last  seen: int32[codes], the codes of the buyer
     """
 
-    buyer: NDArray[np.int32]
-    times: NDArray[np.int32]
-    last: NDArray[np.int64]
-    event: NDArray[np.int32]
+    entries: NDArray[np.int64]
     seen: NDArray[np.int32]
 
 
@@ -69,17 +66,18 @@ def counted(
     tally: Tally, seen: int, buyer: np.int64, code: np.int32, event: np.int32, at: np.int64
 ) -> int:
     """Count a code, once for each event in a row; how many codes the buyer has by then."""
-    if tally.buyer[code] != buyer:
-        tally.buyer[code] = buyer
-        tally.times[code] = 1
-        tally.last[code] = at
-        tally.event[code] = event
+    entry = tally.entries[code]
+    if entry[BUYER] != buyer:
+        entry[BUYER] = buyer
+        entry[TIMES] = 1
+        entry[LAST] = at
+        entry[EVENT] = event
         tally.seen[seen] = code
         return seen + 1
-    if tally.event[code] != event:
-        tally.event[code] = event
-        tally.times[code] += 1
-    tally.last[code] = max(tally.last[code], at)
+    if entry[EVENT] != event:
+        entry[EVENT] = event
+        entry[TIMES] += 1
+    entry[LAST] = max(entry[LAST], at)
     return seen
 
 
@@ -100,9 +98,11 @@ def preferred(tally: Tally, seen: int, texts: Texts) -> np.int32:
     best = tally.seen[0]
     for k in range(1, seen):
         code = tally.seen[k]
-        ahead = np.int64(tally.times[code]) - np.int64(tally.times[best])
-        if ahead == 0 and tally.last[code] != tally.last[best]:
-            ahead = np.int64(1 if tally.last[code] > tally.last[best] else -1)
+        ahead = tally.entries[code, TIMES] - tally.entries[best, TIMES]
+        if ahead == 0:
+            # Times of two instants may be further apart than an int64 reaches.
+            last, latest = tally.entries[code, LAST], tally.entries[best, LAST]
+            ahead = np.int64(last > latest) - np.int64(last < latest)
         if ahead > 0 or (ahead == 0 and is_smaller(code, best, texts)):
             best = code
     return best
@@ -127,7 +127,7 @@ def told(
         return
     best = preferred(tally, seen, texts)
     habits[trait, buyer] = best
-    shares[trait, buyer] = tally.times[best] / known
+    shares[trait, buyer] = tally.entries[best, TIMES] / known
 
 
 @inlined
