@@ -52,7 +52,7 @@ class Values:
     @property
     def first(self) -> np.uint64:
         """The least value as an unsigned number."""
-        return np.array([self.least], np.int64).view(np.uint64)[0]  # type: ignore[no-any-return]
+        return np.uint64(self.least % 2**64)
 
     @property
     def last(self) -> np.uint64:

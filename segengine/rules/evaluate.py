@@ -438,9 +438,9 @@ def _joined(node: Joined, run: Scan) -> Step:
 
 
 def _computed(node: Computed, run: Scan) -> Step:
-    step = by_value(node, run.frame, run.clock, run.column)
-    if step is not None:
-        return step
+    looked = by_value(node, run.frame, run.clock, run.column)
+    if looked is not None:
+        return looked
     wanted = np.int8(1 if node.wanted else 0)
     frame, clock = run.frame, run.clock
     rows = frame.rows
