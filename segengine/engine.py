@@ -187,11 +187,12 @@ class Engine:
                     self._moved(target, orders)
                     self._fits = self._rebuilt()
             else:
-                blocks, fits = build_all(self._tables, self._settings, target)
+                blocks, lists, fits = build_all(self._tables, self._settings, target)
                 codes = self._tables.customers.codes_for(blocks)
                 with self._tables.gate.writing():
                     self._moved(target, orders)
                     self._tables.customers.install_blocks(blocks, codes)
+                    self._tables.install_lists(lists)
                     self._population.standing.clear()
                     self._fits = fits
 
@@ -328,7 +329,7 @@ class Engine:
             self._population.standing.note(touched)
 
     def _rebuilt(self) -> Fits:
-        blocks, fits = build_all(self._tables, self._settings, self._as_of, in_place=True)
+        blocks, _, fits = build_all(self._tables, self._settings, self._as_of, in_place=True)
         customers = self._tables.customers
         customers.install_blocks(blocks, customers.codes_for(blocks))
         self._population.standing.clear()

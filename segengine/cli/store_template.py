@@ -52,6 +52,14 @@ sleeping_days = 180
 [habit]
 minimum_evidence = 2         # purchases that a habit is drawn from; with fewer it is missing
 
+[affinity]                   # how much a buyer cares for a category or a brand
+half_life_days = 30          # after so many days an event counts for half
+purchase = 5                 # what each line bought counts for, and so on; 0: for nothing
+cart = 3
+favorite = 3
+search = 2
+view = 1
+
 [range_mix]                  # the report of products sets these shares beside the actual ones
 star = 0.30
 cash_cow = 0.50
@@ -127,9 +135,6 @@ encoding = "ucs2"            # every character is one; "utf16": most emoji are t
 # limit = 2
 # days = 7
 # kind = "marketing"
-
-# [affinity]                        # affinity traits, later
-# half_life_days = 30
 
 # [range_mix]                       # targets of the range mix report, later
 # star = 0.30

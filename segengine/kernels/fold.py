@@ -289,22 +289,3 @@ def chain_rows(head: int, previous: NDArray[np.int32], out: NDArray[np.int64]) -
         count += 1
         row = previous[row]
     return count
-
-
-@kernel
-def scores_of(
-    offsets: NDArray[np.int64],
-    codes: NDArray[np.int32],
-    scores: NDArray[np.float64],
-    code: int,
-    out: NDArray[np.float64],
-) -> None:
-    """The score of one code for each row that has any; 0 where it has others.  out: float64"""
-    for row in range(min(offsets.shape[0] - 1, out.shape[0])):
-        begin, end = offsets[row], offsets[row + 1]
-        if begin < end:
-            found = 0.0
-            for place in range(begin, end):
-                if codes[place] == code:
-                    found = scores[place]
-            out[row] = found

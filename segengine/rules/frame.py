@@ -20,6 +20,7 @@ from segengine.rules.ranges import Domain
 from segengine.rules.term import Term
 from segengine.schema.kinds import Kind
 from segengine.tables.column import Column
+from segengine.tables.list_column import ListColumn
 
 Words = NDArray[np.uint64]
 Rows = NDArray[np.int64] | slice
@@ -91,6 +92,8 @@ def domain_of(column: Column) -> Domain:
         top = float(np.finfo(column.dtype.str).max)
         return Domain(column.kind, -top, top)
     info = np.iinfo(column.dtype.str)
+    if isinstance(column, ListColumn):
+        return Domain(column.kind, 0, int(info.max), has_entries=False)
     if column.kind is Kind.BOOLEAN:
         return Domain(column.kind, 0, 1)
     return Domain(column.kind, int(info.min) + 1, int(info.max))
@@ -105,6 +108,8 @@ def computable(column: Column, taken: NDArray[Any]) -> Any:
     """Values of a column as `compute` wants them; texts and lists as Arrow."""
     if not column.kind.is_coded:
         return widened(taken, column.kind)
+    if isinstance(column, ListColumn):
+        return column.lists_of(taken)
     assert column.dictionary is not None
     codes = pa.array(taken, pa.int32(), mask=taken < 0)
     return column.dictionary.values().take(codes)

@@ -208,8 +208,10 @@ class _Planner:
         if len(sources) == 1 and not open_ and self._home in homes:
             (source,) = sources
             domain = self._domains(source)
-            if domain.kind.is_coded:
+            if domain.kind.is_coded and domain.has_entries:
                 return Entries(source, term, wanted)
+            if domain.kind.is_coded:
+                return Computed(term, wanted)
             ranged = self._ranges(term, source, domain, wanted=wanted)
             if ranged is not None:
                 return ranged

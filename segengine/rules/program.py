@@ -171,7 +171,8 @@ class _Writer:
         if term.kind is None or term.kind.is_coded:
             return False
         column = self._column(sources[0])
-        assert column.dictionary is not None
+        if column.dictionary is None:
+            raise NoProgramError(term.op)
         values = column.dictionary.values()
         values = pa.concat_arrays([pa.nulls(1, values.type), values])
         block = Block(len(values), self._clock, self._frame.money_scale, lambda _: values)

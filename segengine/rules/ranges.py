@@ -15,11 +15,15 @@ Range = tuple[Any, Any]
 
 @dataclass(frozen=True, slots=True)
 class Domain:
-    """What a trait's array can hold: its kind and the least and greatest known value."""
+    """What a trait's array can hold: its kind and the least and greatest known value.
+
+    has_entries: of texts and lists, whether a dictionary has each different one once.
+    """
 
     kind: Kind
     least: Any
     greatest: Any
+    has_entries: bool = True
 
 
 def halved(function: Callable[[int], Any], domain: Domain, low: Any, high: Any) -> Range:

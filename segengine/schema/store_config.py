@@ -15,6 +15,7 @@ from typing import Any
 
 from segengine import days
 from segengine.errors import ConfigError, NotBuiltYetError, did_you_mean
+from segengine.schema.affinity_settings import AffinitySettings, read_affinity
 from segengine.schema.config_reader import (
     Reader,
     between,
@@ -36,7 +37,6 @@ FILE_NAME = "store.toml"
 _CHANNEL_HELP = "a lower-case word such as `sms`"
 _NOT_BUILT = {
     "caps": "frequency caps are",
-    "affinity": "affinity traits are",
 }
 
 
@@ -98,6 +98,7 @@ class StoreConfig:
     lifecycle: LifecycleSettings = LifecycleSettings()
     habit: HabitSettings = field(default_factory=HabitSettings)
     prediction: PredictionSettings = field(default_factory=PredictionSettings)
+    affinity: AffinitySettings = field(default_factory=AffinitySettings)
     consent_missing: str = "deny"
     holdout_share: float = 0.0
     text: TextSettings = TextSettings()
@@ -159,6 +160,7 @@ def parse_config(raw: Mapping[str, Any]) -> StoreConfig:
     values["lifecycle"] = _lifecycle(reader, top.pop("lifecycle", {}))
     values["habit"] = read_habit(reader, top.pop("habit", {}))
     values["prediction"] = read_prediction(reader, top.pop("prediction", {}))
+    values["affinity"] = read_affinity(reader, top.pop("affinity", {}))
     consent = reader.section(top.pop("consent", {}), "consent")
     values["consent_missing"] = reader.take(
         consent, "consent.missing", one_of("deny", "allow"), "deny"
@@ -185,6 +187,7 @@ def parse_config(raw: Mapping[str, Any]) -> StoreConfig:
     known = ["store", "load", "tables", "rfm", "lifecycle", "consent", "holdout", "constants"]
     known += ["habit", "prediction", "range_mix", "traits", "segments", "campaigns", "pages"]
     known += ["text"]
+    known += ["affinity"]
     reader.nothing_left(top, "", known)
     reader.finish()
     return StoreConfig(**values)

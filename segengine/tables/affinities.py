@@ -1,76 +1,67 @@
 """Here is a buyer and a kind of thing: how much do they like each value of it?
 
 Scores lie in 0 to 1 and sum to 1 for a buyer and a kind. A buyer without evidence for a kind has
-none; one with evidence has 0 for every value that is not kept.
+none; one with evidence has 0 for every value there is no evidence for. All scores are kept: those
+of a buyer are as many as the different values they ever met.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from segengine.kernels import fold
+from segengine.tables import list_loops
 from segengine.tables.column import aligned
 from segengine.tables.dictionary import Dictionary
+from segengine.tables.row_lists import RowLists
 
 KINDS = ("category", "brand")
 
 
-@dataclass(frozen=True, slots=True)
-class Scores:
-    """The scores of one kind by buyer: those of row r are at offsets[r] to offsets[r + 1].
-
-    offsets: int64[rows + 1]  codes: int32[scores], of the dictionary  scores: float64[scores]
-    """
-
-    dictionary: Dictionary
-    offsets: NDArray[np.int64]
-    codes: NDArray[np.int32]
-    scores: NDArray[np.float64]
+def fresh_scores() -> dict[str, RowLists]:
+    """Nothing about anybody, by kind."""
+    return {kind: RowLists(scored=True) for kind in KINDS}
 
 
 class Affinities:
-    """The affinity of every buyer to the values of each kind."""
+    """The affinity of every buyer to the values of each kind.
 
-    def __init__(self) -> None:
-        self._kept: dict[str, Scores] = {}
+    dictionary: of the values of a kind, by which `kept` has codes
+    """
 
-    def install(self, kind: str, scores: Scores) -> None:
-        """Take the scores of a kind in place of those before."""
-        assert kind in KINDS
-        self._kept[kind] = scores
+    def __init__(self, dictionary: Callable[[str], Dictionary]) -> None:
+        self._dictionary = dictionary
+        self.kept = fresh_scores()
+
+    def code(self, kind: str, value: str) -> int:
+        """The code of a value; -1, which no score has, for one that was never met."""
+        asked = pa.array([value], pa.large_string())
+        return int(self._dictionary(kind).find(asked)[0])
 
     def score(self, kind: str, value: str, row: int) -> float:
         """One buyer's score for a value; NaN without evidence for the kind."""
-        kept = self._kept.get(kind)
-        if kept is None or row + 1 >= len(kept.offsets):
+        codes, scores = self.kept[kind].of(row)
+        if len(codes) == 0:
             return float("nan")
-        begin, end = int(kept.offsets[row]), int(kept.offsets[row + 1])
-        if begin == end:
-            return float("nan")
-        place = np.flatnonzero(kept.codes[begin:end] == _code(kept.dictionary, value))
-        return float(kept.scores[begin + place[0]]) if len(place) else 0.0
+        place = np.flatnonzero(codes == self.code(kind, value))
+        return float(scores[place[0]]) if len(place) else 0.0
 
     def scores(self, kind: str, value: str, capacity: int) -> NDArray[np.float64]:
         """Every buyer's score for a value: float64[capacity], NaN without evidence."""
         out = aligned(capacity, np.dtype(np.float64), np.nan)
-        kept = self._kept.get(kind)
-        if kept is not None:
-            fold.scores_of(
-                kept.offsets, kept.codes, kept.scores, _code(kept.dictionary, value), out
-            )
+        list_loops.scores_of(self.kept[kind].lists, self.code(kind, value), out)
         return out
+
+    def of(self, kind: str, row: int) -> dict[str, float]:
+        """One buyer's scores by value, the greatest first; empty without evidence."""
+        codes, scores = self.kept[kind].of(row)
+        texts = self._dictionary(kind).texts().take(pa.array(codes)).to_pylist()
+        found = zip(texts, scores.tolist(), strict=True)
+        return dict(sorted(found, key=lambda pair: (-pair[1], pair[0])))
 
     def nbytes(self) -> int:
         """Bytes of all kinds."""
-        kept: Any = self._kept.values()
-        return sum(int(k.offsets.nbytes + k.codes.nbytes + k.scores.nbytes) for k in kept)
-
-
-def _code(dictionary: Dictionary, value: str) -> int:
-    # -1 stands for no value, and no score has it.
-    return int(dictionary.find(pa.array([value], pa.large_string()))[0])
+        return sum(kept.nbytes() for kept in self.kept.values())

@@ -10,13 +10,15 @@ from numpy.typing import NDArray
 from segengine.errors import UnknownNameError, did_you_mean
 from segengine.schema.kinds import Kind
 from segengine.schema.tables import CUSTOMERS, ORDER_LINES, ORDERS, PRODUCTS, TableSpec
-from segengine.tables.affinities import Affinities
+from segengine.tables.affinities import Affinities, fresh_scores
 from segengine.tables.column import Column
 from segengine.tables.customers import CustomerTable
 from segengine.tables.dictionary import Dictionary
 from segengine.tables.events import EventTable
 from segengine.tables.gate import Gate
 from segengine.tables.key_index import KeyIndex
+from segengine.tables.list_column import ListColumn
+from segengine.tables.row_lists import RowLists
 from segengine.tables.table import Table
 
 _SHARED = frozenset(
@@ -45,7 +47,7 @@ class Tables:
                 orders = self.events[ORDERS] if name == ORDER_LINES else None
                 self.events[name] = EventTable(spec, self._make_dictionary, self.customers, orders)
         self._product_index: KeyIndex | None = None
-        self.affinities = Affinities()
+        self.affinities = Affinities(lambda kind: self._make_dictionary(kind, Kind.VARCHAR))
 
     def _make_dictionary(self, name: str, kind: Kind) -> Dictionary:
         if name not in _SHARED:
@@ -107,6 +109,24 @@ class Tables:
             if column.is_allocated:
                 self._product_index.add((column.values, column.values), 0, self.products.rows)
         return self._product_index
+
+    def lists(self) -> dict[str, RowLists]:
+        """What is derived as lists of each buyer: kinds of affinity, and traits that are lists."""
+        return self.affinities.kept | {n: c.kept for n, c in self._list_traits().items()}
+
+    def fresh_lists(self) -> dict[str, RowLists]:
+        """The same with nothing in them, to be filled beside those in use."""
+        return fresh_scores() | {name: RowLists() for name in self._list_traits()}
+
+    def install_lists(self, lists: Mapping[str, RowLists]) -> None:
+        """Take new lists in place of those in use; called with the gate closed."""
+        self.affinities.kept = {kind: lists[kind] for kind in self.affinities.kept}
+        for name, column in self._list_traits().items():
+            column.kept = lists[name]
+
+    def _list_traits(self) -> dict[str, ListColumn]:
+        traits = self.customers.traits
+        return {name: c for name, c in traits.items() if isinstance(c, ListColumn)}
 
     def column(self, table: str, name: str) -> Column:
         """The column of a table, a customer's trait included."""

@@ -5,6 +5,7 @@ Both run the same loops; only the list of rows differs.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,8 +15,10 @@ from numpy.typing import NDArray
 from segengine.schema.kinds import Kind
 from segengine.tables.column import Column
 from segengine.tables.dictionary import Dictionary
+from segengine.tables.list_column import ListColumn
+from segengine.tables.row_lists import RowLists
 from segengine.tables.tables import Tables
-from segengine.traits.catalogue import BLOCKS, FAMILIES
+from segengine.traits.catalogue import BLOCKS, FAMILIES, LISTED
 from segengine.traits.work import Fits, TraitSettings, Work
 
 _SUM_DIGITS = 38
@@ -38,19 +41,30 @@ def declare(tables: Tables) -> None:
                        digits=_SUM_DIGITS)
             )  # fmt: skip
         tables.customers.add_block(block, columns)
+    for trait in LISTED:
+        texts = partial(_texts_at, tables, *trait.items)
+        column = ListColumn(trait.name, texts, lambda: tables.customers.capacity)
+        tables.customers.traits[trait.name] = column
+
+
+def _texts_at(tables: Tables, table: str, name: str, rows: NDArray[np.int32]) -> pa.Array:
+    """The values of a column in some rows of its table, as texts."""
+    found = tables.column(table, name).to_arrow(rows.astype(np.int64), tables.money_scale)
+    return found.cast(pa.large_string())
 
 
 def build_all(
     tables: Tables, settings: TraitSettings, as_of: int, *, in_place: bool = False
-) -> tuple[dict[str, NDArray[Any]], Fits]:
-    """Matrices of all traits at a moment, and their fits.
+) -> tuple[dict[str, NDArray[Any]], dict[str, RowLists], Fits]:
+    """Matrices and lists of all traits at a moment, and their fits.
 
     New ones, while the tables stay as they are; or, where nobody looks, those in use.
     """
     customers = tables.customers
     blocks = {n: customers.block(n) for n in BLOCKS} if in_place else customers.empty_blocks()
+    lists = tables.lists() if in_place else tables.fresh_lists()
     rows = np.arange(customers.rows, dtype=np.int64)
-    work = Work(tables, settings, as_of, rows, blocks, all_rows=True)
+    work = Work(tables, settings, as_of, rows, blocks, all_rows=True, lists=lists)
     for family in FAMILIES:
         if family.facts is not None:
             family.facts(work)
@@ -60,7 +74,7 @@ def build_all(
             fits[family.name] = family.fit(work)
         if family.place is not None:
             family.place(work, fits.get(family.name))
-    return blocks, Fits(as_of, fits)
+    return blocks, lists, Fits(as_of, fits)
 
 
 def refresh(

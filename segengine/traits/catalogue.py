@@ -6,8 +6,11 @@ stands after those whose traits it reads.
 
 from __future__ import annotations
 
+from segengine.schema.kinds import Kind
+from segengine.traits.affinity import AFFINITY
 from segengine.traits.habit import HABIT
 from segengine.traits.intent import INTENT
+from segengine.traits.interest import INTEREST
 from segengine.traits.life_cycle import LIFE_CYCLE
 from segengine.traits.prediction import PREDICTION
 from segengine.traits.price_band import PRICE_BAND
@@ -15,13 +18,15 @@ from segengine.traits.purchase import PURCHASE
 from segengine.traits.rfm import RFM
 from segengine.traits.trait import Trait
 
-FAMILIES = (PURCHASE, RFM, LIFE_CYCLE, INTENT, HABIT, PRICE_BAND, PREDICTION)
+FAMILIES = (PURCHASE, RFM, LIFE_CYCLE, INTENT, HABIT, PRICE_BAND, PREDICTION, INTEREST, AFFINITY)
 
 CATALOGUE: tuple[Trait, ...] = tuple(trait for family in FAMILIES for trait in family.traits)
 BY_NAME = {trait.name: trait for trait in CATALOGUE}
 BLOCKS = {
     block: [trait for trait in CATALOGUE if trait.block == block]
-    for block in dict.fromkeys(trait.block for trait in CATALOGUE)
+    for block in dict.fromkeys(trait.block for trait in CATALOGUE if trait.block)
 }
+LISTED = [trait for trait in CATALOGUE if trait.kind is Kind.TAGS]
+"""Traits that are lists, which no matrix holds."""
 WORDS = {trait.name: trait.words for trait in CATALOGUE if trait.words}
 """The values of text traits by code."""

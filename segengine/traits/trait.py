@@ -18,7 +18,8 @@ class Trait:
 
     Traits of one `block` are the rows of one matrix, in the order of the catalogue; they are of
     one array type. `narrow`: whole numbers in 32 bits. A text trait has either its `words` by
-    code, or the texts of another `column` (table, name).
+    code, or the texts of another `column` (table, name). A list has no block: it holds values of
+    the column `items` (table, name).
     """
 
     name: str
@@ -32,6 +33,7 @@ class Trait:
     narrow: bool = False
     words: tuple[str, ...] = ()
     column: tuple[str, str] | None = None
+    items: tuple[str, str] = ("", "")
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from segengine.kernels import history, jit
 from segengine.schema.store_config import StoreConfig
 from segengine.schema.tables import ORDERS
 from segengine.tables.dictionary import Dictionary
+from segengine.tables.row_lists import RowLists
 from segengine.tables.tables import Tables
 from segengine.traits import purchase_history_loops
 from segengine.traits.clock_loops import Clock
@@ -91,9 +92,11 @@ class Work:
         blocks: Mapping[str, NDArray[Any]],
         *,
         all_rows: bool,
+        lists: Mapping[str, RowLists] | None = None,
     ) -> None:
         self.tables, self.settings, self.as_of = tables, settings, as_of
         self.rows, self.blocks = rows, blocks
+        self._lists = tables.lists() if lists is None else lists
         self.is_of_all = all_rows
         """Whether the rows are all there are: 0, 1, 2, ..."""
         zone = settings.zone
@@ -163,6 +166,19 @@ class Work:
         found = np.empty(int(begins[-1]), np.int32)
         history.place_chains(self.rows, heads, previous, begins, found)
         return History(begins, found)
+
+    def give_lists(
+        self,
+        name: str,
+        counts: NDArray[np.int32],
+        codes: NDArray[np.int32],
+        scores: NDArray[np.float64],
+    ) -> None:
+        """What these buyers' lists of a name are: how long each is, then list after list."""
+        if self.is_of_all:
+            self._lists[name].fill(counts, codes, scores)
+        else:
+            self._lists[name].write(self.rows, counts, codes, scores)
 
     def over_buyers(self, loop: Callable[[int, int], None]) -> None:
         """Run `loop(begin, end)` over places in `rows`, in one range per thread."""

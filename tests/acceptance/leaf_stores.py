@@ -10,8 +10,6 @@ import pyarrow as pa
 
 import segengine as se
 from segengine.schema.kinds import Kind
-from segengine.tables.affinities import Scores
-from segengine.tables.dictionary import Dictionary
 from tests.reference import duckdb_oracle
 from tests.reference.leaf_cases import CONSTANTS, DECLARED, LeafCase
 from tests.reference.random_events import EVENTS, Shop
@@ -64,19 +62,21 @@ def install(
     engine: se.Engine, affinities: Mapping[CustomerId, Mapping[str, Mapping[str, float]]]
 ) -> None:
     """These scores of the buyers who are there in place of what behaviour would give."""
-    customers = engine._tables.customers
+    tables = engine._tables
+    customers = tables.customers
     for kind in ("category", "brand"):
         found: list[Mapping[str, float]] = [{}] * customers.rows
         for one in engine.segment("TRUE").ids().to_pylist():
             row = customers.row_of(one)
             assert row is not None
             found[row] = affinities[one][kind]
-        dictionary = Dictionary(Kind.VARCHAR)
+        dictionary = tables.dictionary_for("behaviors", kind, Kind.VARCHAR)
+        assert dictionary is not None
         values = [value for scores in found for value in scores]
         codes = dictionary.encode(pa.array(values, pa.large_string()))
-        offsets = np.cumsum([0, *(len(scores) for scores in found)], dtype=np.int64)
+        counts = np.array([len(scores) for scores in found], np.int32)
         scores = np.array([x for each in found for x in each.values()], np.float64)
-        engine._tables.affinities.install(kind, Scores(dictionary, offsets, codes, scores))
+        tables.affinities.kept[kind].fill(counts, codes, scores)
 
 
 def standing(engine: se.Engine, shop: Shop) -> dict[str, pa.Table]:

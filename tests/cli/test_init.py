@@ -12,6 +12,7 @@ import pytest
 
 from segengine import Engine
 from segengine.cli.store_template import TEMPLATE
+from segengine.schema.affinity_settings import AffinitySettings
 from segengine.schema.store_config import (
     LifecycleSettings,
     LoadSpec,
@@ -69,7 +70,7 @@ def test_init_refuses_to_write_over_anything(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "shape", [StoreConfig, LoadSpec, RfmSettings, LifecycleSettings, SegmentSpec]
+    "shape", [StoreConfig, LoadSpec, RfmSettings, LifecycleSettings, AffinitySettings, SegmentSpec]
 )
 def test_every_setting_stands_in_the_template(shape: type) -> None:
     keys = _keys(_with_examples())

@@ -35,6 +35,7 @@ from segengine.cli.serving import serving
 from segengine.cli.store_template import TEMPLATE
 from segengine.rules.functions import AGREEING, ALIASES, SIGNATURES
 from segengine.schema import store_config
+from segengine.schema.affinity_settings import AffinitySettings
 from segengine.schema.habit_settings import HabitSettings
 from segengine.schema.prediction_settings import PredictionSettings
 from segengine.schema.range_mix import RangeMix
@@ -315,6 +316,7 @@ def settings() -> Iterator[str]:
         "segments": "segments.NAME", "campaigns": "campaigns.NAME", "pages": "pages.NAME",
         "rfm": "rfm", "lifecycle": "lifecycle", "habit": "habit", "traits": "traits.NAME",
         "standing_memory_mb": "store.standing_memory_mb", "range_mix": "range_mix",
+        "affinity": "affinity",
         "prediction": "prediction",
     }  # fmt: skip
     for each in dataclasses.fields(StoreConfig):
@@ -322,6 +324,7 @@ def settings() -> Iterator[str]:
     for kind, place in (
         (store_config.LoadSpec, "load.TABLE"), (store_config.RfmSettings, "rfm"),
         (store_config.LifecycleSettings, "lifecycle"), (RangeMix, "range_mix"),
+        (AffinitySettings, "affinity"),
         (HabitSettings, "habit"),
         (PredictionSettings, "prediction"),
         (store_config.SegmentSpec, "segments.NAME"),

@@ -238,14 +238,3 @@ def test_a_chain_is_followed_as_far_as_there_is_room_and_counted_to_its_end() ->
     assert fold.chain_rows(2, previous, out) == 1
     assert fold.chain_rows(-1, previous, out) == 0
     assert out.tolist() == [2, 3, 1]
-
-
-def test_a_row_with_other_scores_has_none_of_this_and_one_without_any_is_missing() -> None:
-    offsets = np.array([0, 2, 2, 3], np.int64)
-    codes, scores = np.array([4, 1, 3], np.int32), np.array([0.75, 0.25, 1.0])
-    out = np.full(5, np.nan)
-    fold.scores_of(offsets, codes, scores, 1, out)
-    assert out[[0, 2]].tolist() == [0.25, 0.0]
-    assert np.isnan(out[[1, 3, 4]]).all()
-    fold.scores_of(offsets, codes, scores, -1, out)
-    assert out[[0, 2]].tolist() == [0.0, 0.0]

@@ -29,7 +29,6 @@ EXAMPLE = (GOLDEN / "api_example.toml").read_text()
 SHARED = Path(__file__).resolve().parents[3] / "shared"
 UNBUILT = {
     "caps": [{"limit": 2, "days": 7}],
-    "affinity": {"half_life_days": 30},
 }
 
 
@@ -149,11 +148,9 @@ def test_the_example_of_the_api_is_the_one_tested_here() -> None:
 
 def test_the_example_of_the_api_opens_without_its_unbuilt_parts(tmp_path: Path) -> None:
     sections = [
-        part
-        for part in EXAMPLE.split("\n\n")
-        if not part.startswith(("[[caps]]", "[affinity]", "[traits]"))
+        part for part in EXAMPLE.split("\n\n") if not part.startswith(("[[caps]]", "[traits]"))
     ]
-    assert len(sections) == len(EXAMPLE.split("\n\n")) - 3
+    assert len(sections) == len(EXAMPLE.split("\n\n")) - 2
     (tmp_path / "store.toml").write_text("\n\n".join(sections))
     with se.Engine.open(tmp_path) as engine:
         assert engine.timezone == "Asia/Shanghai"
@@ -189,8 +186,8 @@ def test_every_mistake_is_named_with_its_place_all_at_once() -> None:
 
 
 def test_what_is_wrong_and_what_is_not_built_are_told_together() -> None:
-    text = mistakes({"affinity": {"half_life_days": 3}, "holdout": {"share": 2}})
-    assert "`affinity`" in text
+    text = mistakes({"caps": [{"limit": 2}], "holdout": {"share": 2}})
+    assert "`caps`" in text
     assert "`holdout.share`" in text
 
 

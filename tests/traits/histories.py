@@ -57,6 +57,10 @@ _BEHAVIORS = (
     "quote",
     "reply",
     "win",
+    "cart",
+    "cart_remove",
+    "unfavorite",
+    "search",
 )
 _PRODUCTS = ("p1", "p2", "p3", "p4", "p5")
 _WORDS = ("a", "b", "c", None)
@@ -265,6 +269,7 @@ class Shop:
         """Things done, most of them lately."""
         rng = self.rng
         has_events, has_device = rng.random() < 0.3, rng.random() < 0.6
+        named = [name for name in ("category", "brand") if rng.random() < 0.3]
         rows = []
         for _ in range(2 * count):
             row = {
@@ -273,6 +278,7 @@ class Shop:
                 "kind": rng.choice((*_BEHAVIORS, None)),
                 "product_id": rng.choice((*_PRODUCTS[:2], None)),
             }
+            row |= {name: rng.choice(_WORDS) for name in named}
             if has_device:
                 row["device"] = rng.choice(_WORDS)
             rows.append(self._with_event_id(row) if has_events else row)

@@ -1,0 +1,110 @@
+"""Here is a row: its list of codes, of any length, with a score for each code where there are any.
+
+The lists of a full build stand side by side in one array. A list that changes afterwards is
+written where it stands, or, where it has grown, at the end of a second array, so that a change
+costs what it changes; the gaps this leaves go when the second array is full. Nothing is kept of
+a list that is gone, unlike in a dictionary.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segengine.tables import list_loops
+from segengine.tables.list_loops import Lists
+
+_LEAST_ROOM = 1024
+
+
+class RowLists:
+    """The list of every row. Rows that nothing was ever said about have the empty list."""
+
+    def __init__(self, *, scored: bool = False) -> None:
+        self.is_scored = scored
+        none = np.empty(0, np.float64)
+        self.lists = Lists(
+            np.empty(0, np.int64), np.empty(0, np.int32),
+            np.empty(0, np.int32), none, np.empty(0, np.int32), none.copy(),
+        )  # fmt: skip
+        """Where they are, for loops; to be read while nobody writes."""
+        self._used = 0
+
+    def fill(
+        self, counts: NDArray[np.int32], codes: NDArray[np.int32], scores: NDArray[np.float64]
+    ) -> None:
+        """Take the lists of the rows 0, 1, 2, ... in place of all there were.
+
+        counts: int32[rows]  codes: int32, list after list  scores: float64, as long or empty
+        """
+        ends = np.cumsum(counts, dtype=np.int64)
+        self.lists = Lists(
+            ends - counts, counts, codes, scores,
+            np.empty(0, np.int32), np.empty(0, np.float64),
+        )  # fmt: skip
+        self._used = 0
+
+    def write(
+        self,
+        rows: NDArray[np.int64],
+        counts: NDArray[np.int32],
+        codes: NDArray[np.int32],
+        scores: NDArray[np.float64],
+    ) -> None:
+        """Take the lists of these rows, each of which is there once; called with the gate closed.
+
+        rows: int64[n], ascending  counts: int32[n]  codes, scores: as of `fill`
+        """
+        if len(rows) == 0:
+            return
+        self._reach(int(rows[-1]) + 1)
+        if self._used + len(codes) > len(self.lists.new_codes):
+            self._make_room(len(codes))
+        self._used = list_loops.write_lists(rows, counts, codes, scores, self._used, self.lists)
+
+    def _reach(self, rows: int) -> None:
+        before = len(self.lists.counts)
+        if rows <= before:
+            return
+        # As columns grow: by half, so that buyers who come one by one cost little.
+        grown = max(rows, 3 * before // 2)
+        begins, counts = np.zeros(grown, np.int64), np.zeros(grown, np.int32)
+        begins[:before], counts[:before] = self.lists.begins, self.lists.counts
+        self.lists = self.lists._replace(begins=begins, counts=counts)
+
+    def _make_room(self, more: int) -> None:
+        live = list_loops.count_new(self.lists.begins, self.lists.counts)
+        room = max(_LEAST_ROOM, 2 * (live + more))
+        codes = np.empty(room, np.int32)
+        scores = np.empty(room if self.is_scored else 0, np.float64)
+        self._used = list_loops.move_new(self.lists, codes, scores)
+        self.lists = self.lists._replace(new_codes=codes, new_scores=scores)
+
+    def of(self, row: int) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
+        """The codes of one row, and their scores where there are any."""
+        lists = self.lists
+        if not 0 <= row < len(lists.counts):
+            return lists.codes[:0], lists.scores[:0]
+        begin, count = int(lists.begins[row]), int(lists.counts[row])
+        codes, scores = lists.codes, lists.scores
+        if begin < 0:
+            begin, codes, scores = ~begin, lists.new_codes, lists.new_scores
+        return codes[begin : begin + count], scores[begin : begin + count]
+
+    def counts_of(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        """How long the lists of these rows are: int64[n]; 0 for a row below 0."""
+        counts = self.lists.counts
+        known = (rows >= 0) & (rows < len(counts))
+        found = np.zeros(len(rows), np.int64)
+        found[known] = counts[rows[known]]
+        return found
+
+    def codes_of(self, rows: NDArray[np.int64], total: int) -> NDArray[np.int32]:
+        """The codes of these rows, list after list; `total` is how many that are."""
+        found = np.empty(total, np.int32)
+        list_loops.take_codes(rows, self.lists, found)
+        return found
+
+    def nbytes(self) -> int:
+        """Bytes held, spare room included."""
+        return sum(int(array.nbytes) for array in self.lists)
