@@ -102,7 +102,7 @@ def _of_products(work: Work, is_open: NDArray[np.bool_]) -> Prices:
 def _of_lines(work: Work, is_open: NDArray[np.bool_]) -> Prices:
     """The unit prices of the purchased lines of each category that is still open."""
     table, lines = work.tables.events[ORDER_LINES], _lines(work)
-    if lines is None or not is_open.any():
+    if lines is None:
         return
     owner, as_of = table.extra("owner"), np.int64(work.as_of)
     begins = np.zeros(len(is_open) + 1, np.int64)
