@@ -46,7 +46,6 @@ from tests.docs.blocks import DOCS, PAGES, ROOT, Block, blocks_of, rules_of, sam
 SERVER = "127.0.0.1:50051"
 MOST_NOT_RUN = 6
 NOT_BUILT = (
-    *("affinity",),
     *("frequency caps", "arbitration", "runs", "budgets", "texts", "effect"),
     *("product pools", "census", "durable log", "authentication"),
 )
