@@ -8,6 +8,7 @@ from pathlib import Path
 
 from segengine.schema.tables import CUSTOMERS, catalogue
 from segengine.traits.catalogue import CATALOGUE, FAMILIES, WORDS
+from segengine.traits.products import PRODUCT_TRAITS
 from segengine.traits.trait import Trait
 
 PAGE = Path(__file__).with_name("traits.md")
@@ -53,6 +54,12 @@ Each of them is missing where the shop gave nothing; `tags` is then the empty li
 any column.
 """
 
+PRODUCTS = """\
+These are traits of a product, not of a buyer: columns of `products`, for [rules over
+products](products.md#rules), and `product.name` [inside FILTER](aggregates.md). What a class or a
+role rests on is on a [page of its own](products.md).
+"""
+
 TAIL = """\
 ## When they change
 
@@ -95,11 +102,12 @@ def page() -> str:
         GIVEN,
         _table(["column", "kind"], given),
     ]
+    head = ["trait", "kind", "what it is", "missing when"]
     sentences = {family.name: family.sentence for family in FAMILIES if family.sentence}
     for family, sentence in sentences.items():
         traits = [trait for trait in CATALOGUE if trait.family == family]
-        head = ["trait", "kind", "what it is", "missing when"]
         parts += [f"## {family[0].upper()}{family[1:]}", sentence, _table(head, map(_row, traits))]
+    parts += ["## Product side", PRODUCTS, _table(head, map(_row, PRODUCT_TRAITS))]
     return "\n\n".join(part.strip("\n") for part in [*parts, _values(), TAIL]) + "\n"
 
 
@@ -111,7 +119,8 @@ def _row(trait: Trait) -> list[str]:
 def _values() -> str:
     """The texts that a text trait may be, in their order."""
     rows = []
-    for name, words in WORDS.items():
+    products = {f"products.{t.name}": t.words for t in PRODUCT_TRAITS if t.words}
+    for name, words in (WORDS | products).items():
         shown = words if len(words) < 20 else (words[0], words[1], "...", words[-1])
         rows.append([f"`{name}`", ", ".join(w if w == "..." else f"`{w}`" for w in shown)])
     return "## Values of text traits\n\n" + _table(["trait", "is one of"], rows)

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from segengine.rules.catalogue import Finding
     from segengine.rules.explain import Explanation
     from segengine.rules.segment import Count, Segment
+    from segengine.rules.selection import Selection
 
 # Imported at the first use of a name: `segengine --help` and `import segengine` wait for nothing.
 _HOME = {
@@ -81,6 +82,7 @@ _HOME = {
     "Explanation": "segengine.rules.explain",
     "Count": "segengine.rules.segment",
     "Segment": "segengine.rules.segment",
+    "Selection": "segengine.rules.selection",
 }
 
 __version__ = "0.1.0"
@@ -112,6 +114,7 @@ __all__ = [
     "RuleError",
     "SegengineError",
     "Segment",
+    "Selection",
     "Slot",
     "StoreError",
     "UnknownCustomer",

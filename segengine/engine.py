@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from os import PathLike
 from pathlib import Path
@@ -43,12 +44,13 @@ from segengine.reports.report import Report, Source
 from segengine.rules import overlap
 from segengine.rules.block import Clock
 from segengine.rules.builder import Rule
-from segengine.rules.catalogue import Finding, SegmentCatalogue
-from segengine.rules.check import Vocabulary
+from segengine.rules.catalogue import Finding, SegmentCatalogue, read_rule
+from segengine.rules.check import Vocabulary, check
 from segengine.rules.lint import lint
 from segengine.rules.match import SegmentMatcher
 from segengine.rules.population import Population
 from segengine.rules.segment import PlansKept, Segment, View, ids_of
+from segengine.rules.selection import Selection
 from segengine.rules.standing import Standing
 from segengine.rules.term import CheckedRule
 from segengine.schema.store_config import FILE_NAME, StoreConfig, parse_config, read_config
@@ -59,6 +61,7 @@ from segengine.tables.apply import apply
 from segengine.tables.settle import settle, unsettled
 from segengine.tables.tables import Tables
 from segengine.traits.build import build_all, declare, refresh
+from segengine.traits.products import ProductTraits
 from segengine.traits.work import Fits, TraitSettings
 
 _LATE = 5 * days.MINUTE
@@ -90,8 +93,12 @@ class Engine:
         self._tables.as_of = self._as_of
         declare(self._tables)
         self._buckets = Buckets(self._tables.customers)
+        self._product_traits = ProductTraits(self._tables, self._settings, lambda: self._fits)
         self._population = Population(
-            self._tables, self._buckets, standing=Standing(settings.standing_memory_mb << 20)
+            self._tables,
+            self._buckets,
+            self._product_traits,
+            standing=Standing(settings.standing_memory_mb << 20),
         )
         self._writer = threading.RLock()
         self._version = 0
@@ -390,7 +397,7 @@ class Engine:
                 name: {n: c.kind for n, c in table.columns.items()}
                 for name, table in tables.events.items()
             },
-            products={n: c.kind for n, c in tables.products.columns.items()},
+            products=self._population.products.kinds(),
             affinities=AFFINITY_KINDS,
         )
 
@@ -439,6 +446,25 @@ class Engine:
 
         checked()
         return Segment(checked, self._looking)
+
+    def products(self, rule: str | Rule) -> Selection:
+        """The products a rule over their columns and traits holds for, as a live question.
+
+        For example `matrix_class = 'star' AND stock > 0`. `RuleError` lists its mistakes.
+        """
+        memory: dict[object, CheckedRule] = {}
+
+        def checked() -> CheckedRule:
+            state = self._words_state()
+            if state not in memory:
+                memory.clear()
+                words = replace(self._words(), of_products=True)
+                expr, text = read_rule(rule, "")
+                memory[state] = check(expr, words, text)
+            return memory[state]
+
+        checked()
+        return Selection(checked, self._looking)
 
     def match(self, customer_id: int | str) -> list[str]:
         """The names of every defined segment that holds for a buyer, sorted."""
@@ -502,7 +528,7 @@ class Engine:
         return self._fits
 
     def table(self, name: str, columns: Sequence[str] | None = None) -> pa.Table:
-        """A copy of a table up to as_of: given columns, and for customers every trait."""
+        """A copy of a table up to as_of: given columns; for customers and products every trait."""
         with self._looking() as view:
             return hand_out.arrow_table(self._tables, view, name, columns)
 
@@ -550,8 +576,9 @@ class Engine:
         """Bytes held, by table and column, the largest first."""
         with self._tables.gate.reading():
             return hand_out.memory_table(
-                self._tables, self._buckets.nbytes(), self._population.standing.nbytes()
-            )
+                self._tables, self._buckets.nbytes(), self._population.standing.nbytes(),
+                self._product_traits.nbytes(),
+            )  # fmt: skip
 
 
 def _counted(report: LoadReport, rows: int, repeats: int) -> LoadReport:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from segengine.errors import UnknownNameError, did_you_mean
 from segengine.ingest.sources import lock
 from segengine.rules.segment import View, rows_of
+from segengine.rules.selection import product_table
 from segengine.schema.kinds import Kind
 from segengine.schema.tables import CUSTOMERS, ORDERS, PRODUCTS, PURCHASES
 from segengine.tables.column import arrow_of
@@ -25,20 +26,23 @@ def table_names(tables: Tables) -> list[str]:
 
 
 def columns_of(tables: Tables, view: View) -> dict[str, tuple[str, ...]]:
-    """The columns of every table that can be handed out; those of customers with their traits."""
-    found = {CUSTOMERS: tuple(view.trait_names()), PRODUCTS: tuple(tables.products.columns)}
+    """The columns of every table that can be handed out, traits among them."""
+    found = {
+        CUSTOMERS: tuple(view.trait_names()),
+        PRODUCTS: tuple(view.population.products.kinds()),
+    }
     found |= {name: tuple(table.columns) for name, table in tables.events.items()}
     return found | {PURCHASES: found[ORDERS]}
 
 
 def arrow_table(tables: Tables, view: View, name: str, columns: Sequence[str] | None) -> pa.Table:
-    """A copy of a table as it is at a moment; customers bring their traits."""
+    """A copy of a table as it is at a moment; customers and products bring their traits."""
     if name == CUSTOMERS:
         return _customers(view, columns)
     if name == PRODUCTS:
-        products = tables.products
-        names = _chosen(PRODUCTS, products.columns, columns)
-        return products.to_arrow(names, slice(0, products.rows), tables.money_scale)
+        products = view.population.products
+        names = list(products.kinds()) if columns is None else list(dict.fromkeys(columns))
+        return product_table(products, slice(0, products.rows), names)
     if name == PURCHASES:
         return _purchases(tables, columns, view.clock.as_of)
     if name not in tables.events:
@@ -127,7 +131,9 @@ MEMORY = pa.schema(
 )
 
 
-def memory_table(tables: Tables, buckets_bytes: int, standing_bytes: int) -> pa.Table:
+def memory_table(
+    tables: Tables, buckets_bytes: int, standing_bytes: int, product_bytes: int
+) -> pa.Table:
     """Bytes by table and column, the largest first; a shared dictionary counts once."""
     rows: list[tuple[str, str, int, int, int]] = []
     seen: set[int] = set()
@@ -151,6 +157,7 @@ def memory_table(tables: Tables, buckets_bytes: int, standing_bytes: int) -> pa.
             rows.append((name, column.name, values, codes, dictionary))
     rows.append(("(buckets)", "(all salts)", buckets_bytes, 0, 0))
     rows.append(("(standing leaves)", "(all)", standing_bytes, 0, 0))
+    rows.append((PRODUCTS, "(traits)", product_bytes, 0, 0))
     rows.append(("(affinities)", "(all kinds)", tables.affinities.nbytes(), 0, 0))
     rows = sorted((r for r in rows if sum(r[2:])), key=lambda r: -sum(r[2:]))
     full = [(*r, sum(r[2:])) for r in rows]

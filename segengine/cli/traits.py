@@ -81,11 +81,16 @@ def _said(fitted: Any) -> str:
 
 
 def _computed() -> list[dict[str, Any]]:
+    """The traits of buyers, and those of products by the name of their table."""
+    from segengine.schema.tables import PRODUCTS
     from segengine.traits.catalogue import CATALOGUE
+    from segengine.traits.products import PRODUCT_TRAITS
 
+    named = [(trait.name, trait) for trait in CATALOGUE]
+    named += [(f"{PRODUCTS}.{trait.name}", trait) for trait in PRODUCT_TRAITS]
     return [
         {
-            "name": trait.name,
+            "name": name,
             "family": trait.family,
             "kind": trait.kind.value,
             "unit": trait.unit,
@@ -93,7 +98,7 @@ def _computed() -> list[dict[str, Any]]:
             "missing": trait.missing,
             "source": trait.source,
         }
-        for trait in CATALOGUE
+        for name, trait in named
     ]
 
 

@@ -6,7 +6,7 @@ Nothing in the tables changes here, but that dictionaries may learn texts nobody
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -68,7 +68,7 @@ def stage(
     with opened(request.source, request.query, timezone, request.folder) as source:
         mapping = plan_mapping(
             source, spec, request.columns, request.where, _fixed_kinds(tables, request.table),
-            tables.customers.traits if request.table == CUSTOMERS else (),
+            _computed(tables, request.table),
             money_scale=tables.money_scale,
         )  # fmt: skip
         staging = _Staging(tables, request.table, mapping)
@@ -102,6 +102,11 @@ def stage(
         if report.rows_skipped and request.on_error == "refuse":
             raise RefusedError(report, source.shown)
     return batch, report
+
+
+def _computed(tables: Tables, table: str) -> Container[str]:
+    """The names of a table's traits, which no source gives."""
+    return tables.customers.traits if table == CUSTOMERS else tables.table(table).computed
 
 
 def _fixed_kinds(tables: Tables, table: str) -> dict[str, Kind]:

@@ -28,6 +28,7 @@ from segengine.rules.agree import (
 from segengine.rules.check_arithmetic import arithmetic_term, lone_interval, minus_term
 from segengine.rules.check_calls import call_term
 from segengine.rules.check_history import Scope, aggregate_term, over_term, scoped_name
+from segengine.rules.check_products import product_name, refused_of_products
 from segengine.rules.format import format_expr, shown_expr
 from segengine.rules.functions import (
     named,
@@ -62,6 +63,8 @@ class Vocabulary:
     segment: Callable[[str], Term] | None = None
     segment_names: Sequence[str] = ()
     context: bool = False
+    of_products: bool = False
+    """Whether the rule is over products, whose columns and traits bare names then are."""
 
 
 def check(expr: e.Expr, vocabulary: Vocabulary, text: str = "", place: str = "") -> CheckedRule:
@@ -131,6 +134,10 @@ class Checker:
 
     def term(self, expr: e.Expr) -> Term:
         """The term of any node, its mistakes reported."""
+        if self.words.of_products:
+            refused = refused_of_products(self, expr)
+            if refused is not None:
+                return refused
         match expr:
             case e.Literal():
                 return self._literal(expr)
@@ -225,6 +232,8 @@ class Checker:
             number = words.constants[name]
             kind = Kind.BIGINT if isinstance(number, int) else Kind.DOUBLE
             return Term("const", kind, value=number, source=expr)
+        if words.of_products:
+            return product_name(self, expr)
         if self.scope is not None and expr.scope != "customers":
             return scoped_name(self, self.scope, expr)
         if expr.scope not in ("", "customers"):

@@ -22,13 +22,13 @@ from segengine.rules.frame import (
     gathered,
 )
 from segengine.rules.plan import AllOf, Node, Ranges, plan_events
+from segengine.rules.products import Products
 from segengine.rules.ranges import Domain
 from segengine.rules.term import Term
 from segengine.schema.kinds import Kind
 from segengine.schema.tables import CUSTOMERS, PRODUCTS
 from segengine.tables.column import Column, JoinedColumn, aligned, made_column
 from segengine.tables.events import EventTable
-from segengine.tables.table import Table
 
 if TYPE_CHECKING:
     from segengine.rules.population import Population
@@ -37,64 +37,6 @@ ALL = Term("const", Kind.BOOLEAN, value=1)
 
 
 _SHORT = 256
-
-
-@dataclass(slots=True)
-class Products:
-    """The products of a store as a frame."""
-
-    table: Table
-    money_scale: int
-    entries: dict[Any, NDArray[np.int8]] = field(default_factory=dict)
-
-    @property
-    def rows(self) -> int:
-        """How many products there are."""
-        return self.table.rows
-
-    def column(self, source: Term) -> Column:
-        """The column of a product."""
-        return self.table.columns[source.value]
-
-    @property
-    def reached(self) -> tuple[str, ...]:
-        """A product leads nowhere."""
-        return ()
-
-    def bucket_numbers(self, term: Term) -> NDArray[np.int16]:
-        """Products have no buckets."""
-        raise KeyError(term)
-
-    def make(self, source: Term, clock: Clock, most: int | None) -> Column:
-        """Products have columns alone."""
-        raise KeyError(source, clock, most)
-
-    def value(self, source: Term, row: int, clock: Clock) -> Any:
-        """Products have columns alone."""
-        raise KeyError(source, row, clock)
-
-    def chosen(self, node: Ranges, clock: Clock) -> Words:
-        """Products have columns alone."""
-        raise KeyError(node, clock)
-
-    def places(self, through: str) -> tuple[NDArray[np.int32], NDArray[np.int32] | None]:
-        """A product leads nowhere."""
-        raise KeyError(through)
-
-    def other(self, through: str) -> Frame:
-        """A product leads nowhere."""
-        raise KeyError(through)
-
-    def block(self, rows: Rows, clock: Clock, made: Made | None = None) -> Block:
-        """Some products for computing over."""
-        del made
-        count = rows.stop - rows.start if isinstance(rows, slice) else len(rows)
-
-        def values(source: Term) -> Any:
-            column = self.column(source)
-            return computable(column, column.values[rows])
-
-        return Block(count, clock, self.money_scale, values)
 
 
 @dataclass(slots=True)
@@ -152,7 +94,7 @@ class Events:
         if source.op == "event":
             return domain_of(self.table.columns[source.value[1]])
         if source.op == "product":
-            return domain_of(self.products.column(source))
+            return self.products.domain(source)
         return self.population.domain(source)
 
     def make(self, source: Term, clock: Clock, most: int | None) -> Column:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from segengine.rules.block import Block, Clock
 from segengine.rules.evaluate import bitmap, evaluate, holds
-from segengine.rules.events import Events, Products
+from segengine.rules.events import Events
 from segengine.rules.frame import (
     BucketsOf,
     Frame,
@@ -24,6 +24,7 @@ from segengine.rules.frame import (
 )
 from segengine.rules.history import aggregated, aggregated_for
 from segengine.rules.plan import Node, Plan, Ranges
+from segengine.rules.products import Products
 from segengine.rules.ranges import Domain
 from segengine.rules.standing import Standing, is_on_list
 from segengine.rules.term import COLUMNS, Term
@@ -32,6 +33,7 @@ from segengine.schema.kinds import Kind
 from segengine.tables.column import Column, made_column
 from segengine.tables.customers import CustomerTable
 from segengine.tables.tables import Tables
+from segengine.traits.products import ProductTraits
 
 
 class Salted(Protocol):
@@ -55,6 +57,7 @@ class Population:
 
     tables: Tables
     buckets: Salted
+    product_traits: ProductTraits
     version: int = 0
     entries: dict[Any, NDArray[np.int8]] = field(default_factory=dict)
     fits: Fits = field(default_factory=Fits)
@@ -146,7 +149,7 @@ class Population:
     def products(self) -> Products:
         """The products as a frame."""
         if self.product_frame is None:
-            self.product_frame = Products(self.tables.products, self.money_scale)
+            self.product_frame = Products(self)
         return self.product_frame
 
     def places(self, through: str) -> tuple[NDArray[np.int32], NDArray[np.int32] | None]:

@@ -22,6 +22,7 @@ from segengine.rules.block import Clock
 from segengine.rules.compute import truth
 from segengine.rules.frame import Frame, Words, truths
 from segengine.rules.plan import Computed, Entries, Node, Ranges
+from segengine.rules.products import changes_with_others
 from segengine.rules.term import CLOCK_OPS, COLUMNS, Term
 from segengine.schema.kinds import Kind
 
@@ -128,7 +129,7 @@ def stamp_of(node: Node, clock: Clock, version: int) -> object:
     if isinstance(node, Entries | Computed):
         terms.append(node.term)
     ops = {t.op for term in terms for t in term.walk()}
-    if ops & {"window", "affinity"}:
+    if ops & {"window", "affinity"} or any(changes_with_others(term) for term in terms):
         return version
     if "now" in ops:
         return ("moment", clock.as_of)

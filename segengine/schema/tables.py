@@ -83,7 +83,7 @@ _CATALOGUE: tuple[TableSpec, ...] = (
         PRODUCTS,
         (
             *_columns("product_id", Kind.BIGINT, identifier=True),
-            *_columns("category brand", Kind.VARCHAR),
+            *_columns("category brand matrix_class role", Kind.VARCHAR),
             *_columns("price cost", Kind.MONEY),
             *_columns("listed_at", Kind.TIMESTAMP),
             *_columns("stock", Kind.BIGINT),

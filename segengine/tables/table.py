@@ -30,6 +30,8 @@ class Table:
         self.capacity = 64
         self.columns: dict[str, Column] = {}
         self.given: set[str] = set()
+        self.computed: frozenset[str] = frozenset()
+        """Names of traits, which no source may give."""
         self._make_dictionary = make_dictionary
         self._extra: dict[str, NDArray[Any]] = {}
         self._fills: dict[str, Any] = {}

@@ -19,13 +19,15 @@ from segengine.tables.list_column import ListColumn
 from segengine.tables.row_lists import RowLists
 from segengine.tables.tables import Tables
 from segengine.traits.catalogue import BLOCKS, FAMILIES, LISTED
+from segengine.traits.products import OVERRIDDEN, PRODUCT_TRAITS
 from segengine.traits.work import Fits, TraitSettings, Work
 
 _SUM_DIGITS = 38
 
 
 def declare(tables: Tables) -> None:
-    """Give the customers a column for every trait of the catalogue."""
+    """Give the customers a column for every trait of the catalogue, and name those of products."""
+    tables.products.computed = frozenset(t.name for t in PRODUCT_TRAITS) - OVERRIDDEN.keys()
     words: dict[tuple[str, ...], Dictionary] = {}
     for block, traits in BLOCKS.items():
         columns = []
@@ -69,6 +71,7 @@ def build_all(
         if family.facts is not None:
             family.facts(work)
     fits: dict[str, Any] = {}
+    work.fits = fits
     for family in FAMILIES:
         if family.fit is not None:
             fits[family.name] = family.fit(work)

@@ -14,13 +14,18 @@ from segengine.traits.interest import INTEREST
 from segengine.traits.life_cycle import LIFE_CYCLE
 from segengine.traits.prediction import PREDICTION
 from segengine.traits.price_band import PRICE_BAND
+from segengine.traits.products import PRODUCT_SIDE
 from segengine.traits.purchase import PURCHASE
 from segengine.traits.rfm import RFM
 from segengine.traits.trait import Trait
 
-FAMILIES = (PURCHASE, RFM, LIFE_CYCLE, INTENT, HABIT, PRICE_BAND, PREDICTION, INTEREST, AFFINITY)
+FAMILIES = (
+    PURCHASE, RFM, LIFE_CYCLE, INTENT, HABIT, PRICE_BAND, PREDICTION, INTEREST, AFFINITY,
+    PRODUCT_SIDE,
+)  # fmt: skip
 
 CATALOGUE: tuple[Trait, ...] = tuple(trait for family in FAMILIES for trait in family.traits)
+"""The traits of buyers; those of products are in `products.py`."""
 BY_NAME = {trait.name: trait for trait in CATALOGUE}
 BLOCKS = {
     block: [trait for trait in CATALOGUE if trait.block == block]

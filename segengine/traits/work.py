@@ -105,6 +105,8 @@ class Work:
         self.clock = Clock(
             np.int64(as_of), np.int64(self.today), zone.starts, zone.offsets, np.int64(segment)
         )
+        self.fits: Mapping[str, Any] = MappingProxyType({})
+        """While all is built: what the families before were fitted to."""
         self._histories: dict[str, History] = {}
         self._purchases: Purchases | None = None
 

@@ -173,9 +173,11 @@ def test_check_exits_1_and_names_each_mistake(tmp_path: Path, rule: str) -> None
 
 def test_traits_lists_the_catalogue_and_the_shops_own_columns(shop: Path) -> None:
     from segengine.traits.catalogue import CATALOGUE
+    from segengine.traits.products import PRODUCT_TRAITS
 
     listed = ask("traits", "--json").json["traits"]
-    assert [row["name"] for row in listed] == [trait.name for trait in CATALOGUE]
+    products = [f"products.{trait.name}" for trait in PRODUCT_TRAITS]
+    assert [row["name"] for row in listed] == [*(trait.name for trait in CATALOGUE), *products]
     keys = {"name", "family", "kind", "unit", "definition", "missing", "source"}
     assert set(listed[0]) == keys
     ours = {r["name"]: r for r in ask("traits", "--store", shop, "--json").json["traits"]}
