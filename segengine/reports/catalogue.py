@@ -14,6 +14,7 @@ from segengine.reports import (
     compare,
     lifecycle,
     overview,
+    products,
     profile,
     profiled,
     repurchase,
@@ -84,6 +85,12 @@ _ENTRIES = (
             behaviors=activity.BEHAVIORS,
             customers=activity.CUSTOMERS,
         ),
+    ),
+    Entry(
+        "products",
+        "which products carry the shop, and is the range mixed as it should be?",
+        products.products,
+        reading(products=products.COLUMNS),
     ),
     Entry(
         "overview",
