@@ -147,6 +147,7 @@ def _rules_by_hand() -> list[str]:
         "sms_consent AND email_consent IS NOT NULL AND sms_consent IS DISTINCT FROM has_sms",
         "nullif(member_level, 2) IS NULL AND least(orders_7d, orders_30d) = 0",
         "NOT list_contains(tags, 'nobody') AND len(tags) = 0",
+        "affinity('category', 'skincare') > 0.3 OR list_contains(open_cart_products, '1')",
     ]
 
 
