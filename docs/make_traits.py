@@ -88,6 +88,26 @@ print(fits.shown["lifecycle"])
 Cuts are continuous quantiles at .2, .4, .6 and .8 over the buyers with a purchase. Buyers with the
 same value have the same score, so that a group may be empty: where most bought once, nobody has an
 `f_score` of 2.
+
+## Before you change a threshold
+
+`engine.preview` says what other settings would do, and changes nothing: who would be in another
+stage, and which traits would be others for how many buyers. It takes what
+[store.toml](store-toml.md) would say, and keeps what it does not name. `segengine preview` does the
+same [in a terminal](cli.md#segengine-preview).
+
+```python
+told = engine.preview({"lifecycle": {"active_days": 30, "sleeping_days": 90}})
+for move in told.moves:
+    print(move.before, "->", move.after, move.buyers, move.customer_ids)
+print([(each.trait, each.buyers) for each in told.traits])
+```
+
+```text
+active -> sleeping 2 (14, 15)
+sleeping -> lapsed 5 (2, 7, 10, 12, 13)
+[('lifecycle_stage', 7), ('previous_stage', 9), ('stage_changed_at', 11)]
+```
 """
 
 

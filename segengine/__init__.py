@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from segengine.rules.explain import Explanation
     from segengine.rules.segment import Count, Segment
     from segengine.rules.selection import Selection
+    from segengine.traits.preview import Preview
 
 # Imported at the first use of a name: `segengine --help` and `import segengine` wait for nothing.
 _HOME = {
@@ -79,6 +80,7 @@ _HOME = {
     "over": "segengine.rules.builder",
     "segment": "segengine.rules.builder",
     "Finding": "segengine.rules.catalogue",
+    "Preview": "segengine.traits.preview",
     "Explanation": "segengine.rules.explain",
     "Count": "segengine.rules.segment",
     "Segment": "segengine.rules.segment",
@@ -107,6 +109,7 @@ __all__ = [
     "PageAnswer",
     "Placement",
     "Pool",
+    "Preview",
     "Problem",
     "Reason",
     "RefusedError",

@@ -60,7 +60,9 @@ from segengine.tables.affinities import KINDS as AFFINITY_KINDS
 from segengine.tables.apply import apply
 from segengine.tables.settle import settle, unsettled
 from segengine.tables.tables import Tables
-from segengine.traits.build import build_all, declare, refresh
+from segengine.traits import preview as previewing
+from segengine.traits.build import Building, build_all, declare, refresh
+from segengine.traits.preview import Built, Preview
 from segengine.traits.products import ProductTraits
 from segengine.traits.work import Fits, TraitSettings
 
@@ -101,6 +103,7 @@ class Engine:
             standing=Standing(settings.standing_memory_mb << 20),
         )
         self._writer = threading.RLock()
+        self._builds_later = False
         self._version = 0
         self._view: View | None = None
         self._plans: PlansKept = {}
@@ -187,7 +190,7 @@ class Engine:
                 touched = self._touched_between(min(before, target), max(before, target))
                 with self._tables.gate.writing():
                     self._moved(target, orders)
-                    refresh(self._tables, self._settings, target, self._fits, touched)
+                    self._refreshed(touched)
                     self._population.standing.note(touched)
             elif len(orders):
                 with self._tables.gate.writing():
@@ -202,6 +205,7 @@ class Engine:
                     self._tables.install_lists(lists)
                     self._population.standing.clear()
                     self._fits = fits
+                    self._are_fits_current = True
 
     def _moved(self, target: int, orders: NDArray[np.int64]) -> None:
         self._as_of = self._tables.as_of = target
@@ -230,27 +234,33 @@ class Engine:
         where: str | None = None,
         on_error: str = "refuse",
         progress: Progress | None = None,
+        building: Building | None = None,
     ) -> LoadReport:
         """Add rows to a table, refit population values, and keep them in the store's directory.
 
         source: a path, a glob (CSV, Parquet, JSON), or any Arrow-speaking object; `query`, one
         SELECT, in its place. columns: our column -> a DuckDB expression over the source's.
         where: rows to take, on the source's columns. on_error: "refuse" changes nothing when a
-        row is bad, "skip" leaves bad rows out. Raises `LoadError` with every reason.
+        row is bad, "skip" leaves bad rows out. progress, building: told how many rows are read,
+        then which family of traits is built. Raises `LoadError` with every reason.
         """
         request = LoadRequest(
             table, source, query, columns or {}, where, on_error, self.folder or Path()
         )
         with self._writer:
-            report = self._load(request, progress)
+            report = self._load(request, progress, building)
             if self.folder is not None:
                 write_snapshot(self._tables, self.folder)
         return report
 
     def load_configured(
-        self, tables: Sequence[str] = (), *, progress: Progress | None = None
+        self,
+        tables: Sequence[str] = (),
+        *,
+        progress: Progress | None = None,
+        building: Building | None = None,
     ) -> list[LoadReport]:
-        """Load the `[load.TABLE]` sections of `store.toml`, and write one snapshot."""
+        """Load the `[load.TABLE]` sections of `store.toml` as one change, write one snapshot."""
         chosen = list(tables) or list(self.config.load)
         for name in chosen:
             if name not in self.config.load:
@@ -260,29 +270,54 @@ class Engine:
                             field="load")  # fmt: skip
         with self._writer:
             reports = []
-            for name in chosen:
-                spec = self.config.load[name]
-                request = LoadRequest(
-                    name, spec.source, spec.query, spec.columns, spec.where, spec.on_error,
-                    self.folder or Path(),
-                )  # fmt: skip
-                reports.append(self._load(request, progress))
+            with self.built_once(building):
+                for name in chosen:
+                    spec = self.config.load[name]
+                    request = LoadRequest(
+                        name, spec.source, spec.query, spec.columns, spec.where, spec.on_error,
+                        self.folder or Path(),
+                    )  # fmt: skip
+                    reports.append(self._load(request, progress))
             if self.folder is not None:
                 write_snapshot(self._tables, self.folder)
         self.prepare()
         return reports
 
-    def _load(self, request: LoadRequest, progress: Progress | None) -> LoadReport:
+    def _load(
+        self,
+        request: LoadRequest,
+        progress: Progress | None,
+        building: Building | None = None,
+    ) -> LoadReport:
         batch, report = stage(self._tables, request, self.timezone, progress=progress)
+        if self._builds_later:
+            change = apply(self._tables, batch)
+            return _counted(report, change.rows, change.repeats)
         with self._tables.gate.writing():
             change = apply(self._tables, batch)
             if request.table in _FEED_TRAITS:
-                self._fits = self._rebuilt()
+                self._fits = self._rebuilt(building)
             else:
-                refresh(self._tables, self._settings, self._as_of, self._fits, change.touched)
+                self._refreshed(change.touched)
                 self._note(request.table, change.touched)
             self._version += 1
         return _counted(report, change.rows, change.repeats)
+
+    @contextmanager
+    def built_once(self, building: Building | None = None) -> Iterator[None]:
+        """Loads within build the traits once, at the end: several tables are one change.
+
+        Nobody is answered until then, whoever asks within would wait for ever. What was loaded
+        before an error stays, and is built. building: told how far that is.
+        """
+        with self._writer, self._tables.gate.writing():
+            self._builds_later = True
+            try:
+                yield
+            finally:
+                self._builds_later = False
+                self._fits = self._rebuilt(building)
+                self._version += 1
 
     def prepare(self) -> None:
         """Make the scan codes of every column now, not at its first scan (a byte a buyer each).
@@ -308,7 +343,7 @@ class Engine:
             )
             with self._tables.gate.writing():
                 change = apply(self._tables, batch)
-                refresh(self._tables, self._settings, self._as_of, self._fits, change.touched)
+                self._refreshed(change.touched)
                 self._note(request.table, change.touched)
                 self._version += 1
         return _counted(report, change.rows, change.repeats)
@@ -324,7 +359,7 @@ class Engine:
                     table.disown(row)
                 self._tables.customers.forget(row)
                 rows = np.array([row], np.int64)
-                refresh(self._tables, self._settings, self._as_of, self._fits, rows)
+                self._refreshed(rows)
                 self._population.standing.note(rows)
                 self._version += 1
 
@@ -335,8 +370,16 @@ class Engine:
         else:
             self._population.standing.note(touched)
 
-    def _rebuilt(self) -> Fits:
-        blocks, _, fits = build_all(self._tables, self._settings, self._as_of, in_place=True)
+    def _refreshed(self, rows: NDArray[np.int64]) -> None:
+        """Bring the traits of these buyers up to date; the fits stay as they are."""
+        refresh(self._tables, self._settings, self._as_of, self._fits, rows)
+        self._are_fits_current = False
+
+    def _rebuilt(self, building: Building | None = None) -> Fits:
+        blocks, _, fits = build_all(
+            self._tables, self._settings, self._as_of, in_place=True, progress=building
+        )
+        self._are_fits_current = True
         customers = self._tables.customers
         customers.install_blocks(blocks, customers.codes_for(blocks))
         self._population.standing.clear()
@@ -526,6 +569,33 @@ class Engine:
     def fits(self) -> Fits:
         """The fitted cut points and the moment of their fit."""
         return self._fits
+
+    def preview(self, config: Mapping[str, Any]) -> Preview:
+        """What other settings would do to the buyers; they are not changed, nor is anything else.
+
+        config: a mapping shaped like `store.toml` with what would be another, such as
+        `{"lifecycle": {"active_days": 50}}`. Both sides are fitted to the same buyers, so that
+        cut points of before the last appends make no difference. Raises `ConfigError` with
+        every mistake.
+        """
+        changed = previewing.changed_config(self.config, config)
+        with self._writer:
+            now = self._built(self._settings, current=True)
+            then = self._built(replace(self._settings, config=changed))
+            tables, rows = self._tables, self._tables.customers.count
+            return Preview(
+                self.as_of, self._version, rows,
+                previewing.settings_changed(self.config, changed),
+                previewing.stage_moves(tables, now, then),
+                previewing.traits_affected(tables, now, then),
+                now.fits.shown, then.fits.shown,
+            )  # fmt: skip
+
+    def _built(self, settings: TraitSettings, *, current: bool = False) -> Built:
+        """All traits built beside those in use; those in use where they are the same."""
+        if current and self._are_fits_current:
+            return Built(self._tables.customers.blocks(), self._tables.lists(), self._fits)
+        return Built(*build_all(self._tables, settings, self._as_of))
 
     def table(self, name: str, columns: Sequence[str] | None = None) -> pa.Table:
         """A copy of a table up to as_of: given columns; for customers and products every trait."""

@@ -20,6 +20,7 @@ from segengine.cli.load import load
 from segengine.cli.options import example
 from segengine.cli.outcome import INTERRUPTED, Commands
 from segengine.cli.page import page
+from segengine.cli.preview import preview
 from segengine.cli.report import report
 from segengine.cli.segment import segment
 from segengine.cli.serve import serve
@@ -84,6 +85,13 @@ for function, lines in (
             "segengine report rfm --out rfm.html",
             "segengine report lifecycle --since 2026-01-31",
             'segengine report profile "amount_365d >= 1000"',
+        ],
+    ),
+    (
+        preview,
+        [
+            "segengine preview --set lifecycle.active_days=50",
+            "segengine preview --set rfm.mode=fixed --set rfm.recency=[7,30,90,180] ...",
         ],
     ),
     (check, ["segengine check --store my-store"]),

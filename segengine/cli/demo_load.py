@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 from segengine.cli.show import console, counted, note
 
 if TYPE_CHECKING:
+    from rich.progress import TaskID
+
     from segengine.demo import DemoStore
     from segengine.engine import Engine
     from segengine.schema.store_config import LoadSpec
@@ -23,7 +25,7 @@ Tell = Callable[[int, int | None], None]
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """One table's way into memory."""
+    """One table's way into memory; or that of `traits`, which are built when all are there."""
 
     table: str
     rows: int
@@ -34,26 +36,30 @@ def load_made_up(engine: Engine, store: DemoStore) -> list[Loaded]:
     """Every table of a made-up store, batch by batch as it is made."""
     loaded = []
     with _bars() as bars:
-        for table in store.tables:
-            with bars.table(table, store.rows_estimate(table)) as tell:
-                report = engine.load(table, store.reader(table), progress=tell)
-                loaded.append(bars.done(report.rows_loaded))
-            _give_back_memory()
+        with engine.built_once(bars.build):
+            for table in store.tables:
+                with bars.table(table, store.rows_estimate(table)) as tell:
+                    report = engine.load(table, store.reader(table), progress=tell)
+                    loaded.append(bars.done(report.rows_loaded))
+                _give_back_memory()
+        loaded.append(bars.built())
     return loaded
 
 
 def load_file(engine: Engine, table: str, spec: LoadSpec, source: str) -> list[Loaded]:
     """One `[load.TABLE]` of a store.toml, from a file in place of its source."""
-    with _bars() as bars, bars.table(table, None) as tell:
-        report = engine.load(
-            table,
-            source,
-            columns=spec.columns,
-            where=spec.where,
-            on_error=spec.on_error,
-            progress=tell,
-        )
-        return [bars.done(report.rows_loaded)]
+    with _bars() as bars:
+        with engine.built_once(bars.build), bars.table(table, None) as tell:
+            report = engine.load(
+                table,
+                source,
+                columns=spec.columns,
+                where=spec.where,
+                on_error=spec.on_error,
+                progress=tell,
+            )
+            loaded = bars.done(report.rows_loaded)
+        return [loaded, bars.built()]
 
 
 def _give_back_memory() -> None:
@@ -83,24 +89,42 @@ class _Bars:
             SpinnerColumn(finished_text="✓"),
             TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=30),
-            TextColumn("{task.completed:>12,.0f} rows", justify="right"),
+            TextColumn("{task.completed:>12,.0f} {task.fields[unit]}", justify="right"),
             TimeElapsedColumn(),
             console=screen,
             disable=not self._is_terminal,
         )
-        self._name, self._started, self._task = "", 0.0, self.progress.add_task("", visible=False)
+        self._name, self._started, self._task = "", 0.0, self._add("", None)
 
     @contextmanager
     def table(self, name: str, total: int | None) -> Iterator[Tell]:
         """A line for a table that begins to load now."""
         self._name, self._started = name, time.perf_counter()
-        task = self._task = self.progress.add_task(f"{name:<12}", total=total)
+        task = self._task = self._add(name, total)
 
         def tell(rows: int, whole: int | None) -> None:
             # A file knows how many rows it has, `where` left aside; a stream is an estimate.
             self.progress.update(task, completed=rows, total=whole or total)
 
         yield tell
+
+    def _add(self, name: str, total: int | None, unit: str = "rows") -> TaskID:
+        return self.progress.add_task(f"{name:<12}", total=total, visible=bool(name), unit=unit)
+
+    def build(self, family: str, done: int, steps: int) -> None:
+        """The traits of a family are built now: so many steps are done."""
+        if done == 0:
+            self._name, self._started = "traits", time.perf_counter()
+            self._task = self._add(self._name, steps, "steps")
+        told = f"{self._name:<12} {family}".rstrip()
+        self.progress.update(self._task, description=told, completed=done)
+
+    def built(self) -> Loaded:
+        """The traits are there."""
+        seconds = time.perf_counter() - self._started
+        if not self._is_terminal:
+            note(f"built the traits in {seconds:.1f} s")
+        return Loaded(self._name, 0, seconds)
 
     def done(self, rows: int) -> Loaded:
         """The table is there."""

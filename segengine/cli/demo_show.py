@@ -78,7 +78,7 @@ def _store(
     parts = [buyers(answers["customers"]), counted(answers["purchases"], "purchase")]
     if "order_lines" in rows:
         parts.append(counted(rows["order_lines"], "order line"))
-    if len(rows) > 1:
+    if len(rows) - ("traits" in rows) > 1:
         parts.append(f"{events:,} events in all")
     seconds = sum(each.seconds for each in loaded)
     screen.print()

@@ -74,7 +74,7 @@ def load(
         before = {name: _rows(engine, name) for name in chosen}
         with loading(", ".join(chosen)) as tell, _in_words_of_the_shell(source):
             if table_name is None or source is None:
-                reports = engine.load_configured(chosen, progress=tell)
+                reports = engine.load_configured(chosen, progress=tell.rows, building=tell.building)
             else:
                 report = engine.load(
                     table_name,
@@ -82,7 +82,8 @@ def load(
                     columns=columns,
                     where=where,
                     on_error=on_error or "refuse",
-                    progress=tell,
+                    progress=tell.rows,
+                    building=tell.building,
                 )
                 reports = [report]
         for name, rows in before.items():

@@ -109,6 +109,19 @@ class CustomerTable(Table):
         """The matrix of a block: T[traits, capacity]."""
         return self._blocks[name][0]
 
+    def blocks(self) -> dict[str, NDArray[Any]]:
+        """Every matrix by the name of its block."""
+        return {name: matrix for name, (matrix, _) in self._blocks.items()}
+
+    def place_of(self, trait: str) -> tuple[str, int]:
+        """The block of a trait, and its row there."""
+        column = self.traits[trait]
+        return next(
+            (name, columns.index(column))
+            for name, (_, columns) in self._blocks.items()
+            if column in columns
+        )
+
     def empty_blocks(self) -> dict[str, NDArray[Any]]:
         """New matrices of the same shapes, to be filled beside the old ones."""
         return {n: block(columns, self.capacity) for n, (_, columns) in self._blocks.items()}

@@ -5,6 +5,7 @@ Both run the same loops; only the list of rows differs.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -23,6 +24,10 @@ from segengine.traits.products import OVERRIDDEN, PRODUCT_TRAITS
 from segengine.traits.work import Fits, TraitSettings, Work
 
 _SUM_DIGITS = 38
+
+Building = Callable[[str, int, int], None]
+"""Told before each step of a full build: whose it is, how many are done, of how many; at the end
+that of nobody."""
 
 
 def declare(tables: Tables) -> None:
@@ -56,7 +61,12 @@ def _texts_at(tables: Tables, table: str, name: str, rows: NDArray[np.int32]) ->
 
 
 def build_all(
-    tables: Tables, settings: TraitSettings, as_of: int, *, in_place: bool = False
+    tables: Tables,
+    settings: TraitSettings,
+    as_of: int,
+    *,
+    in_place: bool = False,
+    progress: Building | None = None,
 ) -> tuple[dict[str, NDArray[Any]], dict[str, RowLists], Fits]:
     """Matrices and lists of all traits at a moment, and their fits.
 
@@ -67,16 +77,27 @@ def build_all(
     lists = tables.lists() if in_place else tables.fresh_lists()
     rows = np.arange(customers.rows, dtype=np.int64)
     work = Work(tables, settings, as_of, rows, blocks, all_rows=True, lists=lists)
-    for family in FAMILIES:
-        if family.facts is not None:
-            family.facts(work)
+    derived = [family for family in FAMILIES if family.facts is not None]
+    placed = [family for family in FAMILIES if family.fit is not None or family.place is not None]
+    steps = len(derived) + len(placed)
+
+    def tell(name: str, done: int) -> None:
+        if progress is not None:
+            progress(name, done, steps)
+
+    for done, family in enumerate(derived):
+        tell(family.name, done)
+        assert family.facts is not None
+        family.facts(work)
     fits: dict[str, Any] = {}
     work.fits = fits
-    for family in FAMILIES:
+    for done, family in enumerate(placed, len(derived)):
+        tell(family.name, done)
         if family.fit is not None:
             fits[family.name] = family.fit(work)
         if family.place is not None:
             family.place(work, fits.get(family.name))
+    tell("", steps)
     return blocks, lists, Fits(as_of, fits)
 
 

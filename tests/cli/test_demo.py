@@ -36,7 +36,7 @@ def test_demo_as_json_has_segments_an_audience_and_a_page(as_json: Asked) -> Non
     assert {"slot", "module", "reason"} == set(found["page"]["rejected"][0])
     assert sum(found["lifecycle"].values()) == 2000
     assert len(found["rfm"]) == 25
-    assert [each["table"] for each in found["loaded"]] == list(generate(1).tables)
+    assert [each["table"] for each in found["loaded"]] == [*generate(1).tables, "traits"]
 
 
 def test_demo_says_the_same_as_the_engine(as_json: Asked) -> None:
@@ -55,6 +55,8 @@ def test_demo_says_the_same_as_the_engine(as_json: Asked) -> None:
 
 def test_demo_tells_its_progress_on_standard_error_alone(as_json: Asked) -> None:
     assert "loaded order_lines: " in as_json.err
+    assert "built the traits in " in as_json.err
+    assert as_json.json["loaded"][-1]["table"] == "traits"
     assert as_json.out.startswith("{")
 
 

@@ -108,15 +108,21 @@ def test_a_bar_shows_only_once_a_load_has_lasted(monkeypatch: pytest.MonkeyPatch
         lambda **_: Console(file=screen, force_terminal=True, width=100, color_system=None),
     )
     monkeypatch.setattr(load_progress, "PATIENCE_SECONDS", 0.2)
-    with load_progress.loading("orders") as tell:
-        assert tell is not None
-        tell(10, 100)
+    with load_progress.loading("orders") as told:
+        assert told.rows is not None
+        told.rows(10, 100)
     assert screen.getvalue() == ""
-    with load_progress.loading("orders") as tell:
-        assert tell is not None
-        tell(10, 100)
+    with load_progress.loading("orders") as told:
+        assert told.rows is not None
+        assert told.building is not None
+        told.rows(10, 100)
         time.sleep(0.6)
-        tell(60, 100)
+        told.rows(60, 100)
+        time.sleep(0.3)
+        told.building("life cycle", 3, 20)
+        time.sleep(0.3)
     assert "loading orders" in screen.getvalue()
     assert "60 rows" in screen.getvalue()
+    assert "building traits: life cycle" in screen.getvalue()
+    assert "3 steps" in screen.getvalue()
     assert not [t for t in threading.enumerate() if isinstance(t, threading.Timer)]
