@@ -53,6 +53,8 @@ from segengine.rules.segment import PlansKept, Segment, View, ids_of
 from segengine.rules.selection import Selection
 from segengine.rules.standing import Standing
 from segengine.rules.term import CheckedRule
+from segengine.schema.answer_settings import MOST_QUESTIONS
+from segengine.schema.response_settings import Goal
 from segengine.schema.store_config import FILE_NAME, StoreConfig, parse_config, read_config
 from segengine.schema.tables import PRODUCTS
 from segengine.storage.snapshot import read_snapshot, write_snapshot
@@ -60,14 +62,21 @@ from segengine.tables.affinities import KINDS as AFFINITY_KINDS
 from segengine.tables.apply import apply
 from segengine.tables.settle import settle, unsettled
 from segengine.tables.tables import Tables
+from segengine.traits import answers
 from segengine.traits import preview as previewing
 from segengine.traits.build import Building, build_all, declare, refresh
+from segengine.traits.marketing import addressed
 from segengine.traits.preview import Built, Preview
 from segengine.traits.products import ProductTraits
 from segengine.traits.work import Fits, TraitSettings
 
 _LATE = 5 * days.MINUTE
-_FEED_TRAITS = frozenset({"customers", "products", "orders", "order_lines", "behaviors"})
+_NO_TRAIT = (
+    "no trait holds its answers: its text gives no name of its own, or there are "
+    f"{MOST_QUESTIONS} already; give it a name under [answers] in store.toml"
+)
+_FEED_TRAITS = frozenset({"customers", "products", "orders", "order_lines", "behaviors", "messages",
+                          "reviews", "points"})  # fmt: skip
 
 
 class Engine:
@@ -109,6 +118,8 @@ class Engine:
         self._plans: PlansKept = {}
         self._definitions = Definitions(settings, self._zone, self._words, self._words_state)
         self._segment_matcher = SegmentMatcher(self._definitions.segments)
+        goals = {name: campaign.aim for name, campaign in self._definitions.campaigns.items()}
+        self._settings = replace(self._settings, goals=goals)
         self._fits = self._rebuilt()
 
     @classmethod
@@ -412,7 +423,19 @@ class Engine:
         """Add or replace a campaign; a mistake in one of its rules leaves all as it was."""
         with self._writer:
             self._definitions.put_campaign(campaign)
+            self._put_goal(campaign.name, campaign.aim)
             self._version += 1
+
+    def _put_goal(self, campaign: str, goal: Goal) -> None:
+        """Judge the messages of a campaign by another goal: their buyers' traits follow."""
+        goals = self._settings.goals
+        changed = goals.get(campaign, Goal()) != goal
+        self._settings = replace(self._settings, goals={**goals, campaign: goal})
+        touched = addressed(self._tables, campaign) if changed else np.empty(0, np.int64)
+        if len(touched):
+            with self._tables.gate.writing():
+                refresh(self._tables, self._settings, self._as_of, self._fits, touched)
+                self._population.standing.note(touched)
 
     def define_page(self, page: Page) -> None:
         """Add or replace a page; a mistake in one of its rules leaves all as it was."""
@@ -447,7 +470,8 @@ class Engine:
     def _words_state(self) -> object:
         tables = self._tables
         everything = (tables.customers, tables.products, *tables.events.values())
-        return tuple(len(t.columns) for t in everything), len(tables.identifier_kinds)
+        traits = len(tables.customers.traits)
+        return tuple(len(t.columns) for t in everything), len(tables.identifier_kinds), traits
 
     def check(self) -> list[Finding]:
         """What is wrong with the store's definitions, and what may not be meant so.
@@ -459,7 +483,21 @@ class Engine:
         with self._looking() as view:
             found = self._definitions.findings()
             rules, used = self._definitions.placed(view.plan)
+            found += [
+                Finding(f'survey question "{question}"', "note", _NO_TRAIT)
+                for question, trait in answers.questions(self._tables, self.config).items()
+                if trait is None
+            ]
         return found + lint(rules, used, self._population.domain)
+
+    @property
+    def survey_questions(self) -> dict[str, str | None]:
+        """The questions that surveys asked, in the order first seen, each with its trait.
+
+        The trait holds a buyer's last answer; None: see `check`.
+        """
+        with self._tables.gate.reading():
+            return answers.questions(self._tables, self.config)
 
     # --- questions --------------------------------------------------------------------------
 

@@ -12,6 +12,7 @@ from segengine.audiences.text import template_mistakes
 from segengine.errors import DefinitionError, NotBuiltYetError, did_you_mean
 from segengine.rules.builder import Rule
 from segengine.schema.identifiers import is_definition_name, is_text
+from segengine.schema.response_settings import Goal
 
 KINDS = ("service", "care", "marketing")
 RuleLike = str | Rule
@@ -51,6 +52,8 @@ class Campaign:
     name. limit: at most so many, held out included, by `order_by` then customer_id.
     text: a template such as `Dear {nickname|friend}`. budget: so many parts, {"parts": n} or
     {"cost": money}, spent in the order of the limit.
+    goal: the event table whose rows are responses, by default a click, a visit or a purchase,
+    within `window_days` times 24 hours of a message.
     """
 
     name: str
@@ -148,6 +151,11 @@ class Campaign:
         }  # fmt: skip
         for key, each in values.items():
             object.__setattr__(self, key, each)
+
+    @property
+    def aim(self) -> Goal:
+        """What its messages are for, and within which window."""
+        return Goal(self.window_days, self.goal)
 
 
 _UNBUILT = {

@@ -60,6 +60,8 @@ def count_parts(texts: pa.Array, encoding: str) -> Counted:
     places = np.frombuffer(offsets, np.int64, count + 1, 8 * texts.offset)
     is_empty = data is None or data.size == 0
     letters = np.empty(0, np.uint8) if is_empty else np.frombuffer(data, np.uint8)
+    # Some buffers may be written and others not: the loop is compiled for one sort.
+    places.flags.writeable = letters.flags.writeable = False
 
     def work(begin: int, end: int) -> None:
         parts_loops.count_parts(

@@ -38,6 +38,11 @@ class Field:
         """The field as errors name it."""
         return f"`{{{self.name}}}` at character {self.at}"
 
+    def falling_back(self, fallback: str) -> str:
+        """The field as it is written with a fallback."""
+        form = "" if self.format is None else f":{self.format}"
+        return f"{{{self.name}{form}|{fallback}}}"
+
 
 Node = Words | Field
 Template = tuple[Node, ...]

@@ -114,7 +114,8 @@ class _Reader:
         form = self._format(field, kind, is_amount=is_amount)
         if field.fallback is None and not always:
             self._wrong(field, "may be missing: say what to write then, such as "
-                        f"`{{{field.name}|...}}`, or nothing, `{{{field.name}|}}`")  # fmt: skip
+                        f"`{field.falling_back('...')}`, or nothing, "
+                        f"`{field.falling_back('')}`")  # fmt: skip
         return Words("") if form is None else Value(column, of_order, form, field.fallback or "")
 
     def _has(self, field: Field) -> bool:
@@ -166,7 +167,7 @@ class _Reader:
         elif without:
             names = " and ".join(f"`{self._variants[place].name}`" for place in without)
             self._wrong(field, f"is missing for {names}: add it to the payload, or say what to "
-                        f"write then, such as `{{{field.name}|...}}`")  # fmt: skip
+                        f"write then, such as `{field.falling_back('...')}`")  # fmt: skip
         last = [] if not self._variants else [None]
         return OfArm(tuple(text or field.fallback or "" for text in [*texts, *last]))
 

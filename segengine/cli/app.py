@@ -67,7 +67,8 @@ for function, lines in (
         audience,
         [
             "segengine audience spring",
-            "segengine audience spring --columns region --out spring.csv",
+            "segengine audience spring --preview",
+            "segengine audience spring --texts --columns region --out spring.csv",
         ],
     ),
     (page, ["segengine page home --customer 17 --context device=mobile"]),

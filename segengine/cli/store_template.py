@@ -70,6 +70,18 @@ dog = 0.05
 horizon_days = 365
 yearly_discount = 0.10
 
+[response]                   # what low_response and is_lost_cause mean
+least_messages = 5
+low_rate = 0.10
+lost_cause_messages = 5
+
+[levels]                     # computed_level: how many of the thresholds a buyer has reached
+by = "amount_365d"           # or "amount_total", "order_count"
+# thresholds = [1000, 5000, 20000]
+
+[answers]                    # answer_NAME holds the answers to a survey question
+# skin = "您的肤质？"
+
 [constants]                  # numbers that rules call store.NAME
 # magic_number = 6
 
@@ -118,9 +130,9 @@ encoding = "ucs2"            # every character is one; "utf16": most emoji are t
 # text = "Dear {nickname|friend}, your code is {payload.code|SPRING}."
 # budget = { parts = 20000 }        # or { cost = 1000 }; order_by says who comes first
 # payload = { title = "Spring" }    # handed out as it is
-# goal = "orders"                   # with window_days and value, kept for reports to come
+# goal = "orders"                   # what makes a message responded to, within window_days
 # window_days = 3
-# value = "average_order_amount"
+# value = "average_order_amount"    # kept for reports to come
 
 # [pages.home.slots.banner.modules.vip_banner]
 # rule = "segment('vip') AND context.device = 'mobile'"

@@ -34,7 +34,7 @@ def traits(store: MaybeStore = None, out: Out = None, as_json: AsJson = False) -
         store = HERE
     if store is not None:
         with opened(store) as engine:
-            listed = _given(engine) + listed + _declared(engine)
+            listed = _given(engine) + listed + _answers(engine) + _declared(engine)
             fits = _fits(engine)
     if out is not None:
         import pyarrow as pa
@@ -106,7 +106,7 @@ def _given(engine: Engine) -> list[dict[str, Any]]:
     """The given columns of customers: those every store has, and what this shop added."""
     kinds = {c.name: c.kind.value for c in engine.config.tables()["customers"].columns}
     kinds["customer_id"] = engine.id_kind
-    known = {row["name"] for row in _computed()}
+    known = {row["name"] for row in (*_computed(), *_answers(engine))}
     held = engine.memory().to_pylist()
     names = sorted(
         row["column"]
@@ -130,6 +130,26 @@ def _given(engine: Engine) -> list[dict[str, Any]]:
             "source": "customers",
         }
         for name, kind in kinds.items()
+    ]
+
+
+def _answers(engine: Engine) -> list[dict[str, Any]]:
+    """The traits with the last answers to survey questions, those that no one was asked too."""
+    from segengine.schema.answer_settings import PREFIX
+
+    asked = {name: question for question, name in engine.survey_questions.items() if name}
+    named = {PREFIX + name: question for name, question in engine.config.answers.items()}
+    return [
+        {
+            "name": name,
+            "family": "membership",
+            "kind": "VARCHAR",
+            "unit": "",
+            "definition": f"last answer to the survey question `{question}`",
+            "missing": "no answer",
+            "source": "behaviors",
+        }
+        for name, question in (named | asked).items()
     ]
 
 

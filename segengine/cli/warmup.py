@@ -119,6 +119,8 @@ def _config(store: DemoStore) -> dict[str, Any]:
             "order_by": order,
             "holdout": 0.1,
             "variants": {"a": 0.5, "b": [0.5, {"text": "b"}]},
+            "text": "{nickname|friend} {last_order.amount|0} {payload.text|}",
+            "budget": BUYERS // 4,
         }
     config["pages"]["warm"] = {
         "rule": "bucket('warm') < 0.9",

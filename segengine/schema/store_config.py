@@ -16,6 +16,7 @@ from typing import Any
 from segengine import days
 from segengine.errors import ConfigError, NotBuiltYetError, did_you_mean
 from segengine.schema.affinity_settings import AffinitySettings, read_affinity
+from segengine.schema.answer_settings import read_answers
 from segengine.schema.config_reader import (
     Reader,
     between,
@@ -28,8 +29,10 @@ from segengine.schema.config_reader import (
 from segengine.schema.habit_settings import HabitSettings, read_habit
 from segengine.schema.identifiers import is_column_name, is_definition_name
 from segengine.schema.kinds import Kind, kind_named
+from segengine.schema.level_settings import LevelSettings, read_levels
 from segengine.schema.prediction_settings import PredictionSettings, read_prediction
 from segengine.schema.range_mix import RangeMix, read_range_mix
+from segengine.schema.response_settings import ResponseSettings, read_response
 from segengine.schema.tables import PURCHASES, TableSpec, catalogue
 from segengine.schema.text_settings import TextSettings, read_text_settings
 
@@ -99,9 +102,12 @@ class StoreConfig:
     habit: HabitSettings = field(default_factory=HabitSettings)
     prediction: PredictionSettings = field(default_factory=PredictionSettings)
     affinity: AffinitySettings = field(default_factory=AffinitySettings)
+    response: ResponseSettings = field(default_factory=ResponseSettings)
+    levels: LevelSettings = field(default_factory=LevelSettings)
+    answers: Mapping[str, str] = field(default_factory=dict)
     consent_missing: str = "deny"
     holdout_share: float = 0.0
-    text: TextSettings = TextSettings()
+    text: TextSettings = field(default_factory=TextSettings)
     range_mix: RangeMix = field(default_factory=RangeMix)
     constants: Mapping[str, int | float] = field(default_factory=dict)
     traits: Mapping[str, str] = field(default_factory=dict)
@@ -161,6 +167,9 @@ def parse_config(raw: Mapping[str, Any]) -> StoreConfig:
     values["habit"] = read_habit(reader, top.pop("habit", {}))
     values["prediction"] = read_prediction(reader, top.pop("prediction", {}))
     values["affinity"] = read_affinity(reader, top.pop("affinity", {}))
+    values["response"] = read_response(reader, top.pop("response", {}))
+    values["levels"] = read_levels(reader, top.pop("levels", {}))
+    values["answers"] = read_answers(reader, top.pop("answers", {}))
     consent = reader.section(top.pop("consent", {}), "consent")
     values["consent_missing"] = reader.take(
         consent, "consent.missing", one_of("deny", "allow"), "deny"
@@ -186,6 +195,7 @@ def parse_config(raw: Mapping[str, Any]) -> StoreConfig:
         values[part] = {k: reader.section(v, f"{part}.{k}") for k, v in section.items()}
     known = ["store", "load", "tables", "rfm", "lifecycle", "consent", "holdout", "constants"]
     known += ["habit", "prediction", "range_mix", "traits", "segments", "campaigns", "pages"]
+    known += ["response", "levels", "answers"]
     known += ["text"]
     known += ["affinity"]
     reader.nothing_left(top, "", known)

@@ -73,7 +73,7 @@ def build_all(
     New ones, while the tables stay as they are; or, where nobody looks, those in use.
     """
     customers = tables.customers
-    blocks = {n: customers.block(n) for n in BLOCKS} if in_place else customers.empty_blocks()
+    blocks = customers.blocks() if in_place else customers.empty_blocks()
     lists = tables.lists() if in_place else tables.fresh_lists()
     rows = np.arange(customers.rows, dtype=np.int64)
     work = Work(tables, settings, as_of, rows, blocks, all_rows=True, lists=lists)
@@ -107,7 +107,7 @@ def refresh(
     """Bring the traits of these buyers up to date in place, against the fitted values."""
     if len(rows) == 0:
         return
-    blocks = {name: tables.customers.block(name) for name in BLOCKS}
+    blocks = tables.customers.blocks()
     rows = np.unique(rows).astype(np.int64)
     work = Work(tables, settings, as_of, rows, blocks, all_rows=False)
     for family in FAMILIES:

@@ -8,10 +8,12 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from segengine.days import Zone
 from segengine.kernels import history, jit
+from segengine.schema.response_settings import Goal
 from segengine.schema.store_config import StoreConfig
 from segengine.schema.tables import ORDERS
 from segengine.tables.dictionary import Dictionary
@@ -57,6 +59,8 @@ class TraitSettings:
 
     zone: Zone
     config: StoreConfig
+    goals: Mapping[str, Goal] = field(default_factory=lambda: MappingProxyType({}))
+    """What the messages of the defined campaigns are for, by the campaign's name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +93,7 @@ class Work:
         settings: TraitSettings,
         as_of: int,
         rows: NDArray[np.int64],
-        blocks: Mapping[str, NDArray[Any]],
+        blocks: dict[str, NDArray[Any]],
         *,
         all_rows: bool,
         lists: Mapping[str, RowLists] | None = None,
@@ -115,6 +119,11 @@ class Work:
         """The store's settings."""
         return self.settings.config
 
+    @property
+    def is_in_place(self) -> bool:
+        """Whether the matrices are those in use, which nobody looks at now."""
+        return all(self.tables.customers.block(n) is each for n, each in self.blocks.items())
+
     def since(self, days: int) -> np.int64:
         """The first instant of the `days` dates that end today."""
         return np.int64(self.settings.zone.start_of_day(self.today - (days - 1)))
@@ -122,6 +131,16 @@ class Work:
     def values(self, table: str, column: str) -> NDArray[Any]:
         """A column of an event table, of products or of customers: T[capacity]."""
         return self.tables.column(table, column).values
+
+    def trait(self, name: str) -> NDArray[Any]:
+        """A trait of a family that stands before, in the matrices that are filled: T[capacity]."""
+        block, place = self.tables.customers.place_of(name)
+        return np.asarray(self.blocks[block][place])
+
+    def codes(self, table: str, column: str, texts: tuple[str, ...]) -> list[np.int32]:
+        """The codes of texts in a column; -2, which is also no missing value, for an unknown."""
+        found = self.dictionary(table, column).find(pa.array(texts))
+        return [np.int32(code) if code >= 0 else np.int32(-2) for code in found]
 
     def dictionary(self, table: str, column: str) -> Dictionary:
         """The texts of a coded column."""

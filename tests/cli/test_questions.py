@@ -188,6 +188,20 @@ def test_traits_lists_the_catalogue_and_the_shops_own_columns(shop: Path) -> Non
     assert all(trait.name in shown for trait in CATALOGUE)
 
 
+def test_traits_lists_the_survey_questions_that_were_named_or_asked(tmp_path: Path) -> None:
+    (tmp_path / "store.toml").write_text('[answers]\nskin = "肤质"\n', encoding="utf-8")
+    (tmp_path / "asked.csv").write_text(
+        "customer_id,time,kind,question,answer\n1,2024-01-01,survey,Hair colour?,red\n"
+    )
+    ask("load", "behaviors", tmp_path / "asked.csv", "--store", tmp_path)
+    listed = ask("traits", "--store", tmp_path, "--json").json["traits"]
+    ours = {row["name"]: row for row in listed if row["name"].startswith("answer_")}
+    assert {row["family"] for row in ours.values()} == {"membership"}
+    assert "`肤质`" in ours["answer_skin"]["definition"]
+    assert "`Hair colour?`" in ours["answer_hair_colour"]["definition"]
+    assert len(listed) == len({row["name"] for row in listed})
+
+
 def test_traits_says_what_is_fitted_to_the_store(shop: Path) -> None:
     fits = ask("traits", "--store", shop, "--json").json["fits"]
     assert fits["lifecycle"]["active_days"] == 60

@@ -37,16 +37,19 @@ from segengine.rules.functions import AGREEING, ALIASES, SIGNATURES
 from segengine.schema import store_config
 from segengine.schema.affinity_settings import AffinitySettings
 from segengine.schema.habit_settings import HabitSettings
+from segengine.schema.level_settings import LevelSettings
 from segengine.schema.prediction_settings import PredictionSettings
 from segengine.schema.range_mix import RangeMix
+from segengine.schema.response_settings import ResponseSettings
 from segengine.schema.store_config import StoreConfig
 from segengine.schema.tables import catalogue
+from segengine.schema.text_settings import TextSettings
 from tests.docs.blocks import DOCS, PAGES, ROOT, Block, blocks_of, rules_of, same
 
 SERVER = "127.0.0.1:50051"
 MOST_NOT_RUN = 6
 NOT_BUILT = (
-    *("frequency caps", "arbitration", "runs", "budgets", "texts", "effect"),
+    *("frequency caps", "arbitration", "runs", "effect"),
     *("product pools", "census", "durable log", "authentication"),
 )
 COMMANDS = typer.main.get_command(app).commands  # type: ignore[attr-defined]
@@ -312,21 +315,22 @@ def settings() -> Iterator[str]:
         "as_of": "store.as_of", "money_scale": "store.money_scale",
         "consent_missing": "consent.missing", "holdout_share": "holdout.share",
         "further_tables": "tables.NAME", "constants": "constants.NAME", "load": "load.TABLE",
-        "segments": "segments.NAME", "campaigns": "campaigns.NAME", "pages": "pages.NAME",
+        "text": "text", "segments": "segments.NAME", "campaigns": "campaigns.NAME",
+        "pages": "pages.NAME",
         "rfm": "rfm", "lifecycle": "lifecycle", "habit": "habit", "traits": "traits.NAME",
         "standing_memory_mb": "store.standing_memory_mb", "range_mix": "range_mix",
-        "affinity": "affinity",
-        "prediction": "prediction",
+        "prediction": "prediction", "response": "response", "levels": "levels",
+        "answers": "answers.NAME", "affinity": "affinity",
     }  # fmt: skip
     for each in dataclasses.fields(StoreConfig):
         yield places[each.name]
     for kind, place in (
         (store_config.LoadSpec, "load.TABLE"), (store_config.RfmSettings, "rfm"),
         (store_config.LifecycleSettings, "lifecycle"), (RangeMix, "range_mix"),
-        (AffinitySettings, "affinity"),
         (HabitSettings, "habit"),
-        (PredictionSettings, "prediction"),
-        (store_config.SegmentSpec, "segments.NAME"),
+        (ResponseSettings, "response"), (LevelSettings, "levels"),
+        (PredictionSettings, "prediction"), (AffinitySettings, "affinity"),
+        (store_config.SegmentSpec, "segments.NAME"), (TextSettings, "text"),
     ):  # fmt: skip
         for each in dataclasses.fields(kind):
             yield f"{place}.{each.name}"

@@ -24,7 +24,7 @@ from tests.reference.random_customers import TIMEZONES, random_instant
 from tests.reference.rules import World
 from tests.reference.traits import Events, Fitted, Lifecycle, customer_traits
 
-EVENT_TABLES = ("orders", "order_lines", "behaviors")
+EVENT_TABLES = ("orders", "order_lines", "behaviors", "messages", "reviews", "points")
 FITTED = ("r_score", "f_score", "m_score", "rfm_cell", "rfm_group", "value_tier", "price_band")
 _DAY = timedelta(days=1)
 _ID = {int: pa.int64(), str: pa.string()}
@@ -45,6 +45,9 @@ _TYPES: dict[str, pa.DataType] = {
     "product_id": pa.string(),
     "is_purchase": pa.bool_(),
     "tags": pa.list_(pa.string()),
+    "rating": pa.int64(),
+    "member_level": pa.int64(),
+    "card_claimed_at": pa.timestamp("us", tz="UTC"),
 }
 _BEHAVIORS = (
     "visit",
@@ -57,6 +60,9 @@ _BEHAVIORS = (
     "quote",
     "reply",
     "win",
+    "check_in",
+    "check_in",
+    "survey",
     "cart",
     "cart_remove",
     "unfavorite",
@@ -64,6 +70,8 @@ _BEHAVIORS = (
 )
 _PRODUCTS = ("p1", "p2", "p3", "p4", "p5")
 _WORDS = ("a", "b", "c", None)
+_QUESTIONS = ("skin_type", "Skin type?", "household", "肤质")
+_MESSAGES = ("sent", "sent", "sent", "clicked", "clicked", "held_out", "delivered", None)
 
 
 def moment_near(rng: Random, moment: datetime, timezone: str) -> datetime:
@@ -85,6 +93,8 @@ class Batch:
         """The rows with the types a source would have."""
         ids = _ID[type(self.rows[0].get("customer_id", 0))]
         types = {**_TYPES, "customer_id": ids}
+        if self.table == "points":
+            types["amount"] = pa.int64()
         return pa.table(
             {
                 name: pa.array([row[name] for row in self.rows], types.get(name, pa.string()))
@@ -153,6 +163,9 @@ class Shop:
             "behaviors": self.behaviors,
             "products": self.products,
             "customers": self.customers,
+            "messages": self.messages,
+            "reviews": self.reviews,
+            "points": self.points,
         }[table]
         return drawn(self.rng.randrange(1, rows + 1))
 
@@ -269,6 +282,7 @@ class Shop:
         """Things done, most of them lately."""
         rng = self.rng
         has_events, has_device = rng.random() < 0.3, rng.random() < 0.6
+        has_surveys = rng.random() < 0.5
         named = [name for name in ("category", "brand") if rng.random() < 0.3]
         rows = []
         for _ in range(2 * count):
@@ -278,11 +292,60 @@ class Shop:
                 "kind": rng.choice((*_BEHAVIORS, None)),
                 "product_id": rng.choice((*_PRODUCTS[:2], None)),
             }
-            row |= {name: rng.choice(_WORDS) for name in named}
             if has_device:
                 row["device"] = rng.choice(_WORDS)
+            row |= {name: rng.choice(_WORDS) for name in named}
+            if has_surveys:
+                row["question"] = rng.choice((*_QUESTIONS, None))
+                row["answer"] = rng.choice(_WORDS)
+                row["kind"] = rng.choice((row["kind"], "survey"))
             rows.append(self._with_event_id(row) if has_events else row)
         return Batch("behaviors", rows)
+
+    def messages(self, count: int) -> Batch:
+        """What was sent, under a campaign or none, and what was clicked."""
+        rng = self.rng
+        rows = []
+        for _ in range(2 * count):
+            row = {
+                "customer_id": self.buyer(rng.randrange(self.buyers)),
+                "time": self.instant() + timedelta(hours=rng.choice((0, 0, 0, 5, 24, 72))),
+                "kind": rng.choice(_MESSAGES),
+                "campaign": rng.choice(_WORDS),
+            }
+            rows.append(row)
+        return Batch("messages", rows)
+
+    def reviews(self, count: int) -> Batch:
+        """Reviews, new ones and revised: an id always has the same buyer."""
+        rng = self.rng
+        has_ids, has_events = rng.random() < 0.7, rng.random() < 0.3
+        rows = []
+        for _ in range(count):
+            number = rng.randrange(2 * self.buyers)
+            row: dict[str, Any] = {
+                "customer_id": self.buyer(number % self.buyers),
+                "time": self.instant(),
+                "rating": rng.choice((1, 2, 3, 4, 5, 5, None)),
+            }
+            if has_ids:
+                row["review_id"] = rng.choice((f"r{number}", f"r{number}", None))
+            rows.append(self._with_event_id(row) if has_events else row)
+        return Batch("reviews", rows)
+
+    def points(self, count: int) -> Batch:
+        """Changes of balances, of every sign and kind."""
+        rng = self.rng
+        rows = [
+            {
+                "customer_id": self.buyer(rng.randrange(self.buyers)),
+                "time": self.instant(),
+                "kind": rng.choice(("earn", "earn", "spend", "expire", "other", None)),
+                "amount": rng.choice((None, 0, -7, rng.randrange(500), 2**62, -(2**63) + 1)),
+            }
+            for _ in range(2 * count)
+        ]
+        return Batch("points", rows)
 
     def _with_event_id(self, row: dict[str, Any]) -> dict[str, Any]:
         """An id that is new, missing, or rarely one that was used a moment ago."""
@@ -306,13 +369,18 @@ class Shop:
         )
 
     def customers(self, count: int) -> Batch:
-        """Buyers, each once, with tags."""
+        """Buyers, each once, with tags and now and then what the shop's club knows of them."""
         rng = self.rng
         numbers = rng.sample(range(self.buyers + 2), min(count, self.buyers))
         tags = (None, [], ["never"], ["vip", "x"], ["nevermore"], ["x", "never"])
-        return Batch(
-            "customers", [{"customer_id": self.buyer(n), "tags": rng.choice(tags)} for n in numbers]
-        )
+        rows: list[dict[str, Any]] = [
+            {"customer_id": self.buyer(n), "tags": rng.choice(tags)} for n in numbers
+        ]
+        if rng.random() < 0.6:
+            for row in rows:
+                row["member_level"] = rng.choice((None, -1, 0, 1, 3))
+                row["card_claimed_at"] = rng.choice((None, self.as_of))
+        return Batch("customers", rows)
 
 
 def engine_of(shop: Shop, config: Mapping[str, Any] | None = None) -> se.Engine:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import date, datetime, timedelta
 from random import Random
@@ -32,16 +32,8 @@ from tests.traits.histories import (
 )
 
 NOT_FITTED = [trait.name for trait in CATALOGUE if trait.name not in FITTED]
-TABLES = (
-    "customers",
-    "products",
-    "orders",
-    "orders",
-    "order_lines",
-    "order_lines",
-    "updates",
-    "behaviors",
-)
+TABLES = ("customers", "products", "orders", "orders", "order_lines", "order_lines", "updates",
+          "behaviors", "messages", "reviews", "points")  # fmt: skip
 LATE = timedelta(minutes=5)
 """How far ahead an appended event may lie; it is stored at as_of."""
 
@@ -49,10 +41,13 @@ LATE = timedelta(minutes=5)
 class Life:
     """An engine that lives through a shop's days, and the log of what it has been told."""
 
-    def __init__(self, seed: int, *, steps: int, rows: int) -> None:
+    def __init__(
+        self, seed: int, *, steps: int, rows: int, config: Mapping[str, Any] | None = None
+    ) -> None:
         self.rng = Random(seed)
         self.shop = Shop.drawn(self.rng, buyers=6)
-        self.engine = engine_of(self.shop)
+        self.config = config
+        self.engine = engine_of(self.shop, config)
         self.apart = self.rng.random() < 0.5
         self.log: list[Batch] = []
         self.seen: set[tuple[str, object]] = set()
@@ -123,7 +118,7 @@ class Life:
 
     def fresh(self) -> se.Engine:
         """An engine told everything at once, at the moment of now."""
-        engine = engine_of(self.shop)
+        engine = engine_of(self.shop, self.config)
         for batch in merged(self.log, apart=self.apart):
             engine.load(batch.table, batch.to_arrow())
         return engine
