@@ -173,6 +173,9 @@ class Audience:
 
         Values are read at the call, together; texts are made of them as batches are taken.
         """
+        if batch_rows < 1:
+            raise DefinitionError(f"`batch_rows` is a whole number from 1, not `{batch_rows}`",
+                                  field="batch_rows")  # fmt: skip
         found = self._letters(np.arange(len(self._rows)))
         return found.batches(self._ids, self._variants, batch_rows)
 

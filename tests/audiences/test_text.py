@@ -480,6 +480,18 @@ def test_whoever_no_longer_fits_ends_a_budget_though_a_shorter_text_would_fit() 
     assert reached_by(engine, 3)[0] == {1}
 
 
+def test_a_budget_and_a_bill_are_counted_over_many_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("segengine.audiences.letters.BATCH_ROWS", 7)
+    sizes = [5, 71, 140] * 10
+    engine = wordy(sizes)
+    assert reached_by(engine, 20)[0] == set(range(1, 11))
+    reached_by(engine, 60)
+    bill = engine.audience("c").bill().to_pylist()
+    assert [(line["parts_each"], line["buyers"]) for line in bill] == [(1, 10), (2, 10), (3, 10)]
+    with pytest.raises(se.DefinitionError, match="`batch_rows` is a whole number from 1, not `0`"):
+        engine.audience("c").texts(batch_rows=0)
+
+
 def test_those_held_out_are_paid_for_so_that_both_arms_are_alike() -> None:
     engine = wordy([5] * 1000)
     left, step = reached_by(engine, 200, holdout=0.3)
