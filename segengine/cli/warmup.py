@@ -44,6 +44,42 @@ _CUTS = (
     *(f"w_money < {n}.1" for n in range(101, 105)),
     *(f"w_date < DATE '1951-05-{n:02}'" for n in range(11, 19)),
 )
+_OF_EVENTS = (
+    *(
+        "count(orders) >= 2",
+        "count(order_lines) * 2 > 5",
+        "count(DISTINCT order_lines.category) > 1",
+    ),
+    *("sum(order_lines.quantity) > 3", "sum(purchases.amount) > 10", "sum(w_tickets.weight) > 0e0"),
+    *("min(orders.time) < now()", "max(orders.amount) > 1", "max(w_tickets.weight) > 0e0"),
+    *("min(reviews.rating) <= 3", "avg(orders.amount) > 5", "avg(w_tickets.weight) < 1"),
+    *("first(order_lines.category) = 'a'", "last(orders.time) < now()"),
+    *("first(w_tickets.weight) > 0e0", "last(orders.amount) > 3", "last(orders.is_purchase)"),
+    "count(order_lines) FILTER (WHERE product.price > 5 AND customers.region < 'M' AND quantity > 0) > 1",
+    "count(behaviors) FILTER (WHERE product.price > 5 OR customers.member_level > 1) > 1",
+)
+_AMONG_BUYERS = (
+    *("percent_rank(gap_ratio) OVER () > 0.5", "percent_rank(order_count) OVER () > 0.5"),
+    "percent_rank(order_count) FILTER (WHERE order_count > 1) OVER (PARTITION BY region) > 0.5",
+    "percent_rank(gap_ratio) OVER (PARTITION BY region) > 0.5",
+    *("order_count > avg(order_count) OVER ()", "gap_ratio > avg(gap_ratio) OVER ()"),
+    "order_count > avg(order_count) OVER (PARTITION BY region)",
+    "gap_ratio > median(gap_ratio) OVER (PARTITION BY region)",
+    "amount_total > 3 * avg(amount_total) OVER (PARTITION BY city)",
+)
+_MANY = 140_000
+"""Buyers from which on conditions on few values are tables."""
+_BY_VALUE = (
+    *("few < wide % 97", "few + three > 3", "few * 2 < 5", "wide % 10 = 3", "month(day) = 3"),
+    *("lower(word) = 'w7'", "flag OR few % 2 = 1", "three < wide % 5", "three = month(day)"),
+    "CASE WHEN lower(letter) = 'a' THEN wide % 7 = 1 ELSE FALSE END",
+    "CASE WHEN lower(letter) = 'a' THEN month(day) = 3 ELSE FALSE END",
+    *("flag IS DISTINCT FROM (wide % 3 = 1)", "flag IS DISTINCT FROM (month(day) = 1)"),
+    *(f"{name} IN ({', '.join(str(7 * k) for k in range(30))})" for name in ("wide", "few", "far")),
+    "word IN ('w0', 'w31', 'w62', 'w93', 'w124', 'w155', 'w186', 'w217', 'w248', 'w279', 'w310')",
+    f"amount IN ({', '.join(f'{7 * k}.37' for k in range(30))})",
+    f"share IN ({', '.join(f'{7 * k}.5e0' for k in range(30))})",
+)
 
 
 def warmup(as_json: AsJson = False) -> None:
@@ -90,6 +126,8 @@ def _walk() -> Iterator[str]:
     from segengine.demo import generate
     from segengine.engine import Engine
 
+    yield "a store with many buyers"
+    _ask_many()
     store = generate(BUYERS)
     for ids in ("numbers", "texts"):
         with tempfile.TemporaryDirectory(prefix="segengine-warmup-") as folder:
@@ -220,9 +258,36 @@ def _from_disk(folder: Path, store: DemoStore, *, as_text: bool) -> Engine:
     return opened
 
 
+def _ask_many() -> None:
+    """Conditions that only many buyers make worth a table."""
+    import numpy as np
+    import pyarrow as pa
+
+    from segengine.engine import Engine
+
+    number = np.arange(_MANY)
+    engine = Engine()
+    columns = {
+        "few": number // 3 % 50,
+        "three": number // 7 % 3,
+        "wide": number % 1301,
+        "far": number * 7,
+        "flag": number % 2 == 0,
+        "day": pa.array(number % 900, pa.int32()).cast(pa.date32()),
+        "word": pa.array([f"w{k}" for k in range(1301)]).take(pa.array(number % 1301)),
+        "letter": pa.array(["A", "b", "c"]).take(pa.array(number % 3)),
+        "amount": pa.array(number % 1301 * 1.37).cast(pa.decimal128(18, 4), safe=False),
+        "share": number % 1301 * 0.5,
+    }
+    table = pa.table({"customer_id": number, **columns})
+    engine.load("customers", table, columns={name: name for name in columns})
+    for rule in _BY_VALUE:
+        engine.segment(rule).count()
+
+
 def _ask(engine: Engine) -> None:
     """Every kind of question, over every kind of column."""
-    from segengine.rules.functions import SIGNATURES
+    from segengine.rules.functions import AGGREGATES, POPULATION, SIGNATURES
 
     engine.prepare()
     everybody = engine.segment("TRUE")
@@ -231,7 +296,9 @@ def _ask(engine: Engine) -> None:
     columns = [*_ADDED, *_OF_EACH_SORT]
     rules = [rule for name in columns for rule in _rules_of(schema.field(name))]
     examples = [f"({signature.example}) IS NOT NULL" for signature in SIGNATURES.values()]
-    for rule in [*rules, *_CUTS, *_rules_by_hand(), *examples]:
+    examples += [*AGGREGATES.values(), *POPULATION.values()]
+    rules += [*_CUTS, *_OF_EVENTS, *_AMONG_BUYERS]
+    for rule in [*rules, *_rules_by_hand(), *examples]:
         segment = engine.segment(rule)
         segment.count()
         segment.contains(ids[0])

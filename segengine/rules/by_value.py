@@ -69,7 +69,7 @@ def few_values(column: Column, rows: int) -> Values | None:
         return Values(column.values, 0, dictionary.size, lambda: _texts(dictionary.values()))
     if column.kind is Kind.BOOLEAN:
         truths = np.array([0, 1, UNKNOWN], np.int8)
-        return Values(column.values, 0, 2, lambda: truths)
+        return Values(column.values.view(np.uint8), 0, 2, lambda: truths)
     codes = column.scan_codes(rows)
     extent = codes.extent()
     single = None if extent is None else codes.single_values()
@@ -123,14 +123,17 @@ def by_value(
         forms = {sources[0]: found[0].form()}
         hits = _answers(node.term, forms, found[0].count + 1, frame, clock) == wanted
         return looked_up(found[0], hits[:-1], missing=bool(hits[-1]))
-    first, second = found
+    # One order of widths, so that fewer pairs of types are compiled.
+    (first, one), (second, other) = sorted(
+        zip(found, sources, strict=True), key=lambda each: each[0].array.itemsize
+    )
     size = (first.count + 1) * (second.count + 1)
     if size > _MOST_PAIRS or size * _ROWS_A_PAIR > frame.rows:
         return None
     places = np.arange(size)
     forms = {
-        sources[0]: _taken(first.form(), places // (second.count + 1)),
-        sources[1]: _taken(second.form(), places % (second.count + 1)),
+        one: _taken(first.form(), places // (second.count + 1)),
+        other: _taken(second.form(), places % (second.count + 1)),
     }
     table = (_answers(node.term, forms, size, frame, clock) == wanted).view(np.uint8)
     return lambda begin, end, mode, out: table_scan.scan_pairs(

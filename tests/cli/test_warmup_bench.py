@@ -32,7 +32,7 @@ def test_warmup_names_the_specialisations_and_the_cache(monkeypatch: pytest.Monk
         [sys.executable, "-m", "segengine.cli", "warmup", "--json"],
         capture_output=True, check=True, text=True,
     )  # fmt: skip
-    assert json.loads(alone.stdout)["total"] < 100, "the number of specialisations is bounded"
+    assert json.loads(alone.stdout)["total"] < 200, "the number of specialisations is bounded"
     monkeypatch.setattr(warmup_command, "_walk", lambda: iter(["nothing"]))
     shown = ask("warmup")
     assert "specialisations of" in shown.out
