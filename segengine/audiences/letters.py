@@ -44,9 +44,8 @@ class Letters:
             if isinstance(piece, Words):
                 found.append(pa.scalar(piece.text, _TEXT))
             elif isinstance(piece, OfArm):
-                arms = self.arms[begin:end]
-                places = np.where(arms < 0, len(piece.texts) - 1, arms)
-                found.append(pa.array(piece.texts, _TEXT).take(pa.array(places)))
+                arms = np.maximum(self.arms[begin:end], 0)
+                found.append(pa.array(piece.texts, _TEXT).take(pa.array(arms)))
             else:
                 values = self.values[piece.of_order, piece.column].slice(begin, end - begin)
                 said = written(values, piece.format, self.zone)

@@ -44,7 +44,7 @@ class Value:
 
 @dataclass(frozen=True, slots=True)
 class OfArm:
-    """What each variant has, in their order; the last is for a campaign without any."""
+    """What each variant has, in their order; the only one is for a campaign without variants."""
 
     texts: tuple[str, ...]
 
@@ -168,8 +168,7 @@ class _Reader:
             names = " and ".join(f"`{self._variants[place].name}`" for place in without)
             self._wrong(field, f"is missing for {names}: add it to the payload, or say what to "
                         f"write then, such as `{field.falling_back('...')}`")  # fmt: skip
-        last = [] if not self._variants else [None]
-        return OfArm(tuple(text or field.fallback or "" for text in [*texts, *last]))
+        return OfArm(tuple(text or field.fallback or "" for text in texts))
 
     def _said(self, field: Field, value: Any) -> str | None:
         """A value of a payload as it is written; None where it is missing or a mistake."""
