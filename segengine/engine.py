@@ -434,7 +434,7 @@ class Engine:
         touched = addressed(self._tables, campaign) if changed else np.empty(0, np.int64)
         if len(touched):
             with self._tables.gate.writing():
-                refresh(self._tables, self._settings, self._as_of, self._fits, touched)
+                self._refreshed(touched)
                 self._population.standing.note(touched)
 
     def define_page(self, page: Page) -> None:

@@ -19,6 +19,7 @@ WORK = {
     "catalogue": "a defined segment of {customers:,} buyers",
     "history": "a new rule over {order_lines:,} order lines of {customers:,} buyers",
     "match": "{rules:,} rules, one buyer",
+    "traits": "the purchase traits of {customers:,} buyers",
 }
 NOTABLE = (
     "eight predicates, one OR",
@@ -37,12 +38,13 @@ Result = Mapping[str, Any]
 
 def performance(result: Result) -> str:
     """A saved result as Markdown: means by suite, some shapes, one buyer, and the machine."""
-    about_sets = [suite for suite in result["suites"] if suite["suite"] != "match"]
-    matching = [suite for suite in result["suites"] if suite["suite"] == "match"]
+    alone = ("match", "traits")
+    about_sets = [suite for suite in result["suites"] if suite["suite"] not in alone]
+    of_one_case = [suite for suite in result["suites"] if suite["suite"] in alone]
     parts = []
     if about_sets:
         parts += [_means(about_sets), _shapes(about_sets)]
-    parts += [_matching(suite) for suite in matching]
+    parts += [_one_case(suite) for suite in of_one_case]
     return "\n\n".join([*parts, _how(result)])
 
 
@@ -95,14 +97,14 @@ def _shapes(suites: Sequence[Result]) -> str:
     return _table(["shape, ms", "buyers found", *engines.values(), "times as fast"], rows)
 
 
-def _matching(suite: Result) -> str:
-    """A line an engine: one call for one buyer."""
+def _one_case(suite: Result) -> str:
+    """A line an engine, for a suite of one case."""
     means, times = suite["geometric_mean_ms"], suite["times_as_fast"]
     rows = [
         [name, _ms(means.get(key)), "" if key == OURS else _times(times.get(key))]
         for key, name in suite["engines"].items()
     ]
-    work = WORK["match"].format(**suite["sizes"])
+    work = WORK[suite["suite"]].format(**suite["sizes"])
     return _table([work, "ms", "segengine is so many times as fast"], rows)
 
 

@@ -9,6 +9,7 @@ from segengine.bench import match_rules
 from segengine.bench.results import bandwidth, machine, peak_memory_mb, versions
 from segengine.bench.suites import (
     ALL_RIVALS,
+    MOST_WITH_HISTORY,
     SUITES,
     Result,
     Say,
@@ -16,6 +17,7 @@ from segengine.bench.suites import (
     match_suite,
     set_suites,
 )
+from segengine.bench.trait_suite import trait_suite
 
 
 def run(
@@ -45,6 +47,11 @@ def run(
         absent |= left_out
     if "match" in suites:
         result, left_out = match_suite(rules, repeats, engines, say)
+        found.append(result)
+        absent |= left_out
+    if "traits" in suites:
+        buyers = min(customers, MOST_WITH_HISTORY)
+        result, left_out = trait_suite(buyers, repeats, engines, say)
         found.append(result)
         absent |= left_out
     return {

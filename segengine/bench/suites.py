@@ -1,4 +1,7 @@
-"""What is measured? Four suites, each a list of cases with every engine's time."""
+"""What is measured? Suites, each a list of cases with every engine's time.
+
+The suite of traits is a file of its own.
+"""
 
 from __future__ import annotations
 
@@ -26,11 +29,11 @@ from segengine.bench.timing import Asked, Times, check, timed
 Say = Callable[[str], None]
 Result = dict[str, Any]
 
-SUITES = ("rules", "catalogue", "history", "match")
+SUITES = ("rules", "catalogue", "history", "match", "traits")
 ALL_RIVALS = (*RIVALS, *MATCHING_RIVALS)
 OURS = "segengine"
 MOST_WITH_HISTORY = 5_000_000
-"""Buyers of the history suite, however many the others have: 25 M order lines."""
+"""Buyers of the suites with events, however many the others have: 25 M order lines."""
 DEFINED = 3
 """Rules of each shape in the catalogue."""
 QUESTIONS_A_TURN = 3

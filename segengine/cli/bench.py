@@ -13,7 +13,7 @@ from segengine.cli.files import check_out, write_table
 from segengine.cli.options import AsJson
 from segengine.cli.outcome import FailedError, InputError
 from segengine.cli.plain import print_json
-from segengine.cli.show import console, note, table
+from segengine.cli.show import console, note, size, table
 
 Customers = Annotated[
     int, typer.Option("--customers", metavar="N", min=1, help="How many buyers to make.")
@@ -24,7 +24,9 @@ Repeats = Annotated[
 Suites = Annotated[
     list[str] | None,
     typer.Option(
-        "--suite", metavar="NAME", help="rules, catalogue, history or match; by default all."
+        "--suite",
+        metavar="NAME",
+        help="rules, catalogue, history, match or traits; by default all.",
     ),
 ]
 Engines = Annotated[
@@ -121,6 +123,8 @@ def _show(result: dict[str, Any]) -> None:
         sizes = ", ".join(f"{count:,} {what}" for what, count in suite["sizes"].items())
         screen.print(f"{suite['suite']}, ms: {sizes}".replace("_", " "))
         screen.print(_engines(suite) if len(suite["cases"]) == 1 else _cases(suite))
+        if "families" in suite:
+            screen.print(_families(suite))
         for case in suite["cases"]:
             for key, reason in case["cannot"].items():
                 screen.print(f"{case['case']}: {suite['engines'].get(key, key)}: {reason}")
@@ -151,6 +155,20 @@ def _cases(suite: dict[str, Any]) -> Any:
     ]  # fmt: skip
     means = map(_ms, suite["geometric_mean_ms"].values())
     shown.append(["geometric mean", "", *means, _times(suite["geometric_mean_speedup"])])
+    return table(names, shown, numbers=names[1:])
+
+
+def _families(suite: dict[str, Any]) -> Any:
+    """A line a family of traits: how long it takes to build, and what it holds."""
+    names = ["family", "traits", "ms", "values", "scan codes"]
+    shown = [
+        [each["family"], str(each["traits"] or ""), _ms(each["ms"]), size(each["values_bytes"]),
+         size(each["scan_codes_bytes"])]
+        for each in suite["families"]
+    ]  # fmt: skip
+    sums = [size(sum(each[n] for each in suite["families"]))
+            for n in ("values_bytes", "scan_codes_bytes")]  # fmt: skip
+    shown.append(["all", str(suite["traits"]), _ms(suite["all_ms"]), *sums])
     return table(names, shown, numbers=names[1:])
 
 

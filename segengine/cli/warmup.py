@@ -149,6 +149,7 @@ def _walk() -> Iterator[str]:
 def _config(store: DemoStore) -> dict[str, Any]:
     """The demo's settings, and a module of each sort."""
     config = store.config
+    config.setdefault("lifecycle", {})["thresholds"] = "fit"
     config["tables"] = {"w_tickets": {"topic": "VARCHAR", "weight": "DOUBLE"}}
     for number, order in enumerate(_ORDERS):
         config["campaigns"][f"w_{number}"] = {

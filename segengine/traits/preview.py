@@ -25,11 +25,7 @@ from segengine.traits.catalogue import CATALOGUE
 from segengine.traits.life_cycle import STAGES
 from segengine.traits.work import Fits
 
-SECTIONS = tuple(
-    name
-    for name in ("lifecycle", "rfm", "habit", "affinity", "prediction", "response", "levels")
-    if name in StoreConfig.__dataclass_fields__
-)
+SECTIONS = ("lifecycle", "rfm", "habit", "affinity", "prediction", "response", "levels")
 """The sections of `store.toml` that traits of buyers depend on."""
 
 SAMPLE = 10

@@ -69,6 +69,13 @@ def test_bench_writes_a_result_that_a_readme_is_made_of(tmp_path: Path) -> None:
     assert "plain Python" in shown.out
 
 
+def test_bench_shows_the_families_of_traits() -> None:
+    shown = ask(*FEW, "--suite", "traits")
+    assert shown.status == 0, shown.err
+    for said in ("all purchase traits", "life cycle", "scan codes", "building all traits: 1/1"):
+        assert said in shown.out + shown.err
+
+
 def test_bench_knows_its_suites_and_engines(tmp_path: Path) -> None:
     for option, known in (("--suite", "history"), ("--engine", "polars")):
         asked = ask("bench", option, "nothing")
