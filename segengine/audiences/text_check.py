@@ -168,7 +168,8 @@ class _Reader:
             names = " and ".join(f"`{self._variants[place].name}`" for place in without)
             self._wrong(field, f"is missing for {names}: add it to the payload, or say what to "
                         f"write then, such as `{field.falling_back('...')}`")  # fmt: skip
-        return OfArm(tuple(text or field.fallback or "" for text in texts))
+        fallback = field.fallback or ""
+        return OfArm(tuple(fallback if text is None else text for text in texts))
 
     def _said(self, field: Field, value: Any) -> str | None:
         """A value of a payload as it is written; None where it is missing or a mistake."""

@@ -369,6 +369,12 @@ def test_payloads_lead_inwards_and_a_variants_key_hides_the_campaigns() -> None:
     assert set(texts) == {"X 7 p, q y", "Y 7 p, q y"}
 
 
+def test_nothing_that_a_format_writes_is_no_reason_to_fall_back() -> None:
+    engine = store(1)
+    said = text_of(engine, "{payload.b:yes/|none}{has_sms:/no|none}!", payload={"b": False})
+    assert said == ["!"]
+
+
 def test_what_is_never_missing_needs_no_fallback() -> None:
     engine = store(1, traits={"carts": "count(behaviors)", "name": "coalesce(nickname, 'friend')",
                               "maybe": "spent + 1"})  # fmt: skip
