@@ -55,7 +55,7 @@ _OF_EVENTS = (
     *("min(reviews.rating) <= 3", "avg(orders.amount) > 5", "avg(w_tickets.weight) < 1"),
     *("first(order_lines.category) = 'a'", "last(orders.time) < now()"),
     *("first(w_tickets.weight) > 0e0", "last(orders.amount) > 3", "last(orders.is_purchase)"),
-    "count(order_lines) FILTER (WHERE product.price > 5 AND customers.region < 'M' AND quantity > 0) > 1",
+    "count(order_lines) FILTER (WHERE product.price > 5 AND customers.region < 'M') > 1",
     "count(behaviors) FILTER (WHERE product.price > 5 OR customers.member_level > 1) > 1",
 )
 _AMONG_BUYERS = (
