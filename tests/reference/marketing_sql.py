@@ -7,7 +7,7 @@ settings, for a table `goals` of (campaign, days, event), and for the session's 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 
 import duckdb
 
@@ -103,6 +103,9 @@ def contacts(
     found: dict[object, dict[str, object]] = {one: dict(_NONE) for (one,) in ids}
     for name, query in DEFINITIONS.items():
         asked = {key: value for key, value in given.items() if f"${key}" in query}
-        for one, value in connection.execute(query, asked).fetchall():
-            found[one][name] = value
+        answer = connection.sql(query, params=asked).to_arrow_table()
+        for one, value in zip(*(column.to_pylist() for column in answer.columns), strict=True):
+            # A moment that a clock shows twice equals itself in UTC alone.
+            is_moment = isinstance(value, datetime)
+            found[one][name] = value.astimezone(UTC) if is_moment else value
     return found

@@ -102,7 +102,7 @@ def test_cuts_are_refitted_by_a_load_and_on_a_new_date_and_never_by_an_append() 
     found.advance(AS_OF + timedelta(minutes=1))
     assert found.fits is fit
     found.load("messages", orders(1))
-    assert found.fits is fit
+    assert found.fits.fitted_at == int((AS_OF + timedelta(minutes=1)).timestamp() * 1e6)
     found.advance(AS_OF + timedelta(hours=12))
     assert found.fits.fitted_at == int((AS_OF + timedelta(hours=12)).timestamp() * 1e6)
     assert found.fits.of["RFM"].cuts.orders.tolist() == [4, 4, 4, 4]
