@@ -1,85 +1,57 @@
-"""The one door: opens a store, takes batches in, answers questions.
-
-Everything below is told the moment it works for; only here is a clock asked. One writer at a
-time changes the tables, behind a gate that readers pass; a batch is in or out, never half.
-"""
+"""The one door: everything that can be asked of a store, and told to it."""
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from os import PathLike
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 import duckdb
 import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
 
 from segengine import days, hand_out
 from segengine.audiences.audience import Audience
-from segengine.audiences.bucketing import Buckets
 from segengine.audiences.campaign import Campaign
-from segengine.definitions import Definitions
 from segengine.errors import (
-    ConfigError,
-    LoadError,
     NotBuiltYetError,
     RuleError,
     StoreError,
-    UnknownCustomer,
 )
-from segengine.ingest.report import LoadReport
-from segengine.ingest.stage import LoadRequest, Progress, stage
 from segengine.pages.decide import PageAnswer, decide
 from segengine.pages.page import Page
 from segengine.reports import catalogue as reports
 from segengine.reports.asked import refused
 from segengine.reports.report import Report, Source
 from segengine.rules import overlap
-from segengine.rules.block import Clock
 from segengine.rules.builder import Rule
 from segengine.rules.catalogue import Finding, SegmentCatalogue, read_rule
-from segengine.rules.check import Vocabulary, check
+from segengine.rules.check import check
 from segengine.rules.lint import lint
-from segengine.rules.match import SegmentMatcher
-from segengine.rules.population import Population
-from segengine.rules.segment import PlansKept, Segment, View, ids_of
+from segengine.rules.segment import Segment, ids_of
 from segengine.rules.selection import Selection
-from segengine.rules.standing import Standing
 from segengine.rules.term import CheckedRule
 from segengine.schema.answer_settings import MOST_QUESTIONS
 from segengine.schema.response_settings import Goal
 from segengine.schema.store_config import FILE_NAME, StoreConfig, parse_config, read_config
-from segengine.schema.tables import PRODUCTS
-from segengine.storage.snapshot import read_snapshot, write_snapshot
-from segengine.tables.affinities import KINDS as AFFINITY_KINDS
-from segengine.tables.apply import apply
-from segengine.tables.settle import settle, unsettled
-from segengine.tables.tables import Tables
+from segengine.store import Store
 from segengine.traits import answers
 from segengine.traits import preview as previewing
-from segengine.traits.build import Building, build_all, declare, refresh
+from segengine.traits.build import build_all
 from segengine.traits.marketing import addressed
 from segengine.traits.preview import Built, Preview
-from segengine.traits.products import ProductTraits
 from segengine.traits.work import Fits, TraitSettings
 
-_LATE = 5 * days.MINUTE
 _NO_TRAIT = (
     "no trait holds its answers: its text gives no name of its own, or there are "
     f"{MOST_QUESTIONS} already; give it a name under [answers] in store.toml"
 )
-_FEED_TRAITS = frozenset({"customers", "products", "orders", "order_lines", "behaviors", "messages",
-                          "reviews", "points"})  # fmt: skip
 
 
-class Engine:
+class Engine(Store):
     """A store in memory: buyers, events, traits, and every question about them.
 
     timezone: an IANA name; as_of: the moment answers are true for, by default the clock when
@@ -93,34 +65,9 @@ class Engine:
         config: Mapping[str, Any] | StoreConfig | None = None,
     ) -> None:
         settings = config if isinstance(config, StoreConfig) else parse_config(config or {})
-        self.config = settings
-        self.folder: Path | None = None
-        self._zone = days.zone(timezone or settings.timezone)
         fixed = as_of if as_of is not None else settings.as_of
+        super().__init__(settings, timezone or settings.timezone, fixed or _now())
         self.as_of_is_fixed = fixed is not None
-        self._as_of = days.micros(fixed or datetime.now(UTC), self._zone)
-        self._tables = Tables(settings.tables(), money_scale=settings.money_scale)
-        self._settings = TraitSettings(self._zone, settings)
-        self._tables.as_of = self._as_of
-        declare(self._tables)
-        self._buckets = Buckets(self._tables.customers)
-        self._product_traits = ProductTraits(self._tables, self._settings, lambda: self._fits)
-        self._population = Population(
-            self._tables,
-            self._buckets,
-            self._product_traits,
-            standing=Standing(settings.standing_memory_mb << 20),
-        )
-        self._writer = threading.RLock()
-        self._builds_later = False
-        self._version = 0
-        self._view: View | None = None
-        self._plans: PlansKept = {}
-        self._definitions = Definitions(settings, self._zone, self._words, self._words_state)
-        self._segment_matcher = SegmentMatcher(self._definitions.segments)
-        goals = {name: campaign.aim for name, campaign in self._definitions.campaigns.items()}
-        self._settings = replace(self._settings, goals=goals)
-        self._fits = self._rebuilt()
 
     @classmethod
     def open(cls, path: str | PathLike[str]) -> Self:
@@ -137,264 +84,13 @@ class Engine:
                 field="store",
             )
         engine = cls(config=read_config(folder / FILE_NAME))
-        engine.folder = folder
-        if read_snapshot(engine._tables, folder):
-            engine._moved(engine._as_of, unsettled(engine._tables, engine._as_of))
-            engine._fits = engine._rebuilt()
-            engine.prepare()
+        engine._live_in(folder)
         return engine
-
-    def close(self) -> None:
-        """Let go of the store. Appends are in memory alone until the event log is built."""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
-
-    # --- the moment -------------------------------------------------------------------------
-
-    @property
-    def timezone(self) -> str:
-        """The store's timezone."""
-        return self._zone.name
-
-    @property
-    def as_of(self) -> datetime:
-        """The moment answers are true for, in UTC."""
-        return days.moment(self._as_of)
-
-    @property
-    def data_version(self) -> int:
-        """Grows with every change of data, definitions or moment."""
-        return self._version
-
-    @property
-    def id_kind(self) -> str:
-        """`BIGINT` or `VARCHAR`: what a customer_id is here, fixed by the first load."""
-        return self._tables.customers.columns["customer_id"].kind.value
-
-    def advance(self, moment: datetime) -> None:
-        """Answer for another moment, later or earlier; naive is in the store's timezone."""
-        if not isinstance(moment, datetime):
-            raise ConfigError(f"advance takes a moment, not `{moment}`", field="as_of")
-        self._advance(days.micros(moment, self._zone))
 
     def tick(self) -> None:
         """Follow the clock, unless as_of is fixed."""
         if not self.as_of_is_fixed:
-            self._advance(days.micros(datetime.now(UTC), self._zone))
-
-    def _advance(self, target: int) -> None:
-        with self._writer:
-            before = self._as_of
-            if target == before:
-                return
-            orders = unsettled(self._tables, target)
-            if self._zone.day_of(before) == self._zone.day_of(target):
-                touched = self._touched_between(min(before, target), max(before, target))
-                with self._tables.gate.writing():
-                    self._moved(target, orders)
-                    self._refreshed(touched)
-                    self._population.standing.note(touched)
-            elif len(orders):
-                with self._tables.gate.writing():
-                    self._moved(target, orders)
-                    self._fits = self._rebuilt()
-            else:
-                blocks, lists, fits = build_all(self._tables, self._settings, target)
-                codes = self._tables.customers.codes_for(blocks)
-                with self._tables.gate.writing():
-                    self._moved(target, orders)
-                    self._tables.customers.install_blocks(blocks, codes)
-                    self._tables.install_lists(lists)
-                    self._population.standing.clear()
-                    self._fits = fits
-                    self._are_fits_current = True
-
-    def _moved(self, target: int, orders: NDArray[np.int64]) -> None:
-        self._as_of = self._tables.as_of = target
-        settle(self._tables, orders)
-        self._version += 1
-
-    def _touched_between(self, after: int, until: int) -> NDArray[np.int64]:
-        """The buyers of events that come into sight, or go, between two moments."""
-        found = [np.empty(0, np.int64)]
-        for table in self._tables.events.values():
-            if table.latest > after:
-                times = table.columns["time"].values[: table.rows]
-                owners = table.extra("owner")[: table.rows][(times > after) & (times <= until)]
-                found.append(owners[owners >= 0].astype(np.int64))
-        return np.unique(np.concatenate(found))
-
-    # --- data in ----------------------------------------------------------------------------
-
-    def load(
-        self,
-        table: str,
-        source: Any = None,
-        *,
-        query: str | None = None,
-        columns: Mapping[str, str] | None = None,
-        where: str | None = None,
-        on_error: str = "refuse",
-        progress: Progress | None = None,
-        building: Building | None = None,
-    ) -> LoadReport:
-        """Add rows to a table, refit population values, and keep them in the store's directory.
-
-        source: a path, a glob (CSV, Parquet, JSON), or any Arrow-speaking object; `query`, one
-        SELECT, in its place. columns: our column -> a DuckDB expression over the source's.
-        where: rows to take, on the source's columns. on_error: "refuse" changes nothing when a
-        row is bad, "skip" leaves bad rows out. progress, building: told how many rows are read,
-        then which family of traits is built. Raises `LoadError` with every reason.
-        """
-        request = LoadRequest(
-            table, source, query, columns or {}, where, on_error, self.folder or Path()
-        )
-        with self._writer:
-            report = self._load(request, progress, building)
-            if self.folder is not None:
-                write_snapshot(self._tables, self.folder)
-        return report
-
-    def load_configured(
-        self,
-        tables: Sequence[str] = (),
-        *,
-        progress: Progress | None = None,
-        building: Building | None = None,
-    ) -> list[LoadReport]:
-        """Load the `[load.TABLE]` sections of `store.toml` as one change, write one snapshot."""
-        chosen = list(tables) or list(self.config.load)
-        for name in chosen:
-            if name not in self.config.load:
-                raise LoadError(f"store.toml has no `[load.{name}]`", field=f"load.{name}")
-        if not chosen:
-            raise LoadError("store.toml has no `[load.TABLE]` section; name a table and a source",
-                            field="load")  # fmt: skip
-        with self._writer:
-            reports = []
-            with self.built_once(building):
-                for name in chosen:
-                    spec = self.config.load[name]
-                    request = LoadRequest(
-                        name, spec.source, spec.query, spec.columns, spec.where, spec.on_error,
-                        self.folder or Path(),
-                    )  # fmt: skip
-                    reports.append(self._load(request, progress))
-            if self.folder is not None:
-                write_snapshot(self._tables, self.folder)
-        self.prepare()
-        return reports
-
-    def _load(
-        self,
-        request: LoadRequest,
-        progress: Progress | None,
-        building: Building | None = None,
-    ) -> LoadReport:
-        batch, report = stage(self._tables, request, self.timezone, progress=progress)
-        if self._builds_later:
-            change = apply(self._tables, batch)
-            return _counted(report, change.rows, change.repeats)
-        with self._tables.gate.writing():
-            change = apply(self._tables, batch)
-            if request.table in _FEED_TRAITS:
-                self._fits = self._rebuilt(building)
-            else:
-                self._refreshed(change.touched)
-                self._note(request.table, change.touched)
-            self._version += 1
-        return _counted(report, change.rows, change.repeats)
-
-    @contextmanager
-    def built_once(self, building: Building | None = None) -> Iterator[None]:
-        """Loads within build the traits once, at the end: several tables are one change.
-
-        Nobody is answered until then, whoever asks within would wait for ever. What was loaded
-        before an error stays, and is built. building: told how far that is.
-        """
-        with self._writer, self._tables.gate.writing():
-            self._builds_later = True
-            try:
-                yield
-            finally:
-                self._builds_later = False
-                self._fits = self._rebuilt(building)
-                self._version += 1
-
-    def prepare(self) -> None:
-        """Make the scan codes of every column now, not at its first scan (a byte a buyer each).
-
-        `open` does it, and whoever loads a store to serve it should.
-        """
-        customers = self._tables.customers
-        with self._tables.gate.reading():
-            for column in (*customers.columns.values(), *customers.traits.values()):
-                if column.is_allocated:
-                    column.scan_codes(customers.rows)
-
-    def append(self, table: str, data: Any, *, on_error: str = "refuse") -> LoadReport:
-        """Add rows that have just happened; every trait but fitted ones is current at once.
-
-        Events up to 5 minutes after as_of are stored at as_of; later ones are bad. Until the
-        event log is built, appended rows live in memory alone.
-        """
-        request = LoadRequest(table, data, on_error=on_error, folder=self.folder or Path())
-        with self._writer:
-            batch, report = stage(
-                self._tables, request, self.timezone, latest=self._as_of + _LATE, as_of=self._as_of
-            )
-            with self._tables.gate.writing():
-                change = apply(self._tables, batch)
-                self._refreshed(change.touched)
-                self._note(request.table, change.touched)
-                self._version += 1
-        return _counted(report, change.rows, change.repeats)
-
-    def delete_customer(self, customer_id: int | str) -> None:
-        """Take a buyer out of every answer at once; `UnknownCustomer` for an unknown one."""
-        with self._writer:
-            row = self._tables.customers.row_of(customer_id)
-            if row is None:
-                raise UnknownCustomer(customer_id)
-            with self._tables.gate.writing():
-                for table in self._tables.events.values():
-                    table.disown(row)
-                self._tables.customers.forget(row)
-                rows = np.array([row], np.int64)
-                self._refreshed(rows)
-                self._population.standing.note(rows)
-                self._version += 1
-
-    def _note(self, table: str, touched: NDArray[np.int64]) -> None:
-        """Let kept bitmaps follow a change; one of a product reaches whoever has its events."""
-        if table == PRODUCTS:
-            self._population.standing.clear()
-        else:
-            self._population.standing.note(touched)
-
-    def _refreshed(self, rows: NDArray[np.int64]) -> None:
-        """Bring the traits of these buyers up to date; the fits stay as they are."""
-        refresh(self._tables, self._settings, self._as_of, self._fits, rows)
-        self._are_fits_current = False
-
-    def _rebuilt(self, building: Building | None = None) -> Fits:
-        blocks, _, fits = build_all(
-            self._tables, self._settings, self._as_of, in_place=True, progress=building
-        )
-        self._are_fits_current = True
-        customers = self._tables.customers
-        customers.install_blocks(blocks, customers.codes_for(blocks))
-        self._population.standing.clear()
-        return fits
+            self.advance(_now())
 
     # --- definitions ------------------------------------------------------------------------
 
@@ -452,27 +148,6 @@ class Engine:
             self.segments.define_trait(name, expression)
             self._version += 1
 
-    def _words(self) -> Vocabulary:
-        tables = self._tables
-        return Vocabulary(
-            self._population.kinds(),
-            self._zone,
-            tables.money_scale,
-            self.config.constants,
-            events={
-                name: {n: c.kind for n, c in table.columns.items()}
-                for name, table in tables.events.items()
-            },
-            products=self._population.products.kinds(),
-            affinities=AFFINITY_KINDS,
-        )
-
-    def _words_state(self) -> object:
-        tables = self._tables
-        everything = (tables.customers, tables.products, *tables.events.values())
-        traits = len(tables.customers.traits)
-        return tuple(len(t.columns) for t in everything), len(tables.identifier_kinds), traits
-
     def check(self) -> list[Finding]:
         """What is wrong with the store's definitions, and what may not be meant so.
 
@@ -500,18 +175,6 @@ class Engine:
             return answers.questions(self._tables, self.config)
 
     # --- questions --------------------------------------------------------------------------
-
-    @contextmanager
-    def _looking(self, *, urgent: bool = False) -> Iterator[View]:
-        with self._tables.gate.reading(urgent=urgent):
-            view = self._view
-            if view is None or view.data_version != self._version:
-                clock = Clock(self._as_of, self._zone)
-                self._population.version = self._version
-                declared = self.segments.declared()
-                view = View(self._population, clock, self._version, self._plans, declared)
-                self._view = view
-            yield view
 
     def segment(self, rule: str | Rule) -> Segment:
         """The buyers a rule holds for, as a live question; `RuleError` lists its mistakes."""
@@ -689,10 +352,5 @@ class Engine:
             )  # fmt: skip
 
 
-def _counted(report: LoadReport, rows: int, repeats: int) -> LoadReport:
-    if not repeats:
-        return report
-    return LoadReport(
-        report.table, report.rows_read, rows, report.rows_skipped, repeats, report.problems,
-        report.ignored_columns, report.seconds,
-    )  # fmt: skip
+def _now() -> datetime:
+    return datetime.now(UTC)
