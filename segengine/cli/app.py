@@ -71,7 +71,13 @@ for function, lines in (
             "segengine audience spring --texts --columns region --out spring.csv",
         ],
     ),
-    (page, ["segengine page home --customer 17 --context device=mobile"]),
+    (
+        page,
+        [
+            "segengine page home --customer 17 --context device=mobile",
+            "segengine page home --customer 17 --rejected",
+        ],
+    ),
     (
         explain,
         [

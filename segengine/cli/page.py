@@ -1,16 +1,17 @@
-"""What does a visitor see on a page, and why not the rest?"""
+"""What does a visitor see on a page, and, where asked, why not the rest?"""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any
+from zoneinfo import ZoneInfo
 
 import typer
 
 from segengine.cli.options import HERE, AsJson, Store, customer_id_of, opened, pairs_of
 from segengine.cli.plain import print_json
-from segengine.cli.show import console, milliseconds, moment, note, table
+from segengine.cli.show import console, counted, milliseconds, moment, note, table
 from segengine.plain import plain
 
 if TYPE_CHECKING:
@@ -27,16 +28,20 @@ Context = Annotated[
     list[str] | None,
     typer.Option("--context", metavar="K=V", help="What the request says; may be repeated."),
 ]
+Rejected = Annotated[
+    bool, typer.Option("--rejected", help="Show under each slot who lost it, and why.")
+]
 
 
 def page(
     name: Name,
     customer: Customer = None,
     context: Context = None,
+    rejected: Rejected = False,
     store: Store = HERE,
     as_json: AsJson = False,
 ) -> None:
-    """Show what fills each slot of a page for one buyer, and why the others lost."""
+    """Show what fills each slot of a page for one buyer, and why."""
     visit = pairs_of(context or [], "--context", "device=mobile")
     with opened(store) as engine:
         customer_id = None if customer is None else customer_id_of(engine, customer)
@@ -49,11 +54,17 @@ def page(
             print_json(page_json(answer, customer_id, visit))
             return
         screen = console()
-        screen.print(placements_table(page_json(answer, customer_id, visit)))
-        screen.print(
-            f"page `{name}`, as of {moment(answer.as_of, engine.timezone)}, "
-            f"in {milliseconds(seconds)}"
-        )
+        shown = page_json(answer, customer_id, visit)
+        screen.print(placements_table(shown, rejected=rejected))
+        asked = f"page `{name}`, as of {moment(answer.as_of, engine.timezone)}"
+        screen.print(f"{asked}, in {milliseconds(seconds)}")
+        if answer.valid_until is not None:
+            until = f"{answer.valid_until.astimezone(ZoneInfo(engine.timezone)):%Y-%m-%d %H:%M:%S}"
+            # To the second: a page that reads the clock may hold for less than a minute.
+            screen.print(f"may be kept until {until}, while the store is told nothing new")
+        if shown["rejected"] and not rejected:
+            others = counted(len(shown["rejected"]), "other")
+            screen.print(f"{others} did not show; --rejected says why")
 
 
 def page_json(
@@ -83,16 +94,22 @@ def placement_json(placement: Any) -> dict[str, Any]:
         "module": placement.module,
         "variant": placement.variant,
         "reason": str(placement.reason),
-        "products": placement.products,
+        "products": [
+            {"product_id": p.product_id, "score": p.score, "reason": str(p.reason)}
+            for p in placement.products
+        ],
         "payload": placement.payload,
     }
 
 
-def placements_table(page: Mapping[str, Any]) -> Table:
-    """A page's answer, a slot a line: what fills it and why; under it who lost and why."""
+def placements_table(page: Mapping[str, Any], *, rejected: bool = True) -> Table:
+    """A page's answer, a slot a line: what fills it and why; under it products, then who lost."""
     from rich.text import Text
 
     styles = {"MATCHED": "bold green", "FALLBACK": "yellow"}
+    lost: dict[str, list[Mapping[str, Any]]] = {}
+    for each in page["rejected"] if rejected else ():
+        lost.setdefault(each["slot"], []).append(each)
     rows: list[list[str | Text]] = []
     for placement in page["placements"]:
         reason = placement["reason"]
@@ -108,9 +125,12 @@ def placements_table(page: Mapping[str, Any]) -> Table:
             ]
         )
         rows += [
-            ["", Text(f"  {lost['module']}", style="dim"), Text(lost["reason"], style="dim"), ""]
-            for lost in page["rejected"]
-            if lost["slot"] == placement["slot"]
+            ["", f"  {place}. {each['product_id']}", each["reason"], f"score {each['score']:.3f}"]
+            for place, each in enumerate(placement["products"], 1)
+        ]
+        rows += [
+            ["", Text(f"  {each['module']}", style="dim"), Text(each["reason"], style="dim"), ""]
+            for each in lost.get(placement["slot"], ())
         ]
     return table(["slot", "module", "reason", "payload"], rows)
 

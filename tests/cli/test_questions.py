@@ -81,7 +81,7 @@ def test_audience_says_when_a_campaign_is_outside_its_window(shop: Path) -> None
     assert ask("audience", "over", "--store", shop, "--json").json["active"] is False
 
 
-def test_page_shows_the_winner_and_why_the_others_lost(shop: Path) -> None:
+def test_page_shows_the_winner_and_where_asked_why_the_others_lost(shop: Path) -> None:
     for device, module, reason in (("mobile", "regulars", "MATCHED"), ("tv", "season", "FALLBACK")):
         context = ("--context", f"device={device}")
         found = ask("page", "home", "--customer", "3", *context, "--store", shop, "--json").json
@@ -92,7 +92,11 @@ def test_page_shows_the_winner_and_why_the_others_lost(shop: Path) -> None:
         shown = ask("page", "home", "--customer", "3", *context, "--store", shop)
         assert shown.status == 0
         assert module in shown.out
-        assert "NOT_ELIGIBLE" in shown.out
+        assert "NOT_ELIGIBLE" not in shown.out
+        assert "2 others did not show; --rejected says why" in shown.out
+        asked = ask("page", "home", "--customer", "3", *context, "--rejected", "--store", shop)
+        assert "NOT_ELIGIBLE" in asked.out
+        assert "--rejected" not in asked.out
     assert found["customer_id"] == 3
     assert found["context"] == {"device": "tv"}
 
