@@ -69,6 +69,7 @@ dog = 0.05
 [prediction]                 # lifetime_value: so many days ahead; a year later money is worth less
 horizon_days = 365
 yearly_discount = 0.10
+most_buyers = 200_000        # the models are fitted to so many buyers at most
 
 [response]                   # what low_response and is_lost_cause mean
 least_messages = 5

@@ -150,6 +150,7 @@ def _config(store: DemoStore) -> dict[str, Any]:
     """The demo's settings, and a module of each sort."""
     config = store.config
     config.setdefault("lifecycle", {})["thresholds"] = "fit"
+    config["prediction"] = {"most_buyers": 1_000}
     config["tables"] = {"w_tickets": {"topic": "VARCHAR", "weight": "DOUBLE"}}
     for number, order in enumerate(_ORDERS):
         config["campaigns"][f"w_{number}"] = {

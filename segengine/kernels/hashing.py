@@ -282,3 +282,26 @@ def bucket_texts(
             state = _fnv(state, np.uint32(data[at]))
         outer = _fnv_number(_FNV_BASIS, np.uint64(state), digits)
         out[index] = np.int16(outer % np.uint32(10_000))
+
+
+@kernel
+def hash_numbers(ids: NDArray[np.int64], out: NDArray[np.uint64]) -> None:
+    """A well spread hash of each id, no two alike.  ids: int64[n]  out: uint64[n]"""
+    for index in range(ids.shape[0]):
+        out[index] = _mixed(ids[index], np.int64(0))
+
+
+@kernel
+def hash_texts(
+    offsets: NDArray[np.int64],
+    data: NDArray[np.uint8],
+    codes: NDArray[np.int32],
+    out: NDArray[np.uint64],
+) -> None:
+    """As `hash_numbers`, of ids that are the texts with these codes; two may be alike.
+
+    offsets: int64[texts + 1] into data: uint8[bytes]  codes: int32[n]  out: uint64[n]
+    """
+    for index in range(codes.shape[0]):
+        code = codes[index]
+        out[index] = _text_hash(data, offsets[code], offsets[code + 1])

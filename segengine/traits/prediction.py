@@ -1,10 +1,13 @@
 """Is this buyer still a customer, what will they buy, and when are they due?
 
-Each buyer's purchase dates against the models that were fitted to all buyers
-(`purchase_model.py`); a model that was refused leaves its traits missing.
+Each buyer's purchase dates against the models that were fitted to the store's buyers
+(`purchase_model.py`, of many to those of `purchase_sample.py`); a model that was refused leaves its
+traits missing.
 """
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +24,9 @@ from segengine.traits.purchase_model import (
     RepeatParameters,
     SpendParameters,
     fit_purchase_model,
+    too_little,
 )
+from segengine.traits.purchase_sample import sampled
 from segengine.traits.trait import NO_PURCHASE, Family, Trait
 from segengine.traits.work import Work
 
@@ -76,12 +81,21 @@ def _some(dates: Dates, which: slice | NDArray[np.bool_]) -> Dates:
 
 
 def _fit(work: Work) -> PurchaseModel:
+    """The models of `prediction.most_buyers` buyers at most.
+
+    Of all, where so few of a large store come back that those taken are too few to tell.
+    """
     dates = dates_of(work)
-    bought = _some(dates, dates.repeats >= 0)
-    return fit_purchase_model(
-        bought.repeats, bought.recency, bought.age, bought.valued, bought.total,
+    bought = dates.repeats >= 0
+    most = work.config.prediction.most_buyers
+    chosen = _some(dates, sampled(work.tables.customers, work.rows, bought, most))
+    if too_little(chosen.repeats, chosen.age):
+        chosen = _some(dates, bought)
+    found = fit_purchase_model(
+        chosen.repeats, chosen.recency, chosen.age, chosen.valued, chosen.total,
         10**work.tables.money_scale,
     )  # fmt: skip
+    return replace(found, of_buyers=int(np.count_nonzero(bought)))
 
 
 def _place(work: Work, fitted: PurchaseModel) -> None:

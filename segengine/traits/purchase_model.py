@@ -1,6 +1,6 @@
 """What do a store's own purchases say about the next ones?
 
-Three models, fitted by maximum likelihood to all buyers at once: BG/NBD for how often buyers come
+Three models, fitted by maximum likelihood to many buyers at once: BG/NBD for how often buyers come
 back, the modified BG/NBD for who is still a customer, Gamma-Gamma for what a visit is worth. Each
 is its parameters, or the reason why there are none: a store with too little behind it gets no
 prediction rather than a wrong one. The formulas are in `likelihoods.py`.
@@ -14,7 +14,7 @@ import hashlib
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -75,10 +75,14 @@ class Refused:
 
 @dataclass(frozen=True, slots=True)
 class PurchaseModel:
-    """What was fitted to how many buyers with a purchase, and to how many who came back."""
+    """What was fitted to how many buyers with a purchase, and to how many who came back.
+
+    of_buyers: how many buyers there are with a purchase, of whom `buyers` were taken.
+    """
 
     buyers: int
     repeat_buyers: int
+    of_buyers: int
     orders: RepeatParameters | Refused
     """BG/NBD."""
     alive: RepeatParameters | Refused
@@ -87,13 +91,19 @@ class PurchaseModel:
     """Gamma-Gamma."""
 
     @property
-    def shown(self) -> dict[str, dict[str, float] | str]:
-        """The parameters of each model by name, or the reason why it has none."""
+    def shown(self) -> dict[str, dict[str, Any] | str]:
+        """The parameters of each model by name, or the reason why it has none; fitted to whom."""
         models = {"BG/NBD": self.orders, "modified BG/NBD": self.alive, "Gamma-Gamma": self.spend}
-        return {
+        shown: dict[str, dict[str, Any] | str] = {
             name: found.reason if isinstance(found, Refused) else found._asdict()
             for name, found in models.items()
         }
+        shown["models_fitted_to"] = {
+            "buyers": self.buyers,
+            "repeat_buyers": self.repeat_buyers,
+            "of_buyers": self.of_buyers,
+        }
+        return shown
 
 
 class _Search(NamedTuple):
@@ -125,10 +135,9 @@ def fit_purchase_model(
     large. All arrays: [buyers].
     """
     buyers, repeat_buyers = len(repeats), int(np.count_nonzero(repeats))
-    days = int(age_days.max(initial=0))
-    if reason := _too_little(buyers, repeat_buyers, days):
+    if reason := too_little(repeats, age_days):
         none = Refused(reason)
-        return PurchaseModel(buyers, repeat_buyers, none, none, none)
+        return PurchaseModel(buyers, repeat_buyers, buyers, none, none, none)
     key = hashlib.blake2b(str(unit).encode())
     for array in (repeats, recency_days, age_days, valued, total):
         key.update(array.tobytes())
@@ -162,13 +171,15 @@ def _fitted(
         return best if isinstance(best, Refused) else RepeatParameters(*best)
 
     return PurchaseModel(
-        len(repeats), int(np.count_nonzero(repeats)), fitted("BG/NBD", 0),
+        len(repeats), int(np.count_nonzero(repeats)), len(repeats), fitted("BG/NBD", 0),
         fitted("the modified BG/NBD", 1), _fit_spend(valued, total, unit),
     )  # fmt: skip
 
 
-def _too_little(buyers: int, repeat_buyers: int, days: int) -> str:
-    """What the purchases fall short of; empty: nothing."""
+def too_little(repeats: NDArray[np.int32], age_days: NDArray[np.int32]) -> str:
+    """What the purchases of these buyers fall short of; empty: nothing.  Arrays: [buyers]."""
+    buyers, repeat_buyers = len(repeats), int(np.count_nonzero(repeats))
+    days = int(age_days.max(initial=0))
     short = [
         f"{n:,} {what}, and {least:,} are needed"
         for n, what, least in (

@@ -36,7 +36,7 @@ NAMES = [trait.name for trait in prediction.PREDICTION.traits]
 BG = RepeatParameters(0.243, 4.414, 0.793, 2.426)
 MODIFIED = RepeatParameters(0.525, 6.183, 0.891, 1.614)
 SPEND = SpendParameters(6.25, 3.74, 15.44)
-FITTED = PurchaseModel(1_000, 500, BG, MODIFIED, SPEND)
+FITTED = PurchaseModel(1_000, 500, 1_000, BG, MODIFIED, SPEND)
 AS_OF = datetime(2024, 7, 1, 12, tzinfo=UTC)
 DATES = """
     WITH dates AS (
