@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from segengine.rules.segment import Count, Segment
     from segengine.rules.selection import Selection
     from segengine.traits.preview import Preview
+    from segengine.versions import Version
 
 # Imported at the first use of a name: `segengine --help` and `import segengine` wait for nothing.
 _HOME = {
@@ -85,6 +86,7 @@ _HOME = {
     "Count": "segengine.rules.segment",
     "Segment": "segengine.rules.segment",
     "Selection": "segengine.rules.selection",
+    "Version": "segengine.versions",
 }
 
 __version__ = "0.1.0"
@@ -122,6 +124,7 @@ __all__ = [
     "StoreError",
     "UnknownCustomer",
     "UnknownNameError",
+    "Version",
     "aggregate",
     "call",
     "case",

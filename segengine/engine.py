@@ -44,6 +44,8 @@ from segengine.traits.build import build_all
 from segengine.traits.marketing import addressed
 from segengine.traits.preview import Built, Preview
 from segengine.traits.work import Fits, TraitSettings
+from segengine.versions import Version, Versions
+from segengine.written import CAMPAIGN, PAGE, SEGMENT, TRAIT, Defined, rule_given
 
 _NO_TRAIT = (
     "no trait holds its answers: its text gives no name of its own, or there are "
@@ -68,6 +70,8 @@ class Engine(Store):
         fixed = as_of if as_of is not None else settings.as_of
         super().__init__(settings, timezone or settings.timezone, fixed or _now())
         self.as_of_is_fixed = fixed is not None
+        self._versions = Versions()
+        self._versions.note_all(self._definitions, self.as_of, self._version)
 
     @classmethod
     def open(cls, path: str | PathLike[str]) -> Self:
@@ -114,6 +118,7 @@ class Engine(Store):
         with self._writer:
             self.segments.define(name, rule, suppress=suppress)
             self._version += 1
+            self._noted(SEGMENT, name, self.segments.definitions[name])
 
     def define_campaign(self, campaign: Campaign) -> None:
         """Add or replace a campaign; a mistake in one of its rules leaves all as it was."""
@@ -121,6 +126,7 @@ class Engine(Store):
             self._definitions.put_campaign(campaign)
             self._put_goal(campaign.name, campaign.aim)
             self._version += 1
+            self._noted(CAMPAIGN, campaign.name, campaign)
 
     def _put_goal(self, campaign: str, goal: Goal) -> None:
         """Judge the messages of a campaign by another goal: their buyers' traits follow."""
@@ -138,6 +144,7 @@ class Engine(Store):
         with self._writer:
             self._definitions.put_page(page)
             self._version += 1
+            self._noted(PAGE, page.name, page)
 
     def define_trait(self, name: str, expression: str | Rule) -> None:
         """Name an expression of the rule language; rules may use it at once as any trait.
@@ -147,6 +154,34 @@ class Engine(Store):
         with self._writer:
             self.segments.define_trait(name, expression)
             self._version += 1
+            self._noted(TRAIT, name, self.segments.traits[name])
+
+    def versions(self, kind: str, name: str) -> tuple[Version, ...]:
+        """Every version of a `segment`, `trait`, `campaign` or `page`, the oldest first.
+
+        Raises `UnknownNameError` for a name that was never defined.
+        """
+        return self._versions.of(kind, name)
+
+    def restore(self, kind: str, name: str, version: int) -> Version:
+        """Define an old version anew: the newest is what it was, in force at once.
+
+        What no longer checks is refused as any definition is, and leaves all as it was.
+        """
+        with self._writer:
+            given = self._versions.one(kind, name, version).given
+            if isinstance(given, Campaign):
+                self.define_campaign(given)
+            elif isinstance(given, Page):
+                self.define_page(given)
+            elif kind == SEGMENT:
+                self.define_segment(name, rule_given(given), suppress=given.suppress)
+            else:
+                self.define_trait(name, rule_given(given))
+            return self._versions.of(kind, name)[-1]
+
+    def _noted(self, kind: str, name: str, given: Defined) -> Version:
+        return self._versions.note(kind, name, given, self.as_of, self._version)
 
     def check(self) -> list[Finding]:
         """What is wrong with the store's definitions, and what may not be meant so.

@@ -1,0 +1,1 @@
+"""What has the store been told, what was it before, and what would it be?"""
