@@ -71,3 +71,51 @@ class Page:
     data_version: int
     valid_until: datetime | None
     traits: list[str]
+
+
+_COUNTED = [("reach", pa.int64()), ("share", pa.float64())]
+_LOST = ("outranked", "already_shown", "held_out", "capped", "not_eligible", "inactive")
+_PLACED = [(name, pa.string()) for name in ("slot", "module", "variant", "reason")]
+CENSUS_SCHEMAS = {
+    "modules": pa.schema([*_PLACED[:2], *_COUNTED, *((name, pa.int64()) for name in _LOST)]),
+    "variants": pa.schema([*_PLACED[:3], *_COUNTED]),
+    "empty": pa.schema([("slot", pa.string()), ("buyers", pa.int64()), ("share", pa.float64())]),
+    "unseen": pa.schema(
+        [
+            ("module", pa.string()),
+            ("slot", pa.string()),
+            ("reason", pa.string()),
+            ("buyers", pa.int64()),
+            ("by", pa.string()),
+            ("by_buyers", pa.int64()),
+        ]
+    ),
+    "frequent": pa.schema(
+        [
+            ("buyers", pa.int64()),
+            ("share", pa.float64()),
+            ("placements", pa.list_(pa.struct(_PLACED))),
+        ]
+    ),
+}
+"""The tables of a census by name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Census:
+    """The page of every buyer at `as_of`; the tables are those of `CENSUS_SCHEMAS`.
+
+    modules: by slot and module how many see it and what kept it from the others. empty: a row per
+    slot. never: the modules that nobody sees; unseen: why. frequent: the most frequent pages.
+    """
+
+    buyers: int
+    modules: pa.Table
+    variants: pa.Table
+    empty: pa.Table
+    never: tuple[str, ...]
+    unseen: pa.Table
+    different_pages: int
+    frequent: pa.Table
+    as_of: datetime
+    data_version: int

@@ -87,10 +87,11 @@ async def run(
     with (
         _switching_quickly(),
         ThreadPoolExecutor(limits.audience_threads, "audience") as threads,
+        ThreadPoolExecutor(1, "census") as census,
         _ticking(engine),
     ):
         state = Health(SERVICES)
-        server = _server(engine, threads, state, limits)
+        server = _server(engine, threads, census, state, limits)
         bound = _listen(server, host, port)
         await server.start()
         try:
@@ -102,6 +103,7 @@ async def run(
             state.end()
             await _drain(server, limits.drain_seconds, hurry)
             threads.shutdown(wait=False, cancel_futures=True)
+            census.shutdown(wait=False, cancel_futures=True)
 
 
 def check_address(host: str, port: int) -> None:
@@ -163,7 +165,11 @@ async def _until_signal(
 
 
 def _server(
-    engine: Engine, threads: ThreadPoolExecutor, state: Health, limits: Limits
+    engine: Engine,
+    threads: ThreadPoolExecutor,
+    census: ThreadPoolExecutor,
+    state: Health,
+    limits: Limits,
 ) -> grpc.aio.Server:
     """A server of all services that does not listen yet."""
     server = grpc.aio.server(
@@ -177,7 +183,8 @@ def _server(
     )
     audience = AudienceService(engine, threads, limits.audience_calls)
     wire.add_AudienceServiceServicer_to_server(audience, server)  # type: ignore[no-untyped-call]
-    wire.add_PageServiceServicer_to_server(PageService(engine), server)  # type: ignore[no-untyped-call]
+    pages = PageService(engine, census)
+    wire.add_PageServiceServicer_to_server(pages, server)  # type: ignore[no-untyped-call]
     health_pb2_grpc.add_HealthServicer_to_server(state, server)
     reflection.enable_server_reflection(
         (*SERVICES, HEALTH_SERVICE, reflection.SERVICE_NAME), server

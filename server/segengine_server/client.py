@@ -12,7 +12,7 @@ import grpc
 import pyarrow as pa
 
 from segengine_server import convert
-from segengine_server.answers import Count, Explanation, Page
+from segengine_server.answers import Census, Count, Explanation, Page
 from segengine_server.engine_api import CustomerId
 from segengine_server.errors import late_error, server_error_of
 from segengine_server.ipc_stream import Joined
@@ -22,6 +22,7 @@ from segengine_server.wire.segengine_pb2_grpc import AudienceServiceStub, PageSe
 # Pages of one call: enough that the way there and back is nothing, and far below the largest reply.
 PAGES_A_CALL = 100
 REPLY_BYTES = 64 << 20
+CENSUS_SECONDS = 120.0
 
 _T = TypeVar("_T")
 
@@ -133,11 +134,23 @@ class Client:
             found += map(convert.from_proto_page, reply.pages)
         return found
 
-    def _ask(self, method: Callable[..., _T], request: Any) -> _T:
+    def page_census(
+        self,
+        name: str,
+        context: Mapping[str, str] | None = None,
+        *,
+        timeout: float = CENSUS_SECONDS,
+    ) -> Census:
+        """What all buyers see on a page, counted; one census is made at a time."""
+        request = pb.PageCensusRequest(page=name, context=context)
+        return convert.from_proto_census(self._ask(self._pages.PageCensus, request, timeout))
+
+    def _ask(self, method: Callable[..., _T], request: Any, timeout: float | None = None) -> _T:
+        seconds = self._timeout if timeout is None else timeout
         try:
-            return method(request, timeout=self._timeout)
+            return method(request, timeout=seconds)
         except grpc.RpcError as error:
-            raise server_error_of(error, self._target, self._timeout) from None
+            raise server_error_of(error, self._target, seconds) from None
 
     def _batches(self, request: pb.StreamAudienceRequest) -> Iterator[pa.RecordBatch]:
         with self._reading(request) as reader:

@@ -17,7 +17,9 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from segengine_server import engine_api
 from segengine_server.answers import (
+    CENSUS_SCHEMAS,
     LEDGER_SCHEMA,
+    Census,
     Count,
     Explanation,
     Page,
@@ -223,6 +225,76 @@ def from_proto_page(reply: pb.GetPageReply) -> Page:
         valid_until=from_proto_moment(reply.valid_until) if reply.HasField("valid_until") else None,
         traits=list(reply.traits),
     )
+
+
+def to_proto_census(census: engine_api.Census) -> pb.PageCensusReply:
+    """A census, each table as a list of messages."""
+    return pb.PageCensusReply(
+        as_of=to_proto_moment(census.as_of),
+        data_version=census.data_version,
+        buyers=census.buyers,
+        never=census.never,
+        different_pages=census.different_pages,
+        modules=[pb.ModuleReach(**row) for row in _rows("modules", census.modules)],
+        variants=[pb.VariantReach(**row) for row in _rows("variants", census.variants)],
+        empty=[pb.EmptySlot(**row) for row in _rows("empty", census.empty)],
+        unseen=[pb.UnseenModule(**row) for row in _rows("unseen", census.unseen)],
+        frequent=[
+            pb.FrequentPage(
+                buyers=row["buyers"],
+                share=row["share"],
+                placements=[pb.Placement(**placed) for placed in row["placements"]],
+            )
+            for row in _rows("frequent", census.frequent)
+        ],
+    )
+
+
+def from_proto_census(reply: pb.PageCensusReply) -> Census:
+    """A census, each list of messages as a table."""
+    frequent = [
+        {
+            "buyers": page.buyers,
+            "share": page.share,
+            "placements": [
+                {
+                    "slot": p.slot,
+                    "module": p.module or None,
+                    "variant": p.variant or None,
+                    "reason": p.reason,
+                }
+                for p in page.placements
+            ],
+        }
+        for page in reply.frequent
+    ]
+    return Census(
+        buyers=reply.buyers,
+        modules=_table("modules", reply.modules),
+        variants=_table("variants", reply.variants),
+        empty=_table("empty", reply.empty),
+        never=tuple(reply.never),
+        unseen=_table("unseen", reply.unseen, may_lack="by"),
+        different_pages=reply.different_pages,
+        frequent=pa.Table.from_pylist(frequent, schema=CENSUS_SCHEMAS["frequent"]),
+        as_of=from_proto_moment(reply.as_of),
+        data_version=reply.data_version,
+    )
+
+
+def _rows(name: str, table: pa.Table) -> list[dict[str, Any]]:
+    """The rows of a census' table; what is missing is left out."""
+    rows = table.select(CENSUS_SCHEMAS[name].names).to_pylist()
+    return [{key: value for key, value in row.items() if value is not None} for row in rows]
+
+
+def _table(name: str, messages: Sequence[Any], may_lack: str = "") -> pa.Table:
+    """A row per message; `may_lack` is missing where its text is empty."""
+    schema = CENSUS_SCHEMAS[name]
+    rows = [{key: getattr(message, key) for key in schema.names} for message in messages]
+    if may_lack:
+        rows = [{**row, may_lack: row[may_lack] or None} for row in rows]
+    return pa.Table.from_pylist(rows, schema=schema)
 
 
 def _plain(value: object) -> str:

@@ -7,7 +7,7 @@ called from any thread. Answers are frozen: they stay as they are while the engi
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -106,6 +106,31 @@ class Page(Protocol):
     def traits(self) -> Sequence[str]: ...
 
 
+class Census(Protocol):
+    """What all buyers see on a page; the tables are those of `answers.CENSUS_SCHEMAS`."""
+
+    @property
+    def buyers(self) -> int: ...
+    @property
+    def modules(self) -> pa.Table: ...
+    @property
+    def variants(self) -> pa.Table: ...
+    @property
+    def empty(self) -> pa.Table: ...
+    @property
+    def never(self) -> Sequence[str]: ...
+    @property
+    def unseen(self) -> pa.Table: ...
+    @property
+    def different_pages(self) -> int: ...
+    @property
+    def frequent(self) -> pa.Table: ...
+    @property
+    def as_of(self) -> datetime: ...
+    @property
+    def data_version(self) -> int: ...
+
+
 class Engine(Protocol):
     """The one door behind which all answers are made."""
 
@@ -118,3 +143,11 @@ class Engine(Protocol):
     def page(
         self, name: str, /, customer_id: CustomerId | None, context: Mapping[str, str]
     ) -> Page: ...
+    def page_census(
+        self,
+        name: str,
+        /,
+        context: Mapping[str, str],
+        *,
+        progress: Callable[[int, int], object],
+    ) -> Census: ...

@@ -1,18 +1,22 @@
 """What does this buyer see? PageService, answered on the event loop itself.
 
 A decision takes microseconds; handing it to a thread and back would take longer than making it.
+Only a census, the page of every buyer, has a thread; one is made at a time, and a client that is
+gone ends it.
 """
 
 from __future__ import annotations
 
 import asyncio
+import threading
+from concurrent.futures import Executor
 from typing import Any
 
 import grpc
 
 from segengine_server import convert
 from segengine_server.engine_api import Engine
-from segengine_server.errors import RequestError, Violation, refuse
+from segengine_server.errors import BusyError, RequestError, Violation, refuse
 from segengine_server.wire import segengine_pb2 as pb
 from segengine_server.wire.segengine_pb2_grpc import PageServiceServicer
 
@@ -24,11 +28,17 @@ MOST_PAYLOADS = 4_096
 _Context = grpc.aio.ServicerContext[Any, Any]
 
 
-class PageService(PageServiceServicer):
-    """Pages of one engine."""
+class _GoneError(Exception):
+    """Nobody waits for the census any more."""
 
-    def __init__(self, engine: Engine) -> None:
+
+class PageService(PageServiceServicer):
+    """Pages of one engine; a census is made in `threads`."""
+
+    def __init__(self, engine: Engine, threads: Executor) -> None:
         self._engine = engine
+        self._threads = threads
+        self._is_counting = False
         self._payloads: dict[int, tuple[Any, str]] = {}
 
     async def GetPage(  # noqa: N802 - the wire's name
@@ -59,6 +69,38 @@ class PageService(PageServiceServicer):
             return reply
         except Exception as error:
             await refuse(context, error)
+
+    async def PageCensus(  # noqa: N802 - the wire's name
+        self, request: pb.PageCensusRequest, context: _Context
+    ) -> pb.PageCensusReply:
+        """The page of every buyer: who sees which module, and what nobody sees."""
+        try:
+            if self._is_counting:
+                raise BusyError("a census is at work already; try again later")
+            gone = threading.Event()
+            self._is_counting = True
+            try:
+                loop = asyncio.get_running_loop()
+                visit = dict(request.context)
+                return await loop.run_in_executor(
+                    self._threads, self._census, request.page, visit, gone
+                )
+            finally:
+                gone.set()
+                self._is_counting = False
+        except Exception as error:
+            await refuse(context, error)
+
+    def _census(
+        self, name: str, visit: dict[str, str], gone: threading.Event
+    ) -> pb.PageCensusReply:
+        def go_on(done: int, of: int) -> None:
+            del done, of
+            if gone.is_set():
+                raise _GoneError
+
+        found = self._engine.page_census(name, context=visit, progress=go_on)
+        return convert.to_proto_census(found)
 
     def _page(
         self, name: str, customer_id: int | str | None, visit: dict[str, str]

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
 import pyarrow as pa
-from segengine_server.answers import LEDGER_SCHEMA, Page, Placement
+from segengine_server.answers import CENSUS_SCHEMAS, LEDGER_SCHEMA, Census, Page, Placement
 
 from segengine.errors import UnknownCustomer, UnknownNameError
 
@@ -20,6 +20,29 @@ LEDGER = pa.Table.from_pylist(
         {"step": "rule", "entered": 9, "dropped": 6, "remaining": 3, "reasons": "recency_days: 6"},
     ],
     schema=LEDGER_SCHEMA,
+)
+
+_LOST = ("outranked", "already_shown", "held_out", "capped", "not_eligible", "inactive")
+_PLACED = {"slot": "banner", "module": None, "variant": None, "reason": "EMPTY"}
+_CENSUS: dict[str, list[dict[str, Any]]] = {
+    "modules": [{"slot": "banner", "module": "all", "reach": 0, "share": 0.0}
+                | dict.fromkeys(_LOST, 0) | {"not_eligible": 3}],
+    "variants": [{"slot": "banner", "module": "all", "variant": "b", "reach": 0, "share": 0.0}],
+    "empty": [{"slot": "banner", "buyers": 3, "share": 1.0}],
+    "unseen": [{"module": "all", "slot": "banner", "reason": "NOT_ELIGIBLE", "buyers": 3,
+                "by": None, "by_buyers": 0}],
+    "frequent": [{"buyers": 3, "share": 1.0, "placements": [_PLACED]}],
+}  # fmt: skip
+CENSUS = Census(
+    buyers=3,
+    never=("all",),
+    different_pages=1,
+    as_of=AS_OF,
+    data_version=7,
+    **{
+        name: pa.Table.from_pylist(rows, schema=CENSUS_SCHEMAS[name])
+        for name, rows in _CENSUS.items()
+    },
 )
 
 
@@ -135,6 +158,16 @@ class FakeEngine:
         banner = Placement("banner", module, None, reason, [], None)
         grid = Placement("grid", "all", "b", "FALLBACK", [], {"title": "春节", "n": [1, None]})
         return Page([banner, grid], AS_OF, 7, None, ["recency_days", "vip"])
+
+    def page_census(
+        self, name: str, context: dict[str, str], *, progress: Callable[[int, int], object]
+    ) -> Census:
+        """Ten steps, each of which waits as all work does."""
+        self._heard("page_census", name, context)
+        for done in range(10):
+            progress(done, 10)
+            self.work()
+        return CENSUS
 
     def _heard(self, *question: Any) -> None:
         self.asked.append(question)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC
 
 import numpy as np
 import pytest
-from segengine_server import Client, page_service
+from segengine_server import Client, ServerError, page_service
 from segengine_server.answers import Page, Placement
 
-from tests.server.fake_engine import AS_OF, LEDGER, FakeEngine
+from tests.server.fake_engine import AS_OF, CENSUS, LEDGER, FakeEngine
 
 
 def test_a_campaigns_count_has_its_ledger(client: Client) -> None:
@@ -115,3 +116,35 @@ def test_threads_may_share_a_client(client: Client) -> None:
     with ThreadPoolExecutor(8) as threads:
         pages = list(threads.map(lambda i: client.page("home", i), range(200)))
     assert [page.placements[0].module for page in pages] == [f"for {i}" for i in range(200)]
+
+
+def test_a_census_is_plain_data(client: Client, engine: FakeEngine) -> None:
+    assert client.page_census("home", {"device": "phone"}) == CENSUS
+    assert engine.asked == [("page_census", "home", {"device": "phone"})]
+
+
+def test_one_census_is_made_at_a_time(client: Client, engine: FakeEngine) -> None:
+    engine.free = threading.Event()
+    with ThreadPoolExecutor(1) as threads:
+        first = threads.submit(client.page_census, "home")
+        assert engine.at_work.acquire(timeout=20)
+        with pytest.raises(ServerError, match="at work already") as refused:
+            client.page_census("home")
+        assert refused.value.reason == "BUSY"
+        assert client.page("home", 17).placements[0].module == "for 17"
+        engine.free.set()
+        assert first.result(20) == CENSUS
+
+
+def test_a_census_that_nobody_waits_for_ends(client: Client, engine: FakeEngine) -> None:
+    engine.free = threading.Event()
+    with pytest.raises(ServerError) as late:
+        client.page_census("home", timeout=0.2)
+    assert late.value.code == "DEADLINE_EXCEEDED"
+    assert engine.at_work.acquire(timeout=20)
+    engine.free.set()
+    assert client.page_census("home") == CENSUS
+    worked = 0
+    while engine.at_work.acquire(blocking=False):
+        worked += 1
+    assert worked == 10

@@ -47,7 +47,7 @@ def test_every_service_and_method_of_the_contract_is_there() -> None:
     services = segengine_pb2.DESCRIPTOR.services_by_name
     assert {name: [m.name for m in service.methods] for name, service in services.items()} == {
         "AudienceService": ["CountAudience", "StreamAudience", "ExplainCustomer", "MatchCustomer"],
-        "PageService": ["GetPage", "BatchGetPages"],
+        "PageService": ["GetPage", "BatchGetPages", "PageCensus"],
     }
 
 
@@ -83,4 +83,33 @@ def test_every_field_has_its_number() -> None:
         "Product": {"product_id": 1, "score": 2, "reason": 3},
         "BatchGetPagesRequest": {"page": 1, "customers": 2, "context": 3},
         "BatchGetPagesReply": {"pages": 1},
+        "PageCensusRequest": {"page": 1, "context": 2},
+        "PageCensusReply": {
+            "as_of": 1,
+            "data_version": 2,
+            "buyers": 3,
+            "modules": 4,
+            "variants": 5,
+            "empty": 6,
+            "never": 7,
+            "unseen": 8,
+            "different_pages": 9,
+            "frequent": 10,
+        },
+        "ModuleReach": {
+            "slot": 1,
+            "module": 2,
+            "reach": 3,
+            "share": 4,
+            "outranked": 5,
+            "already_shown": 6,
+            "held_out": 7,
+            "capped": 8,
+            "not_eligible": 9,
+            "inactive": 10,
+        },
+        "VariantReach": {"slot": 1, "module": 2, "variant": 3, "reach": 4, "share": 5},
+        "EmptySlot": {"slot": 1, "buyers": 2, "share": 3},
+        "UnseenModule": {"module": 1, "slot": 2, "reason": 3, "buyers": 4, "by": 5, "by_buyers": 6},
+        "FrequentPage": {"buyers": 1, "share": 2, "placements": 3},
     }

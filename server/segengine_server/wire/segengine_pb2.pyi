@@ -178,3 +178,116 @@ class BatchGetPagesReply(_message.Message):
     PAGES_FIELD_NUMBER: _ClassVar[int]
     pages: _containers.RepeatedCompositeFieldContainer[GetPageReply]
     def __init__(self, pages: _Optional[_Iterable[_Union[GetPageReply, _Mapping]]] = ...) -> None: ...
+
+class PageCensusRequest(_message.Message):
+    __slots__ = ("page", "context")
+    class ContextEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    PAGE_FIELD_NUMBER: _ClassVar[int]
+    CONTEXT_FIELD_NUMBER: _ClassVar[int]
+    page: str
+    context: _containers.ScalarMap[str, str]
+    def __init__(self, page: _Optional[str] = ..., context: _Optional[_Mapping[str, str]] = ...) -> None: ...
+
+class PageCensusReply(_message.Message):
+    __slots__ = ("as_of", "data_version", "buyers", "modules", "variants", "empty", "never", "unseen", "different_pages", "frequent")
+    AS_OF_FIELD_NUMBER: _ClassVar[int]
+    DATA_VERSION_FIELD_NUMBER: _ClassVar[int]
+    BUYERS_FIELD_NUMBER: _ClassVar[int]
+    MODULES_FIELD_NUMBER: _ClassVar[int]
+    VARIANTS_FIELD_NUMBER: _ClassVar[int]
+    EMPTY_FIELD_NUMBER: _ClassVar[int]
+    NEVER_FIELD_NUMBER: _ClassVar[int]
+    UNSEEN_FIELD_NUMBER: _ClassVar[int]
+    DIFFERENT_PAGES_FIELD_NUMBER: _ClassVar[int]
+    FREQUENT_FIELD_NUMBER: _ClassVar[int]
+    as_of: _timestamp_pb2.Timestamp
+    data_version: int
+    buyers: int
+    modules: _containers.RepeatedCompositeFieldContainer[ModuleReach]
+    variants: _containers.RepeatedCompositeFieldContainer[VariantReach]
+    empty: _containers.RepeatedCompositeFieldContainer[EmptySlot]
+    never: _containers.RepeatedScalarFieldContainer[str]
+    unseen: _containers.RepeatedCompositeFieldContainer[UnseenModule]
+    different_pages: int
+    frequent: _containers.RepeatedCompositeFieldContainer[FrequentPage]
+    def __init__(self, as_of: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., data_version: _Optional[int] = ..., buyers: _Optional[int] = ..., modules: _Optional[_Iterable[_Union[ModuleReach, _Mapping]]] = ..., variants: _Optional[_Iterable[_Union[VariantReach, _Mapping]]] = ..., empty: _Optional[_Iterable[_Union[EmptySlot, _Mapping]]] = ..., never: _Optional[_Iterable[str]] = ..., unseen: _Optional[_Iterable[_Union[UnseenModule, _Mapping]]] = ..., different_pages: _Optional[int] = ..., frequent: _Optional[_Iterable[_Union[FrequentPage, _Mapping]]] = ...) -> None: ...
+
+class ModuleReach(_message.Message):
+    __slots__ = ("slot", "module", "reach", "share", "outranked", "already_shown", "held_out", "capped", "not_eligible", "inactive")
+    SLOT_FIELD_NUMBER: _ClassVar[int]
+    MODULE_FIELD_NUMBER: _ClassVar[int]
+    REACH_FIELD_NUMBER: _ClassVar[int]
+    SHARE_FIELD_NUMBER: _ClassVar[int]
+    OUTRANKED_FIELD_NUMBER: _ClassVar[int]
+    ALREADY_SHOWN_FIELD_NUMBER: _ClassVar[int]
+    HELD_OUT_FIELD_NUMBER: _ClassVar[int]
+    CAPPED_FIELD_NUMBER: _ClassVar[int]
+    NOT_ELIGIBLE_FIELD_NUMBER: _ClassVar[int]
+    INACTIVE_FIELD_NUMBER: _ClassVar[int]
+    slot: str
+    module: str
+    reach: int
+    share: float
+    outranked: int
+    already_shown: int
+    held_out: int
+    capped: int
+    not_eligible: int
+    inactive: int
+    def __init__(self, slot: _Optional[str] = ..., module: _Optional[str] = ..., reach: _Optional[int] = ..., share: _Optional[float] = ..., outranked: _Optional[int] = ..., already_shown: _Optional[int] = ..., held_out: _Optional[int] = ..., capped: _Optional[int] = ..., not_eligible: _Optional[int] = ..., inactive: _Optional[int] = ...) -> None: ...
+
+class VariantReach(_message.Message):
+    __slots__ = ("slot", "module", "variant", "reach", "share")
+    SLOT_FIELD_NUMBER: _ClassVar[int]
+    MODULE_FIELD_NUMBER: _ClassVar[int]
+    VARIANT_FIELD_NUMBER: _ClassVar[int]
+    REACH_FIELD_NUMBER: _ClassVar[int]
+    SHARE_FIELD_NUMBER: _ClassVar[int]
+    slot: str
+    module: str
+    variant: str
+    reach: int
+    share: float
+    def __init__(self, slot: _Optional[str] = ..., module: _Optional[str] = ..., variant: _Optional[str] = ..., reach: _Optional[int] = ..., share: _Optional[float] = ...) -> None: ...
+
+class EmptySlot(_message.Message):
+    __slots__ = ("slot", "buyers", "share")
+    SLOT_FIELD_NUMBER: _ClassVar[int]
+    BUYERS_FIELD_NUMBER: _ClassVar[int]
+    SHARE_FIELD_NUMBER: _ClassVar[int]
+    slot: str
+    buyers: int
+    share: float
+    def __init__(self, slot: _Optional[str] = ..., buyers: _Optional[int] = ..., share: _Optional[float] = ...) -> None: ...
+
+class UnseenModule(_message.Message):
+    __slots__ = ("module", "slot", "reason", "buyers", "by", "by_buyers")
+    MODULE_FIELD_NUMBER: _ClassVar[int]
+    SLOT_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    BUYERS_FIELD_NUMBER: _ClassVar[int]
+    BY_FIELD_NUMBER: _ClassVar[int]
+    BY_BUYERS_FIELD_NUMBER: _ClassVar[int]
+    module: str
+    slot: str
+    reason: str
+    buyers: int
+    by: str
+    by_buyers: int
+    def __init__(self, module: _Optional[str] = ..., slot: _Optional[str] = ..., reason: _Optional[str] = ..., buyers: _Optional[int] = ..., by: _Optional[str] = ..., by_buyers: _Optional[int] = ...) -> None: ...
+
+class FrequentPage(_message.Message):
+    __slots__ = ("buyers", "share", "placements")
+    BUYERS_FIELD_NUMBER: _ClassVar[int]
+    SHARE_FIELD_NUMBER: _ClassVar[int]
+    PLACEMENTS_FIELD_NUMBER: _ClassVar[int]
+    buyers: int
+    share: float
+    placements: _containers.RepeatedCompositeFieldContainer[Placement]
+    def __init__(self, buyers: _Optional[int] = ..., share: _Optional[float] = ..., placements: _Optional[_Iterable[_Union[Placement, _Mapping]]] = ...) -> None: ...

@@ -253,6 +253,11 @@ class PageServiceStub:
                 request_serializer=segengine__server_dot_wire_dot_segengine__pb2.BatchGetPagesRequest.SerializeToString,
                 response_deserializer=segengine__server_dot_wire_dot_segengine__pb2.BatchGetPagesReply.FromString,
                 _registered_method=True)
+        self.PageCensus = channel.unary_unary(
+                '/segengine.v1.PageService/PageCensus',
+                request_serializer=segengine__server_dot_wire_dot_segengine__pb2.PageCensusRequest.SerializeToString,
+                response_deserializer=segengine__server_dot_wire_dot_segengine__pb2.PageCensusReply.FromString,
+                _registered_method=True)
 
 
 class PageServiceServicer:
@@ -273,6 +278,13 @@ class PageServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def PageCensus(self, request, context):
+        """The page of every buyer: how many see each module, and what nobody sees. Takes seconds.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_PageServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -285,6 +297,11 @@ def add_PageServiceServicer_to_server(servicer, server):
                     servicer.BatchGetPages,
                     request_deserializer=segengine__server_dot_wire_dot_segengine__pb2.BatchGetPagesRequest.FromString,
                     response_serializer=segengine__server_dot_wire_dot_segengine__pb2.BatchGetPagesReply.SerializeToString,
+            ),
+            'PageCensus': grpc.unary_unary_rpc_method_handler(
+                    servicer.PageCensus,
+                    request_deserializer=segengine__server_dot_wire_dot_segengine__pb2.PageCensusRequest.FromString,
+                    response_serializer=segengine__server_dot_wire_dot_segengine__pb2.PageCensusReply.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -342,6 +359,33 @@ class PageService:
             '/segengine.v1.PageService/BatchGetPages',
             segengine__server_dot_wire_dot_segengine__pb2.BatchGetPagesRequest.SerializeToString,
             segengine__server_dot_wire_dot_segengine__pb2.BatchGetPagesReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PageCensus(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/segengine.v1.PageService/PageCensus',
+            segengine__server_dot_wire_dot_segengine__pb2.PageCensusRequest.SerializeToString,
+            segengine__server_dot_wire_dot_segengine__pb2.PageCensusReply.FromString,
             options,
             channel_credentials,
             insecure,
