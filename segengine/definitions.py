@@ -23,7 +23,7 @@ from segengine.rules.lint import Placed, segments_named
 from segengine.rules.parse import parse, read
 from segengine.rules.plan import Plan
 from segengine.rules.templates import Templates
-from segengine.rules.term import CheckedRule
+from segengine.rules.term import CheckedRule, Term
 from segengine.schema.kinds import Kind
 from segengine.schema.store_config import StoreConfig
 from segengine.tables.events import EventTable
@@ -181,6 +181,17 @@ class Definitions:
                 used = used.union(*(segments_named(rule.expr) for _, rule in found))
         placed = [Placed(place, rule, plan(rule), segment) for place, rule, segment in rules]
         return placed, used if all_known else None
+
+    def read(self, placed: Iterable[Placed]) -> list[tuple[str, Term]]:
+        """Every place where traits are read, and by what: rules, declared traits, orders."""
+        found = [(each.place, each.rule.term) for each in placed]
+        found += [(f'trait "{n}"', term) for n, term in self.segments.declared().items()]
+        for name in self.campaigns:
+            with suppress(SegengineError):
+                order = self.campaign(name).order_by
+                if order is not None:
+                    found.append((f'campaign "{name}", order_by', order))
+        return found
 
     def _campaign_rules(self, name: str) -> Iterable[tuple[str, CheckedRule]]:
         checked = self.campaign(name)

@@ -34,6 +34,7 @@ from segengine.rules.lint import lint
 from segengine.rules.segment import Segment, ids_of
 from segengine.rules.selection import Selection
 from segengine.rules.term import CheckedRule
+from segengine.rules.unfitted import unfitted
 from segengine.schema.answer_settings import MOST_QUESTIONS
 from segengine.schema.response_settings import Goal
 from segengine.schema.store_config import FILE_NAME, StoreConfig, parse_config, read_config
@@ -42,6 +43,7 @@ from segengine.traits import answers
 from segengine.traits import preview as previewing
 from segengine.traits.build import build_all
 from segengine.traits.marketing import addressed
+from segengine.traits.prediction import PREDICTION, refused_traits
 from segengine.traits.preview import Built, Preview
 from segengine.traits.work import Fits, TraitSettings
 from segengine.versions import Version, Versions
@@ -187,12 +189,15 @@ class Engine(Store):
         """What is wrong with the store's definitions, and what may not be meant so.
 
         Severities: `error` for what cannot be used; `warning` for a rule that is always or never
-        true, or the same as another; `note` for one within another, one that nothing uses, and
-        windows of a day more than they seem. An empty list is a good answer.
+        true, the same as another, or of a trait that nobody has because its model was refused;
+        `note` for one within another, one that nothing uses, and windows of a day more than they
+        seem. An empty list is a good answer.
         """
         with self._looking() as view:
             found = self._definitions.findings()
             rules, used = self._definitions.placed(view.plan)
+            missing = refused_traits(self._fits.of[PREDICTION.name])
+            found += unfitted(self._definitions.read(rules), missing)
             found += [
                 Finding(f'survey question "{question}"', "note", _NO_TRAIT)
                 for question, trait in answers.questions(self._tables, self.config).items()

@@ -32,7 +32,9 @@ TOP, MOST = 20, 1_000
 NONE = "(none)"
 NO_PRODUCTS = "the store knows no products: there is nothing to show"
 NO_SALES = "no product was sold on the 90 dates that end today: none has growth, share or class"
-NO_CATEGORIES = "no product has a category: share is of the sales of products without one"
+NO_CATEGORIES = (
+    "no product has a category: none has share, price level or class, and the range mix is empty"
+)
 _SALES = "sales: sum of amount_90d, what purchased lines say before refunds in part"
 
 

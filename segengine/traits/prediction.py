@@ -126,6 +126,27 @@ def model_of(fitted: PurchaseModel, settings: PredictionSettings, unit: int) -> 
     )
 
 
+def refused_traits(fitted: PurchaseModel) -> dict[str, str]:
+    """The traits that are missing for everybody, and the reason why their model was refused.
+
+    None of a store without any purchase: nothing is known of its buyers yet, whatever is asked.
+    """
+    if not fitted.of_buyers:
+        return {}
+    needed = {
+        "p_alive": (fitted.alive,),
+        "expected_orders_90d": (fitted.orders,),
+        "expected_amount_90d": (fitted.orders, fitted.spend),
+        "lifetime_value": (fitted.orders, fitted.spend),
+        "expected_next_order_at": (fitted.alive,),
+    }
+    reasons = {
+        name: next((m.reason for m in models if isinstance(m, Refused)), "")
+        for name, models in needed.items()
+    }
+    return {name: reason for name, reason in reasons.items() if reason}
+
+
 def _numbers(
     parameters: RepeatParameters | SpendParameters | Refused, count: int
 ) -> NDArray[np.float64]:
