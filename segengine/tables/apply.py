@@ -119,6 +119,7 @@ def _apply_products(tables: Tables, batch: Batch) -> Change:
     for name, column in batch.columns.items():
         products.columns[name].write(rows, column.values)
     products.rows = end
+    tables.products_revision += 1
     kept = products.columns["product_id"].values
     tables.product_index().add((kept, kept), begin, end)
     touched = [np.empty(0, np.int64)]

@@ -47,6 +47,8 @@ class Tables:
                 orders = self.events[ORDERS] if name == ORDER_LINES else None
                 self.events[name] = EventTable(spec, self._make_dictionary, self.customers, orders)
         self._product_index: KeyIndex | None = None
+        self.products_revision = 0
+        """Grows when products are given or revised: what is kept of them knows that by it."""
         self.affinities = Affinities(lambda kind: self._make_dictionary(kind, Kind.VARCHAR))
 
     def _make_dictionary(self, name: str, kind: Kind) -> Dictionary:
@@ -94,6 +96,16 @@ class Tables:
             spec = each.spec.by_name.get(name)
             if spec is not None and spec.identifier:
                 each.fix_kind(name, kind)
+
+    def fix_identifiers(self, kinds: Mapping[str, Kind]) -> None:
+        """Let identifiers be of these kinds, as `identifier_kinds` of other tables says them."""
+        for key, kind in kinds.items():
+            table, _, name = key.rpartition(".")
+            owners = [table] if table else [
+                t for t, spec in self.specs.items()
+                if name in spec.by_name and spec.by_name[name].identifier
+            ]  # fmt: skip
+            self.fix_identifier(owners[0], name, kind)
 
     def product_rows(self, ids: NDArray[np.int64] | NDArray[np.int32]) -> NDArray[np.int64]:
         """The row of each product_id (int64, or its dictionary code), -1 for none."""

@@ -17,6 +17,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from segengine.schema.kinds import Kind
+from segengine.schema.tables import ORDER_LINES, ORDERS
 from segengine.tables.column import Column, aligned, made_column, padded
 from segengine.tables.dictionary import Dictionary
 from segengine.tables.tables import Tables
@@ -101,6 +102,7 @@ class ProductFit:
 
     growth, share: float64[products]  classes, roles: int8[products], places in their words
     codes: those of each class and role in its column
+    orders, lines: how many there were: what is fitted later to the same moment reads no others
     """
 
     growth: NDArray[np.float64]
@@ -109,14 +111,17 @@ class ProductFit:
     roles: NDArray[np.int8]
     codes: dict[str, NDArray[np.int32]] = field(default_factory=dict)
     shown: dict[str, tuple[float, ...]] = field(default_factory=dict)
+    orders: int = 0
+    lines: int = 0
 
 
 def _fit(work: Work) -> ProductFit:
     products = work.tables.products
     count = products.rows
+    orders, lines = (work.tables.events[name].rows for name in (ORDERS, ORDER_LINES))
     if not count:
         none, whole = np.empty(0, np.float64), np.empty(0, np.int8)
-        return ProductFit(none, none, whole, whole)
+        return ProductFit(none, none, whole, whole, orders=orders, lines=lines)
     matrix = product_matrix(work, products.columns["category"].values[:count])
     roles = product_roles(work, margins_of(work.tables), _levels(work.tables, work.fits))
     # A class has a code of the seller's column, so that both are one text.
@@ -127,7 +132,7 @@ def _fit(work: Work) -> ProductFit:
     known = matrix.store_growth == matrix.store_growth
     return ProductFit(
         matrix.growth, matrix.share, matrix.classes, roles, codes,
-        {"store_growth": (matrix.store_growth,)} if known else {},
+        {"store_growth": (matrix.store_growth,)} if known else {}, orders, lines,
     )  # fmt: skip
 
 
@@ -169,6 +174,26 @@ class ProductTraits:
         self._bands = Dictionary(Kind.VARCHAR)
         self._bands.encode(pa.array(BANDS))
 
+    @property
+    def fits(self) -> Fits:
+        """What was fitted last."""
+        return self._fits()
+
+    @property
+    def fitted(self) -> ProductFit:
+        """What was fitted last to all products."""
+        found: ProductFit = self.fits.of[NAME]
+        return found
+
+    def at_fit(self) -> Work:
+        """The moment of the last fit, for what is fitted later to the same events."""
+        return self.work_at(self.fits.fitted_at)
+
+    def work_at(self, as_of: int) -> Work:
+        """A moment and its calendar, of no buyer's traits."""
+        nobody = np.empty(0, np.int64)
+        return Work(self._tables, self._settings, as_of, nobody, {}, all_rows=False)
+
     def column(self, name: str, version: int) -> Column:
         """The values of a trait in the store as it is, whose version is given."""
         with self._lock:
@@ -202,10 +227,7 @@ class ProductTraits:
 
     def _sales(self, name: str) -> dict[str, Column]:
         views = name.startswith(("views", "conversion"))
-        nobody = np.empty(0, np.int64)
-        work = Work(
-            self._tables, self._settings, self._tables.as_of, nobody, {}, all_rows=False
-        )  # fmt: skip
+        work = self.work_at(self._tables.as_of)
         sums, rates = product_sales(work, views=views)
         made = {each: made_column(KINDS[each], sums[k]) for k, each in enumerate(_SUMS)}
         for column in made.values():
