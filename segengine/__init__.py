@@ -22,7 +22,8 @@ if TYPE_CHECKING:
         UnknownNameError,
     )
     from segengine.ingest.report import LoadProblem, LoadReport, RefusedError
-    from segengine.pages.decide import PageAnswer, Placement, Reason
+    from segengine.pages.answer import PageAnswer, Placement, Reason
+    from segengine.pages.limits import Decay
     from segengine.pages.page import Module, Page, Pool, Slot
     from segengine.rules.builder import (
         Rule,
@@ -63,9 +64,10 @@ _HOME = {
     "LoadProblem": "segengine.ingest.report",
     "LoadReport": "segengine.ingest.report",
     "RefusedError": "segengine.ingest.report",
-    "PageAnswer": "segengine.pages.decide",
-    "Placement": "segengine.pages.decide",
-    "Reason": "segengine.pages.decide",
+    "PageAnswer": "segengine.pages.answer",
+    "Decay": "segengine.pages.limits",
+    "Placement": "segengine.pages.answer",
+    "Reason": "segengine.pages.answer",
     "Module": "segengine.pages.page",
     "Page": "segengine.pages.page",
     "Pool": "segengine.pages.page",
@@ -98,6 +100,7 @@ __all__ = [
     "Cap",
     "ConfigError",
     "Count",
+    "Decay",
     "DefinitionError",
     "Engine",
     "Explanation",

@@ -85,6 +85,23 @@ class Zone:
             index += 1
         return max(int(self.starts[index]), local - int(self.offsets[index]))
 
+    def next_change(self, instant: int) -> int:
+        """When the clock is next put forward or back; the greatest int64 where it never is."""
+        index = int(np.searchsorted(self.starts, instant, side="right"))
+        return int(self.starts[index]) if index < len(self.starts) else 2**63 - 1
+
+    def next_date(self, instant: int) -> int:
+        """The first moment after an instant at which the local date is another one."""
+        today, at = self.day_of(instant), instant
+        while True:
+            midnight = (today + 1) * DAY - self.offset_at(at)
+            change = self.next_change(at)
+            if midnight <= change:
+                return midnight
+            if self.day_of(change) != today:
+                return change
+            at = change
+
     def add(self, instant: int, *, months: int = 0, days: int = 0, micros: int = 0) -> int:
         """Calendar arithmetic in this zone for months and days, exact for microseconds.
 

@@ -14,7 +14,7 @@ from segengine.audiences.campaign import Campaign, campaign_of
 from segengine.audiences.text_check import check_text
 from segengine.days import Zone
 from segengine.errors import ConfigError, RuleError, SegengineError, UnknownNameError, did_you_mean
-from segengine.pages.decide import CheckedModule, CheckedPage, ready_module
+from segengine.pages.decide import CheckedModule, CheckedPage, ready_module, ready_page
 from segengine.pages.page import Page, page_of
 from segengine.rules.builder import Rule
 from segengine.rules.catalogue import Finding, SegmentCatalogue, read_rule
@@ -238,7 +238,6 @@ class Definitions:
     def _check_page(self, page: Page) -> CheckedPage:
         place = f'page "{page.name}"'
         rule = None if page.rule is None else self.rule(page.rule, place, context=True)
-        traits = set(rule.traits if rule is not None else ())
         slots = []
         for slot in page.slots:
             candidates: list[CheckedModule] = []
@@ -247,10 +246,10 @@ class Definitions:
                 if module.rule is not None:
                     where = f'{place}, slot "{slot.name}", module "{module.name}"'
                     found = self.rule(module.rule, where, context=True)
-                    traits.update(found.traits)
                 candidates.append(ready_module(module, found, self._zone))
-            slots.append((slot.name, tuple(sorted(candidates, key=lambda c: c.rank))))
-        return CheckedPage(page, rule, tuple(slots), tuple(sorted(traits)))
+            slots.append((slot.name, candidates))
+        known = self._checked.get(("page", page.name))
+        return ready_page(page, rule, slots, None if known is None else known[1])
 
 
 def _named(known: Mapping[str, Any], name: str, what: str) -> Any:

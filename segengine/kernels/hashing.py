@@ -305,3 +305,16 @@ def hash_texts(
     for index in range(codes.shape[0]):
         code = codes[index]
         out[index] = _text_hash(data, offsets[code], offsets[code + 1])
+
+
+@inlined
+def bucket_after(
+    state: np.uint32, text: NDArray[np.uint8], size: int, digits: NDArray[np.uint8]
+) -> int:
+    """The bucket, 0 to 9,999, of a text after a salt whose FNV-1a state is given.
+
+    text: uint8[size at least]  digits: uint8[20], written over
+    """
+    for at in range(size):
+        state = _fnv(state, np.uint32(text[at]))
+    return np.int64(_fnv_number(_FNV_BASIS, np.uint64(state), digits) % np.uint32(10_000))

@@ -1,205 +1,112 @@
 """Which module fills each slot for this visitor, and why not the others?
 
 Slots are filled in order. Among the candidates of a slot the order is total: higher priority
-first, then more leaves, then name. A fallback shows only where nobody else wins.
+first, then more leaves, then name. A fallback shows only where nobody else wins. All rules of
+the page are asked at once (`rules/match.py`), the slots are filled by one loop
+(`fill_loops.py`), and only what is shown is put into words.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import datetime
-from enum import StrEnum
-from typing import Any
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from segengine import days
-from segengine.audiences.bucketing import BUCKETS, bucket_of, share_limit, variant_table
-from segengine.audiences.campaign import within_hours
-from segengine.pages.page import Module, Page
-from segengine.rules.block import Clock
+from segengine.audiences.bucketing import BUCKETS, bucket_of
+from segengine.pages import fill_loops
+from segengine.pages.answer import PageAnswer, Placement, Reason
+from segengine.pages.certificate import holds_until, reads_of, standing
+from segengine.pages.ready import CheckedModule, CheckedPage, ready_module, ready_page
+from segengine.pages.seen import seen_by, watching
+from segengine.rules.frame import BucketsOf
 from segengine.rules.segment import View
-from segengine.rules.term import CheckedRule
 from segengine.tables.customers import NOBODY
 
-
-class Reason(StrEnum):
-    """Why a module was placed, or was not."""
-
-    MATCHED = "MATCHED"
-    FALLBACK = "FALLBACK"
-    EMPTY = "EMPTY"
-    NOT_ELIGIBLE = "NOT_ELIGIBLE"
-    OUTRANKED = "OUTRANKED"
-    CAPPED = "CAPPED"
-    HELD_OUT = "HELD_OUT"
-    INACTIVE = "INACTIVE"
-    ALREADY_SHOWN = "ALREADY_SHOWN"
-
-
-@dataclass(frozen=True, slots=True)
-class Placement:
-    """What a slot shows; `module` is None where it stays empty."""
-
-    slot: str
-    module: str | None
-    variant: str | None
-    reason: Reason
-    products: tuple[Any, ...] = ()
-    payload: Any = None
-
-
-@dataclass(frozen=True, slots=True)
-class PageAnswer:
-    """A frozen answer: one placement per slot in slot order, and why the others lost.
-
-    valid_until: the moment at which time alone could change the answer; None while it is not
-    computed. traits: those that the page's rules read.
-    """
-
-    page: str
-    placements: tuple[Placement, ...]
-    rejected: tuple[tuple[str, str, Reason], ...]
-    as_of: datetime
-    data_version: int
-    valid_until: datetime | None
-    traits: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class CheckedModule:
-    """A module with its rule checked and its windows as instants, ready to be asked."""
-
-    module: Module
-    rule: CheckedRule | None
-    starts: int
-    ends: int
-    arms: NDArray[np.int16] | None
-    held_out_below: int
-
-    @property
-    def rank(self) -> tuple[int, int, str]:
-        """Lower comes first."""
-        leaves = self.rule.leaves if self.rule is not None else 0
-        return (-self.module.priority, -leaves, self.module.name)
-
-
-@dataclass(frozen=True, slots=True)
-class CheckedPage:
-    """A page whose rules are checked; each slot's candidates stand in their order."""
-
-    page: Page
-    rule: CheckedRule | None
-    slots: tuple[tuple[str, tuple[CheckedModule, ...]], ...]
-    traits: tuple[str, ...]
-
-
-def ready_module(module: Module, rule: CheckedRule | None, zone: days.Zone) -> CheckedModule:
-    """The module with everything worked out that no visitor changes."""
-    starts, ends = np.iinfo(np.int64).min, np.iinfo(np.int64).max
-    if module.starts_at is not None:
-        starts = days.micros(module.starts_at, zone)
-    if module.ends_at is not None:
-        ends = days.micros(module.ends_at, zone)
-    arms = variant_table([v.weight for v in module.variants]) if module.variants else None
-    below = share_limit(module.holdout) if module.holdout > 0 else 0
-    return CheckedModule(module, rule, starts, ends, arms, below)
+__all__ = [
+    "CheckedModule", "CheckedPage", "PageAnswer", "Placement", "Reason", "decide", "ready_module",
+    "ready_page",
+]  # fmt: skip
+_NO_TEXT = np.zeros(1, np.uint8)
 
 
 def decide(
     checked: CheckedPage, view: View, customer_id: int | str | None, context: Mapping[str, str]
 ) -> PageAnswer:
     """The page for one visitor; an unknown one is a buyer with no history."""
-    row = None
-    if customer_id is not None:
-        row = view.population.customers.row_of(customer_id)
-    visitor = _Visitor(view, NOBODY if row is None else row, customer_id, context)
-    page_holds = checked.rule is None or visitor.satisfies(checked.rule)
-    shown: set[str] = set()
-    placements: list[Placement] = []
-    rejected: list[tuple[str, str, Reason]] = []
-    for slot, candidates in checked.slots:
-        winner: CheckedModule | None = None
-        fallbacks: list[CheckedModule] = []
-        for candidate in candidates:
-            name = candidate.module.name
-            if name in shown:
-                rejected.append((slot, name, Reason.ALREADY_SHOWN))
-            elif candidate.module.fallback:
-                fallbacks.append(candidate)
-            else:
-                why = visitor.refuses(candidate) if page_holds else Reason.NOT_ELIGIBLE
-                if why is None and winner is None:
-                    winner = candidate
-                else:
-                    rejected.append((slot, name, why or Reason.OUTRANKED))
-        reason = Reason.MATCHED
-        for candidate in fallbacks:
-            why = visitor.refuses(candidate)
-            if why is None and winner is None:
-                winner, reason = candidate, Reason.FALLBACK
-            else:
-                rejected.append((slot, candidate.module.name, why or Reason.OUTRANKED))
-        if winner is None:
-            placements.append(Placement(slot, None, None, Reason.EMPTY))
-            continue
-        shown.add(winner.module.name)
-        placements.append(visitor.place(slot, winner, reason))
+    row = None if customer_id is None else view.population.customers.row_of(customer_id)
+    if row is None:
+        row = NOBODY
+    buckets = partial(_own_bucket, customer_id) if row == NOBODY else None
+    holds = np.zeros(len(checked.rules) + 1, np.uint8)
+    # The place after the last rule is that of modules without one.
+    holds[-1] = 1
+    if checked.rules:
+        holds[checked.matcher.places(view, row, context, buckets)] = 1
+    clock = view.clock
+    active = checked.active_at(clock.as_of, clock.zone)
+    if customer_id is None:
+        text, size = _NO_TEXT, -1
+    else:
+        said = str(customer_id).encode(errors="surrogatepass")
+        text, size = np.frombuffer(said + b"\0", np.uint8), len(said)
+    count = len(checked.modules)
+    ranks, outcome = np.empty(count, np.int64), np.empty(count, np.uint8)
+    chosen = np.empty((len(checked.slots), 2), np.int32)
+    fill_loops.fill_slots(
+        checked.table, checked.ends, checked.names, holds,
+        checked.rule is None or bool(holds[0]), active.bits, checked.fertile,
+        _seen(checked, view, row), text, size, ranks, outcome, chosen,
+    )  # fmt: skip
+    placements = tuple([
+        checked.placement(slot, place, None if size < 0 else bucket)
+        for (slot, _), (place, bucket) in zip(checked.slots, chosen.tolist(), strict=True)
+    ])  # fmt: skip
+    until = min(active.until, _until(checked, view, row, context, buckets))
     return PageAnswer(
-        checked.page.name, tuple(placements), tuple(rejected), days.moment(view.clock.as_of),
-        view.data_version, None, checked.traits,
+        checked.page.name, placements, days.moment(clock.as_of), view.data_version,
+        days.moment(until) if until <= days.LAST_INSTANT else None, checked.traits,
+        partial(checked.losers, outcome, ranks),
     )  # fmt: skip
 
 
-class _Visitor:
-    """One request: its row, its id for buckets, its context."""
+def _own_bucket(customer_id: int | str | None, salt: str) -> NDArray[np.float64]:
+    """The bucket of an unknown visitor's id; without an id it is missing."""
+    known = np.nan if customer_id is None else bucket_of(salt, customer_id) / BUCKETS
+    return np.array([known])
 
-    def __init__(
-        self, view: View, row: int, customer_id: int | str | None, context: Mapping[str, str]
-    ) -> None:
-        self._view = view
-        self._row = row
-        self._id = customer_id
-        self._context = context
-        clock: Clock = view.clock
-        self._as_of = clock.as_of
-        local = clock.as_of + clock.zone.offset_at(clock.as_of)
-        self._time = days.moment(local).time()
-        self._buckets = self._own_buckets if row == NOBODY else None
 
-    def _own_buckets(self, salt: str) -> NDArray[np.float64]:
-        """The bucket of an unknown visitor's id; without an id it is missing."""
-        known = np.nan if self._id is None else bucket_of(salt, self._id) / BUCKETS
-        return np.array([known])
+def _seen(checked: CheckedPage, view: View, row: int) -> NDArray[np.int32]:
+    """What the visitor has seen of the modules that are capped or make room."""
+    if not checked.watches or row == NOBODY:
+        return checked.unseen
+    kept = checked.kept
+    watched = kept.watching
+    if watched is None or kept.watched_at is not view:
+        watched = kept.watching = watching(checked.watches, view, watched)
+        kept.watched_at = view
+    return seen_by(row, view, watched, checked.unseen)
 
-    def satisfies(self, rule: CheckedRule) -> bool:
-        """Whether a rule holds for the visitor."""
-        population = self._view.population
-        return population.holds(self._view.plan(rule), self._row, self._context, self._buckets)
 
-    def refuses(self, candidate: CheckedModule) -> Reason | None:
-        """Why the module may not be shown; None where it may."""
-        if not candidate.starts <= self._as_of < candidate.ends:
-            return Reason.INACTIVE
-        if not within_hours(candidate.module.hours, self._time):
-            return Reason.INACTIVE
-        if candidate.rule is not None and not self.satisfies(candidate.rule):
-            return Reason.NOT_ELIGIBLE
-        if candidate.held_out_below and self._id is not None:
-            salt = candidate.module.salt + ":holdout"
-            if bucket_of(salt, self._id) < candidate.held_out_below:
-                return Reason.HELD_OUT
-        return None
-
-    def place(self, slot: str, winner: CheckedModule, reason: Reason) -> Placement:
-        """The placement of a winner; a visitor without an id gets the first variant."""
-        module = winner.module
-        variant, payload = None, module.payload
-        if winner.arms is not None:
-            arm = 0 if self._id is None else int(winner.arms[bucket_of(module.salt, self._id)])
-            variant = module.variants[arm].name
-            if module.variants[arm].payload is not None:
-                payload = module.variants[arm].payload
-        return Placement(slot, module.name, variant, reason, (), payload)
+def _until(
+    checked: CheckedPage,
+    view: View,
+    row: int,
+    context: Mapping[str, str],
+    buckets: BucketsOf | None,
+) -> int:
+    """The moment at which time alone could change what the page's rules and caps say."""
+    kept = checked.kept
+    reads = kept.reads
+    if reads is None:
+        derived = view.population.customers.traits
+        terms = [rule.term for rule in checked.rules]
+        reads = kept.reads = reads_of(terms, derived, capped=bool(checked.watches))
+    stands = kept.standing
+    if stands is None or stands.view is not view:
+        stands = kept.standing = standing(reads, view)
+    if not stands.ahead and not reads.crossings:
+        return stands.until
+    return holds_until(reads, stands, row, context, buckets)

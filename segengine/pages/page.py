@@ -21,7 +21,10 @@ from segengine.audiences.campaign import (
     window_mistakes,
 )
 from segengine.errors import did_you_mean
+from segengine.pages.limits import Decay, read_cap, read_decay
 from segengine.rules.builder import Rule
+
+MOST_PRIORITY = 10**15
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +45,9 @@ class Module:
     rule: for whom; may ask `context.`; None is for everybody. priority: higher first. starts_at,
     ends_at: the window [starts_at, ends_at). hours: (from, to) pairs of the store's clock.
     variants: name -> weight or (weight, payload), weights adding up to 1. holdout: the share
-    that does not see it. fallback: shows when no other module wins. payload: handed out as is.
+    that does not see it. fallback: shows when no other module wins. cap: at most so many
+    impressions of a visitor, on whatever page. decay: makes room for others where it is shown
+    and not clicked. payload: handed out as is.
     """
 
     name: str
@@ -55,6 +60,8 @@ class Module:
     salt: str
     holdout: float
     fallback: bool
+    cap: Cap | None
+    decay: Decay | None
     payload: Any
 
     def __init__(
@@ -71,11 +78,12 @@ class Module:
         holdout: float = 0.0,
         fallback: bool = False,
         pool: Pool | None = None,
-        cap: Cap | None = None,
+        cap: Cap | Mapping[str, Any] | None = None,
+        decay: Decay | Mapping[str, Any] | None = None,
         payload: Any = None,
     ) -> None:
         place = f"module `{name}`"
-        refuse_unbuilt(place, pool=pool, cap=cap)
+        refuse_unbuilt(place, pool=pool)
         mistakes = [
             *name_mistakes(name),
             *window_mistakes(starts_at, ends_at),
@@ -86,16 +94,20 @@ class Module:
             mistakes.append(f"`rule` is a rule's text or an expression, not `{rule}`")
         if not isinstance(priority, int) or isinstance(priority, bool):
             mistakes.append(f"`priority` is a whole number, not `{priority}`")
+        elif abs(priority) > MOST_PRIORITY:
+            mistakes.append(f"`priority` is within {MOST_PRIORITY:,} of 0, not `{priority}`")
         if not isinstance(fallback, bool):
             mistakes.append(f"`fallback` is true or false, not `{fallback}`")
         found, wrong = read_variants(variants)
         day_parts, also_wrong = read_hours(hours)
-        refuse(place, [*mistakes, *wrong, *also_wrong], "module")
+        limit, bad_cap = read_cap(cap)
+        fading, bad_decay = read_decay(decay)
+        refuse(place, [*mistakes, *wrong, *also_wrong, *bad_cap, *bad_decay], "module")
         values = {
             "name": name, "rule": rule, "priority": priority, "starts_at": starts_at,
             "ends_at": ends_at, "hours": day_parts, "variants": found,
             "salt": name if salt is None else salt, "holdout": float(holdout),
-            "fallback": fallback, "payload": payload,
+            "fallback": fallback, "cap": limit, "decay": fading, "payload": payload,
         }  # fmt: skip
         for key, each in values.items():
             object.__setattr__(self, key, each)
@@ -177,7 +189,7 @@ def page_of(name: str, section: Mapping[str, Any]) -> Page:
 
 _MODULE_KEYS = (
     "rule", "priority", "starts_at", "ends_at", "hours", "variants", "salt", "holdout",
-    "fallback", "pool", "cap", "payload",
+    "fallback", "pool", "cap", "decay", "payload",
 )  # fmt: skip
 
 

@@ -96,6 +96,17 @@ class Matcher(Generic[Key]):
         buckets: BucketsOf | None = None,
     ) -> list[Key]:
         """The keys of the rules that hold; `buckets` where they are not the row's own."""
+        keys: list[Key] = self._keys[self.places(view, row, context, buckets)].tolist()
+        return keys
+
+    def places(
+        self,
+        view: View,
+        row: int,
+        context: Mapping[str, str] | None = None,
+        buckets: BucketsOf | None = None,
+    ) -> NDArray[np.int32]:
+        """As `match`, the places of the rules among all, ascending: int32[rules that hold]."""
         bound = self._bound
         if bound is None or bound.view is not view:
             bound = self._bind(view)
@@ -107,13 +118,14 @@ class Matcher(Generic[Key]):
             layout.conjunctions, layout.leaves_of, layout.leaves, layout.bounds, layout.settled,
             state, scratch.words, out,
         )  # fmt: skip
-        rules = out[:found]
         if state[-1]:
             asked = Asked(view, row, context, buckets)
-            rules = _with_candidates(layout, scratch, rules, asked)
-        keys: list[Key] = self._keys[rules].tolist()
+            rules = _with_candidates(layout, scratch, out[:found], asked)
+        else:
+            # What is written to is used again.
+            rules = out[:found].copy()
         layout.scratch.append(scratch)
-        return keys
+        return rules
 
     def _bind(self, view: View) -> _Bound:
         with self._lock:

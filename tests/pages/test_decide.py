@@ -306,4 +306,4 @@ def test_a_page_tells_its_moment_its_data_and_the_traits_it_reads(engine: se.Eng
     answer = engine.page("p", 1)
     assert answer.traits == ("city", "member_level", "recency_days", "spent")
     assert (answer.page, answer.as_of, answer.data_version) == ("p", AS_OF, engine.data_version)
-    assert answer.valid_until is None
+    assert answer.valid_until == AS_OF.replace(hour=0) + timedelta(days=1)

@@ -1,0 +1,225 @@
+"""What of a page is worked out before any visitor comes?
+
+Its rules are one matcher, each distinct rule once; its modules a table of whole numbers, slot by
+slot, that one loop walks (`fill_loops.py`). It is made anew when a definition changes, never for
+what is appended.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segengine import days
+from segengine.audiences.bucketing import fnv1a, share_limit, variant_table
+from segengine.pages import fill_loops as at
+from segengine.pages.active import Active, Windows, active_at, windows
+from segengine.pages.answer import Placement, Reason, Rejected
+from segengine.pages.certificate import Reads, Standing
+from segengine.pages.page import Module, Page
+from segengine.pages.seen import Watch, Watching
+from segengine.rules.match import Matcher
+from segengine.rules.segment import View
+from segengine.rules.term import CheckedRule, Term
+
+_REASONS = (
+    Reason.MATCHED, Reason.FALLBACK, Reason.NOT_ELIGIBLE, Reason.OUTRANKED, Reason.CAPPED,
+    Reason.HELD_OUT, Reason.INACTIVE, Reason.ALREADY_SHOWN,
+)  # fmt: skip
+"""By the numbers of `fill_loops`."""
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedModule:
+    """A module with its rule checked and its windows as instants, ready to be asked."""
+
+    module: Module
+    rule: CheckedRule | None
+    starts: int
+    ends: int
+    arms: NDArray[np.int16] | None
+    held_out_below: int
+
+    @property
+    def rank(self) -> tuple[int, int, str]:
+        """Lower comes first."""
+        return (-self.module.priority, *self.tie)
+
+    @property
+    def tie(self) -> tuple[int, str]:
+        """The order among those of one priority; lower comes first."""
+        return (0 if self.rule is None else -self.rule.leaves, self.module.name)
+
+
+@dataclass(slots=True)
+class Kept:
+    """What follows from the moment and the texts of tables alone, kept between decisions.
+
+    Each is replaced as a whole, so that two requests at once at worst both make it.
+    """
+
+    active: Active | None = None
+    watching: Watching | None = None
+    watched_at: View | None = None
+    reads: Reads | None = None
+    standing: Standing | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CheckedPage:
+    """A page whose rules are checked; each slot's candidates stand in their order.
+
+    modules: all candidates, slot by slot, fallbacks last  table: see `fill_loops`
+    ends: int32[slots + 1], where each slot's modules begin  names: how many different ones
+    rules: distinct rules, the page's own first if it has one  matcher: of these rules
+    watches: the modules of caps and decays, by the numbers in the table
+    unseen: int32[watches, 2] of 0  fertile: uint8[modules] of 0, no pool of theirs is empty
+    """
+
+    page: Page
+    rule: CheckedRule | None
+    slots: tuple[tuple[str, tuple[CheckedModule, ...]], ...]
+    traits: tuple[str, ...]
+    modules: tuple[CheckedModule, ...]
+    ends: NDArray[np.int32]
+    table: NDArray[np.int64]
+    names: int
+    rules: tuple[CheckedRule, ...]
+    matcher: Matcher[Term]
+    windows: Windows
+    watches: tuple[Watch, ...]
+    fades: bool
+    unseen: NDArray[np.int32]
+    fertile: NDArray[np.uint8]
+    kept: Kept = field(default_factory=Kept)
+
+    def active_at(self, as_of: int, zone: days.Zone) -> Active:
+        """Which modules are within their windows at a moment; the same until the next border."""
+        found = self.kept.active
+        if found is None or not found.since <= as_of < found.until:
+            found = self.kept.active = active_at(self.windows, as_of, zone)
+        return found
+
+    def placement(self, slot: str, place: int, bucket: int | None) -> Placement:
+        """The placement of a winner; a visitor without an id gets the first variant."""
+        if place < 0:
+            return Placement(slot, None, None, Reason.EMPTY)
+        winner = self.modules[place]
+        module = winner.module
+        variant, payload = None, module.payload
+        if winner.arms is not None:
+            arm = module.variants[0 if bucket is None else int(winner.arms[bucket])]
+            variant = arm.name
+            if arm.payload is not None:
+                payload = arm.payload
+        reason = Reason.FALLBACK if module.fallback else Reason.MATCHED
+        return Placement(slot, module.name, variant, reason, (), payload)
+
+    def losers(self, outcome: NDArray[np.uint8], ranks: NDArray[np.int64]) -> Rejected:
+        """Every module that does not show and why, slot by slot, in the order of each slot."""
+        found = []
+        ends = self.ends.tolist()
+        for (slot, _), begin, end in zip(self.slots, ends[:-1], ends[1:], strict=True):
+            places = range(begin, end)
+            if self.fades:
+                table = self.table
+                places = sorted(places, key=lambda place: (
+                    int(table[place, at.FALLBACK]), -int(ranks[place]), int(table[place, at.TIE])
+                ))  # type: ignore[assignment]  # fmt: skip
+            for place in places:
+                if outcome[place] > at.FALLEN_BACK:
+                    name = self.modules[place].module.name
+                    found.append((slot, name, _REASONS[outcome[place]]))
+        return tuple(found)
+
+
+def ready_module(module: Module, rule: CheckedRule | None, zone: days.Zone) -> CheckedModule:
+    """The module with everything worked out that no visitor changes."""
+    starts, ends = np.iinfo(np.int64).min, np.iinfo(np.int64).max
+    if module.starts_at is not None:
+        starts = days.micros(module.starts_at, zone)
+    if module.ends_at is not None:
+        ends = days.micros(module.ends_at, zone)
+    arms = variant_table([v.weight for v in module.variants]) if module.variants else None
+    below = share_limit(module.holdout) if module.holdout > 0 else 0
+    return CheckedModule(module, rule, starts, ends, arms, below)
+
+
+def ready_page(
+    page: Page,
+    rule: CheckedRule | None,
+    slots: Sequence[tuple[str, Sequence[CheckedModule]]],
+    previous: CheckedPage | None = None,
+) -> CheckedPage:
+    """The page with everything worked out that no visitor changes.
+
+    slots: the candidates of each. previous: the page as it was before, whose compiled rules are
+    taken over where they are equal.
+    """
+    ordered = tuple(
+        (name, tuple(sorted(candidates, key=lambda c: c.rank))) for name, candidates in slots
+    )
+    modules: list[CheckedModule] = []
+    ends = [0]
+    for _, candidates in ordered:
+        modules += [c for c in candidates if not c.module.fallback]
+        modules += [c for c in candidates if c.module.fallback]
+        ends.append(len(modules))
+    rules: dict[Term, tuple[int, CheckedRule]] = {}
+    for each in (rule, *(m.rule for m in modules)):
+        if each is not None:
+            rules.setdefault(each.term, (len(rules), each))
+    distinct = tuple(each for _, each in rules.values())
+    watches: dict[Watch, int] = {}
+    table = _table(modules, {term: place for term, (place, _) in rules.items()}, watches)
+    return CheckedPage(
+        page, rule, ordered, _traits(distinct), tuple(modules), np.array(ends, np.int32), table,
+        len({m.module.name for m in modules}), distinct,
+        _matcher(distinct, previous),
+        windows([(m.starts, m.ends, m.module.hours) for m in modules]),
+        tuple(watches), any(m.module.decay is not None for m in modules),
+        np.zeros((len(watches), 2), np.int32), np.zeros(len(modules), np.uint8),
+    )  # fmt: skip
+
+
+def _matcher(rules: Sequence[CheckedRule], previous: CheckedPage | None) -> Matcher[Term]:
+    before = None if previous is None else previous.matcher
+    return Matcher([(rule.term, rule) for rule in rules], before)
+
+
+def _traits(rules: Sequence[CheckedRule]) -> tuple[str, ...]:
+    return tuple(sorted({trait for rule in rules for trait in rule.traits}))
+
+
+def _table(
+    modules: Sequence[CheckedModule], rules: dict[Term, int], watches: dict[Watch, int]
+) -> NDArray[np.int64]:
+    """The table of modules; `watches` gets what its caps and decays count."""
+    table = np.zeros((len(modules), at.WIDTH), np.int64)
+    names: dict[str, int] = {}
+    ties = {key: place for place, key in enumerate(sorted({m.tie for m in modules}))}
+    for row, checked in zip(table, modules, strict=True):
+        module = checked.module
+        # The place after the last rule always holds.
+        row[at.RULE] = len(rules) if checked.rule is None else rules[checked.rule.term]
+        row[at.NAME] = names.setdefault(module.name, len(names))
+        row[at.FALLBACK] = module.fallback
+        row[at.PRIORITY] = module.priority
+        row[at.TIE] = ties[checked.tie]
+        row[at.HELD_STATE] = fnv1a(module.salt + ":holdout")
+        row[at.HELD_BELOW] = checked.held_out_below
+        row[at.ARM_STATE] = fnv1a(module.salt)
+        row[at.WATCH], row[at.CAP] = -1, -1
+        if module.cap is not None:
+            row[at.CAP] = module.cap.limit
+        if module.decay is not None:
+            row[at.FADES], row[at.AFTER] = module.decay.priority, module.decay.after
+        if module.cap is not None or module.decay is not None:
+            cap_days = 0 if module.cap is None else module.cap.days
+            decay_days = 0 if module.decay is None else module.decay.days
+            watch = Watch(module.name, cap_days, decay_days)
+            row[at.WATCH] = watches.setdefault(watch, len(watches))
+    return table
