@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from segengine.audiences.audience import Audience, AudienceExplanation
-    from segengine.audiences.campaign import Campaign, Cap
+    from segengine.audiences.campaign import Campaign
     from segengine.engine import Engine
     from segengine.errors import (
         ConfigError,
@@ -49,7 +49,7 @@ _HOME = {
     "Audience": "segengine.audiences.audience",
     "AudienceExplanation": "segengine.audiences.audience",
     "Campaign": "segengine.audiences.campaign",
-    "Cap": "segengine.audiences.campaign",
+    "Cap": "segengine.schema.cap_settings",
     "Engine": "segengine.engine",
     "ConfigError": "segengine.errors",
     "DefinitionError": "segengine.errors",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
@@ -9,8 +10,9 @@ from dataclasses import replace
 from threading import Lock
 from typing import Any, TypeVar
 
-from segengine.audiences.audience import CheckedCampaign, Policy, read_order
+from segengine.audiences.asking import CheckedCampaign, Policy
 from segengine.audiences.campaign import Campaign, campaign_of
+from segengine.audiences.limit import read_order
 from segengine.audiences.text_check import check_text
 from segengine.days import Zone
 from segengine.errors import ConfigError, RuleError, SegengineError, UnknownNameError, did_you_mean
@@ -24,11 +26,12 @@ from segengine.rules.parse import parse, read
 from segengine.rules.plan import Plan
 from segengine.rules.templates import Templates
 from segengine.rules.term import CheckedRule, Term
+from segengine.schema.cap_settings import cap_mistakes
 from segengine.schema.kinds import Kind
 from segengine.schema.store_config import StoreConfig
-from segengine.tables.events import EventTable
 
 _KEPT_TEXTS = 1024
+_DRAFTS = itertools.count(1)
 Checked = TypeVar("Checked", CheckedCampaign, CheckedPage)
 
 
@@ -48,10 +51,12 @@ class Definitions:
     ) -> None:
         self._config = config
         self._zone = zone
+        self._words, self._words_state = words, words_state
         self.segments = SegmentCatalogue(words, words_state)
         self.campaigns: dict[str, Campaign] = {}
         self.pages: dict[str, Page] = {}
         self._checked: dict[tuple[str, str], tuple[object, Any]] = {}
+        self._shared: dict[str, tuple[object, CheckedRule]] = {}
         self._templates = Templates()
         self._texts: OrderedDict[tuple[str, bool], tuple[object, CheckedRule]] = OrderedDict()
         self._lock = Lock()
@@ -64,6 +69,26 @@ class Definitions:
             self._check_channel(self.campaigns[name])
         for name, section in config.pages.items():
             self.pages[name] = page_of(name, section)
+
+    def draft(self) -> Definitions:
+        """The same definitions as they are now, to be changed without anybody noticing."""
+        made = self.draft_of(StoreConfig())
+        made.segments = self.segments.draft(-(next(_DRAFTS) << 32))
+        made.campaigns, made.pages = self.campaigns, self.pages
+        return made
+
+    def draft_of(self, config: StoreConfig) -> Definitions:
+        """Those of another `store.toml` in place of all of these, its other settings as they are.
+
+        Mistakes in the form of one are refused; what its rules name is looked up when it is asked.
+        """
+        settings = replace(
+            self._config, traits=config.traits, segments=config.segments,
+            campaigns=config.campaigns, pages=config.pages,
+        )  # fmt: skip
+        made = Definitions(settings, self._zone, self._words, self._words_state)
+        made.segments.version -= next(_DRAFTS) << 32
+        return made
 
     def put_campaign(self, campaign: Campaign) -> None:
         """Add or replace a campaign whose every rule checks."""
@@ -123,7 +148,7 @@ class Definitions:
         checked: Checked = found[1]
         return checked
 
-    def policy(self, messages: EventTable) -> Policy:
+    def policy(self) -> Policy:
         """What the store decides for every campaign."""
         suppressions = tuple(
             (name, self.segments.rule_of(name))
@@ -132,9 +157,19 @@ class Definitions:
         )
         config = self._config
         return Policy(
-            config.channels, config.consent_missing, config.holdout_share, suppressions, messages,
-            config.text.price_per_part,
+            config.consent_missing, config.holdout_share, suppressions, config.caps,
+            self._catalogued, config.text.price_per_part,
         )  # fmt: skip
+
+    def _catalogued(self, text: str) -> CheckedRule:
+        """A rule that campaigns share, checked once for a state of the words."""
+        state = self.segments.state()
+        found = self._shared.get(text)
+        if found is None or found[0] != state:
+            if len(self._shared) >= _KEPT_TEXTS:
+                self._shared.clear()
+            found = self._shared[text] = state, replace(self.rule(text), catalogued=True)
+        return found[1]
 
     def findings(self) -> list[Finding]:
         """Everything that keeps a definition from being used."""
@@ -217,6 +252,26 @@ class Definitions:
                 f"campaign `{campaign.name}`: unknown channel `{campaign.channel}`; {hint}",
                 field="channel",
             )
+        wrong = [mistake for cap in campaign.caps for mistake in cap_mistakes(cap, channels)]
+        if wrong:
+            raise ConfigError(f"campaign `{campaign.name}`: " + "; ".join(wrong), field="caps")
+
+    def _value_of(self, campaign: Campaign, place: str) -> Term | None:
+        """What a buyer is worth to a campaign: a number."""
+        if campaign.value is None:
+            return None
+        where = f"{place}, value"
+        if isinstance(campaign.value, str):
+            expr, text = parse(campaign.value, where), campaign.value
+        else:
+            expr, text = read_rule(campaign.value, where)
+        value = check_value(expr, self.segments.vocabulary(), text, where)
+        if value.kind not in (None, Kind.BIGINT, Kind.DOUBLE, Kind.MONEY):
+            raise ConfigError(
+                f"{where}: a value is a number, and `{text}` is not; such as `p_alive * 20`",
+                field="value",
+            )
+        return value
 
     def _check_campaign(self, campaign: Campaign) -> CheckedCampaign:
         self._check_channel(campaign)
@@ -233,7 +288,8 @@ class Definitions:
         exclusions = tuple(replace(exclusion, catalogued=True) for exclusion in exclusions)
         rule = replace(rule, catalogued=True)
         letter = check_text(campaign, self.segments.vocabulary(), self._config)
-        return CheckedCampaign(campaign, rule, exclusions, order, descending, letter)
+        value = self._value_of(campaign, place)
+        return CheckedCampaign(campaign, rule, exclusions, order, descending, letter, value)
 
     def _check_page(self, page: Page) -> CheckedPage:
         place = f'page "{page.name}"'

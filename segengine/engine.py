@@ -14,8 +14,15 @@ import numpy as np
 import pyarrow as pa
 
 from segengine import days, hand_out
-from segengine.audiences.audience import Audience
+from segengine import dry_run as drafts
+from segengine.audiences.asking import Asking
+from segengine.audiences.audience import Audience, audience
 from segengine.audiences.campaign import Campaign
+from segengine.audiences.member_diff import MemberDiff
+from segengine.audiences.plan import CampaignPlan, plan_names, plan_of
+from segengine.audiences.runs import Run, frozen, planned, refuse_to_run
+from segengine.audiences.send_hours import histogram, send_times
+from segengine.definitions import Definitions
 from segengine.errors import (
     NotBuiltYetError,
     RuleError,
@@ -31,7 +38,7 @@ from segengine.rules.builder import Rule
 from segengine.rules.catalogue import Finding, SegmentCatalogue, read_rule
 from segengine.rules.check import check
 from segengine.rules.lint import lint
-from segengine.rules.segment import Segment, ids_of
+from segengine.rules.segment import Segment, View, ids_of
 from segengine.rules.selection import Selection
 from segengine.rules.term import CheckedRule
 from segengine.rules.unfitted import unfitted
@@ -182,6 +189,75 @@ class Engine(Store):
                 self.define_trait(name, rule_given(given))
             return self._versions.of(kind, name)[-1]
 
+    def dry_run(
+        self,
+        definition: Campaign | Page | str | tuple[Any, ...],
+        rule: str | Rule | None = None,
+        *,
+        suppress: bool = False,
+    ) -> MemberDiff:
+        """What publishing a definition would change, against the one in force; nothing changes.
+
+        definition: a campaign, a page, or a segment as its name and its rule:
+        `dry_run("vip", "spent > 90")` or `dry_run(("vip", "spent > 90", True))` where it
+        suppresses. Refused as `define` would refuse it.
+        """
+        kind, name, given = drafts.asked(definition, rule, suppress=suppress)
+        draft = self._definitions.draft()
+        drafts.put(draft, kind, name, given)
+        return self._compared([(kind, name)], self._definitions, draft)[0]
+
+    def dry_run_all(self, config: Mapping[str, Any] | StoreConfig) -> tuple[MemberDiff, ...]:
+        """What publishing another `store.toml` would change: of each definition that differs.
+
+        Segments, traits, campaigns and pages of `config` take the place of all those in force,
+        together; its other sections are not looked at. A `DefinitionError` has everything that
+        could no longer be used.
+        """
+        settings = config if isinstance(config, StoreConfig) else parse_config(config)
+        draft = self._definitions.draft_of(settings)
+        drafts.refuse_unsound(self._definitions, draft)
+        found = drafts.changed(self._definitions, draft)
+        return self._compared(found, self._definitions, draft)
+
+    def member_diff(
+        self, kind: str, name: str, before: int, after: int | None = None
+    ) -> MemberDiff:
+        """Who enters and who leaves from one version of a definition to another, as of now.
+
+        after None: the version in force. Everything else is as it is now on both sides.
+        """
+        sides = []
+        for number in (before, after):
+            side = self._definitions
+            if number is not None:
+                side = self._definitions.draft()
+                drafts.put(side, kind, name, self._versions.one(kind, name, number).given)
+            sides.append(side)
+        newest = self._versions.of(kind, name)[-1].version
+        numbers = before, newest if after is None else after
+        return self._compared([(kind, name)], *sides, numbers=numbers)[0]
+
+    def _compared(
+        self,
+        names: Sequence[tuple[str, str]],
+        before: Definitions,
+        after: Definitions,
+        *,
+        numbers: tuple[int, int] | None = None,
+    ) -> tuple[MemberDiff, ...]:
+        """The differences of some definitions, all seen at one data version."""
+        with self._looking() as view:
+            look = drafts.Look(view, self._looking, self._buckets)
+            newest = (self._versions.newest(kind, name) for kind, name in names)
+            return tuple(
+                drafts.compared(
+                    kind, name, before, after, look,
+                    numbers or (None if version is None else version.version, None),
+                )
+                for (kind, name), version in zip(names, newest, strict=True)
+            )  # fmt: skip
+
     def _noted(self, kind: str, name: str, given: Defined) -> Version:
         return self._versions.note(kind, name, given, self.as_of, self._version)
 
@@ -259,8 +335,7 @@ class Engine(Store):
         """Who gets a campaign, at this moment, as a frozen answer with its ledger."""
         with self._looking() as view:
             checked = self._definitions.campaign(name)
-            policy = self._definitions.policy(self._tables.events["messages"])
-            return Audience(checked, view, policy, self._buckets, self._looking)
+            return audience(checked, self._asking(view), self._looking)
 
     def page(
         self,
@@ -273,19 +348,54 @@ class Engine(Store):
         with self._looking(urgent=True) as view:
             return decide(self._definitions.page(name), view, customer_id, given)
 
-    def plan_campaigns(self, names: Sequence[str], by: str = "priority") -> None:
-        """Arbitration among campaigns is not built yet."""
-        del names, by
-        raise NotBuiltYetError("plan_campaigns: arbitration is not built yet")
+    def plan_campaigns(self, names: Sequence[str], by: str = "priority") -> CampaignPlan:
+        """Who gets which of these campaigns, as they compete for buyers whom caps protect.
 
-    def run_campaign(self, name: str) -> None:
-        """Runs are not built yet."""
-        raise NotBuiltYetError(f"run_campaign `{name}`: runs are not built yet")
+        by: `priority`: the higher first, then the buyer's higher value, then the name; `value`:
+        the buyer's value, missing last, then priority, then name. Whom a campaign wins, held out
+        or not, counts towards the caps of those after it. The order of `names` says nothing.
+        """
+        with self._looking() as view:
+            checked = [self._definitions.campaign(name) for name in
+                       plan_names(names, self.campaigns, by)]  # fmt: skip
+            return plan_of(checked, by, self._asking(view), self._looking)
 
-    def record_messages(self, data: Any) -> None:
-        """Recording messages against runs is not built yet."""
-        del data
-        raise NotBuiltYetError("record_messages: runs are not built yet; append to `messages`")
+    def _asking(self, view: View) -> Asking:
+        return Asking(view, self._definitions.policy(), self._buckets)
+
+    def run_campaign(self, name: str, *, plan: CampaignPlan | None = None) -> Run:
+        """Freeze who gets a campaign, in which arm and when; lasting before it is returned.
+
+        plan: take the campaign's audience of a plan, which must be of the data as it is. Raises
+        `RunError` outside the campaign's window and day-parts. The data version stays: a run is
+        seen by caps when its messages are recorded.
+        """
+        with self._writer:
+            self.claim()
+            campaign = self._definitions.campaign(name).campaign
+            answer = self.audience(name) if plan is None else planned(plan, name)
+            refuse_to_run(campaign, answer, self._version, plan)
+            times = send_times(campaign, self._tables, self._as_of, self._zone)
+            segment = str(campaign.segment)
+            price = self.config.text.price_per_part
+            facts, members = frozen(campaign, segment, answer, times, self.timezone, price)
+            return self._runs.keep(facts, members, self._is_recorded)
+
+    @property
+    def runs(self) -> Mapping[str, Run]:
+        """Every run by its id, in the order they were made."""
+        return self._runs
+
+    def send_hours(self, name: str) -> pa.Table:
+        """Table(hour, buyers): when a campaign would write to those it targets, before it is run.
+
+        hour: of the store's clock, all 24. Before the campaign's start it is as of its start.
+        """
+        campaign = self._definitions.campaign(name).campaign
+        with self._writer:
+            hours = self.audience(name).table(["preferred_hour"])["preferred_hour"]
+            times = send_times(campaign, self._tables, self._as_of, self._zone)
+        return histogram(times.of(hours), self._zone)
 
     def page_census(self, name: str) -> None:
         """The census of a page is not built yet."""

@@ -6,6 +6,7 @@ readers pass; a batch is in or out, never half.
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -16,14 +17,18 @@ from types import TracebackType
 from typing import Any, Self
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from segengine import days
 from segengine.audiences.bucketing import Buckets
+from segengine.audiences.recording import recorded
+from segengine.audiences.runs import Runs
 from segengine.definitions import Definitions
 from segengine.errors import (
     ConfigError,
     LoadError,
+    StoreError,
     UnknownCustomer,
 )
 from segengine.ingest.report import LoadReport
@@ -36,9 +41,14 @@ from segengine.rules.segment import PlansKept, View
 from segengine.rules.standing import Standing
 from segengine.schema.store_config import StoreConfig
 from segengine.schema.tables import PRODUCTS
-from segengine.storage.snapshot import read_snapshot, write_snapshot
+from segengine.storage.batch_bytes import batch_from_bytes, batch_to_bytes
+from segengine.storage.durable import Durable
+from segengine.storage.log import Change, Numbered
 from segengine.tables.affinities import KINDS as AFFINITY_KINDS
 from segengine.tables.apply import apply
+from segengine.tables.batch import Batch
+from segengine.tables.batch import Change as Taken
+from segengine.tables.compact import compacted
 from segengine.tables.settle import settle, unsettled
 from segengine.tables.tables import Tables
 from segengine.traits.build import Building, build_all, declare, refresh
@@ -46,6 +56,8 @@ from segengine.traits.products import ProductTraits
 from segengine.traits.work import Fits, TraitSettings
 
 _LATE = 5 * days.MINUTE
+_APPEND, _DELETE = "append", "delete"
+"""Kinds of changes in the log."""
 _FEED_TRAITS = frozenset({"customers", "products", "orders", "order_lines", "behaviors", "messages",
                           "reviews", "points"})  # fmt: skip
 
@@ -60,6 +72,7 @@ class Store:
     def __init__(self, settings: StoreConfig, timezone: str, as_of: datetime) -> None:
         self.config = settings
         self.folder: Path | None = None
+        self._durable: Durable | None = None
         self._zone = days.zone(timezone)
         self._as_of = days.micros(as_of, self._zone)
         self._tables = Tables(settings.tables(), money_scale=settings.money_scale)
@@ -75,9 +88,12 @@ class Store:
             standing=Standing(settings.standing_memory_mb << 20),
         )
         self._writer = threading.RLock()
+        self._files = threading.RLock()
+        """Held while a snapshot is made; whoever wants both takes it before `_writer`."""
         self._builds_later = False
         self._version = 0
         self._view: View | None = None
+        self._runs = Runs()
         self._plans: PlansKept = {}
         self._definitions = Definitions(settings, self._zone, self._words, self._words_state)
         self._segment_matcher = SegmentMatcher(self._definitions.segments)
@@ -86,15 +102,43 @@ class Store:
         self._fits = self._rebuilt()
 
     def _live_in(self, folder: Path) -> None:
-        """Keep what is loaded in a directory, beginning with what its snapshot holds."""
+        """Keep what is taken in in a directory, beginning with what is there."""
         self.folder = folder
-        if read_snapshot(self._tables, folder):
+        self._runs.live_in(folder)
+        self._durable = Durable(folder, sync=self.config.storage.sync)
+        if self._durable.read(self._tables, self._replay):
             self._moved(self._as_of, unsettled(self._tables, self._as_of))
             self._fits = self._rebuilt()
             self.prepare()
 
+    def _replay(self, change: Numbered) -> None:
+        """Make a change of the log again; traits are built when all are made."""
+        if change.kind == _APPEND:
+            apply(self._tables, batch_from_bytes(change.payload, self._tables))
+        elif change.kind == _DELETE:
+            row = self._tables.customers.row_of(json.loads(change.payload))
+            if row is not None:
+                self._forget(row)
+        else:
+            raise StoreError(
+                f"the log of `{self.folder}` holds a `{change.kind}`, which this version does not "
+                "know; open it with the version that wrote it",
+                field="store",
+            )
+
+    def claim(self) -> None:
+        """Make this process the one that writes to the store's directory; it stays so until close.
+
+        The first write does it. Raises `StoreError` where another process writes, or has written
+        since the store was opened here.
+        """
+        if self._durable is not None:
+            self._durable.claim()
+
     def close(self) -> None:
-        """Let go of the store. Appends are in memory alone until the event log is built."""
+        """Let go of the store's files; what was taken in is in them."""
+        if self._durable is not None:
+            self._durable.close()
 
     def __enter__(self) -> Self:
         return self
@@ -202,10 +246,10 @@ class Store:
         request = LoadRequest(
             table, source, query, columns or {}, where, on_error, self.folder or Path()
         )
-        with self._writer:
+        with self._files, self._writer:
+            self.claim()
             report = self._load(request, progress, building)
-            if self.folder is not None:
-                write_snapshot(self._tables, self.folder)
+            self._write_snapshot()
         return report
 
     def load_configured(
@@ -223,7 +267,8 @@ class Store:
         if not chosen:
             raise LoadError("store.toml has no `[load.TABLE]` section; name a table and a source",
                             field="load")  # fmt: skip
-        with self._writer:
+        with self._files, self._writer:
+            self.claim()
             reports = []
             with self.built_once(building):
                 for name in chosen:
@@ -233,10 +278,18 @@ class Store:
                         self.folder or Path(),
                     )  # fmt: skip
                     reports.append(self._load(request, progress))
-            if self.folder is not None:
-                write_snapshot(self._tables, self.folder)
+            self._write_snapshot()
         self.prepare()
         return reports
+
+    def _write_snapshot(self) -> None:
+        if self._durable is not None:
+            self._durable.write_snapshot(self._tables, self._durable.last)
+
+    def _keep(self, kind: str, payload: bytes) -> None:
+        """Make a change lasting before it is made, where the store has a directory."""
+        if self._durable is not None:
+            self._durable.keep(Change(kind, self._as_of, payload))
 
     def _load(
         self,
@@ -288,35 +341,98 @@ class Store:
     def append(self, table: str, data: Any, *, on_error: str = "refuse") -> LoadReport:
         """Add rows that have just happened; every trait but fitted ones is current at once.
 
-        Events up to 5 minutes after as_of are stored at as_of; later ones are bad. Until the
-        event log is built, appended rows live in memory alone.
+        Events up to 5 minutes after as_of are stored at as_of; later ones are bad. A store with a
+        directory has the rows in its log before they are seen; where that fails (`StoreError`),
+        nothing was taken in.
         """
         request = LoadRequest(table, data, on_error=on_error, folder=self.folder or Path())
         with self._writer:
             batch, report = stage(
                 self._tables, request, self.timezone, latest=self._as_of + _LATE, as_of=self._as_of
             )
-            with self._tables.gate.writing():
-                change = apply(self._tables, batch)
-                self._refreshed(change.touched)
-                self._note(request.table, change.touched)
-                self._version += 1
+            change = self._taken(batch)
         return _counted(report, change.rows, change.repeats)
 
+    def record_messages(self, data: Any, *, on_error: str = "refuse") -> LoadReport:
+        """Record what became of runs; caps and traits see it at once.
+
+        data: rows with customer_id and run, and as the shop has them kind (by default `sent`), time
+        (by default as_of), parts, event_id and further columns; campaign, channel, class and
+        variant are the run's. A `Run` itself says that everybody it targets was sent it now. Bad
+        are rows of unknown runs, of buyers who are not in theirs, and of unknown kinds. A row
+        without an event_id counts once for its run, buyer and kind. With the first rows of a run
+        its held-out buyers are recorded too, in the same change; the report does not count them.
+        """
+        with self._writer:
+            found = recorded(
+                self._tables, self._runs, data, self.timezone, self.folder or Path(),
+                latest=self._as_of + _LATE, on_error=on_error,
+            )  # fmt: skip
+            if not found.batch.rows:
+                return found.report
+            change = self._taken(found.batch)
+            self._runs.held_out_told |= found.told
+        return found.reported(change.rows, change.repeats)
+
+    def _is_recorded(self, run: str) -> bool:
+        """Whether messages name a run of this id."""
+        dictionary = self._tables.events["messages"].columns["run"].dictionary
+        assert dictionary is not None
+        return int(dictionary.find(pa.array([run]))[0]) >= 0
+
+    def _taken(self, batch: Batch) -> Taken:
+        """Make a checked batch lasting, then take it in: one change, seen whole."""
+        if self._durable is not None:
+            self._keep(_APPEND, batch_to_bytes(batch))
+        name = batch.table
+        with self._tables.gate.writing():
+            change = apply(self._tables, batch)
+            self._refreshed(change.touched)
+            self._note(name, change.touched)
+            self._version += 1
+        return change
+
+    def compact(self) -> None:
+        """Write a snapshot that holds nothing of deleted buyers, and take them out of the log.
+
+        Afterwards they are in no file of the store's directory. Batches wait while the tables are
+        copied, questions do not. A store without a directory has nothing to be done.
+        """
+        durable = self._durable
+        if durable is None:
+            return
+        with self._files:
+            with self._writer:
+                self.claim()
+                fresh, last = compacted(self._tables), durable.last
+            durable.write_snapshot(fresh, last, erase=True)
+
     def delete_customer(self, customer_id: int | str) -> None:
-        """Take a buyer out of every answer at once; `UnknownCustomer` for an unknown one."""
+        """Take a buyer out of every answer and run at once; `UnknownCustomer` for an unknown one.
+
+        A run keeps that somebody was in that arm, and no more.
+        """
         with self._writer:
             row = self._tables.customers.row_of(customer_id)
             if row is None:
                 raise UnknownCustomer(customer_id)
+            self.claim()
+            # Before the deletion is acknowledged: none that is has left an id in a file of a run.
+            self._runs.forget(customer_id)
+            self._keep(_DELETE, json.dumps(customer_id, default=int).encode())
+            for answer in list(self._population.unread):
+                answer.read()
             with self._tables.gate.writing():
-                for table in self._tables.events.values():
-                    table.disown(row)
-                self._tables.customers.forget(row)
+                self._forget(row)
                 rows = np.array([row], np.int64)
                 self._refreshed(rows)
                 self._population.standing.note(rows)
                 self._version += 1
+
+    def _forget(self, row: int) -> None:
+        for table in self._tables.events.values():
+            table.disown(row)
+        self._tables.customers.forget(row)
 
     def _note(self, table: str, touched: NDArray[np.int64]) -> None:
         """Let kept bitmaps follow a change; one of a product reaches whoever has its events."""

@@ -10,16 +10,20 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Sequence
 from functools import lru_cache
+from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from segengine.kernels import hashing, jit
+from segengine.kernels import bits, hashing, jit
 from segengine.schema.kinds import Kind
 from segengine.tables.customers import CustomerTable
 
 BUCKETS = 10_000
 _KEPT_SALTS = 64
+_KEPT_BITMAPS = 512
+Words = NDArray[np.uint64]
 
 
 def fnv1a(text: str) -> int:
@@ -100,6 +104,7 @@ class Buckets:
     def __init__(self, customers: CustomerTable) -> None:
         self._customers = customers
         self._kept: OrderedDict[str, NDArray[np.int16]] = OrderedDict()
+        self._bitmaps: OrderedDict[tuple[str, int, int], tuple[int, Words]] = OrderedDict()
 
     def of(self, salt: str) -> NDArray[np.int16]:
         """The bucket of each row under a salt: int16[rows]."""
@@ -115,10 +120,67 @@ class Buckets:
                 self._kept.popitem(last=False)
         return found[:rows]
 
+    def below(self, salt: str, share: float) -> Words:
+        """The buyers whose bucket is below a share: uint64[words], nobody is among them or not.
+
+        Kept, and continued as buyers come. Nothing that was given away is written again.
+        """
+        return self._within(salt, 0, share_limit(share))
+
+    def arm_sizes(self, salt: str, weights: Sequence[float], words: Words) -> list[int]:
+        """How many rows of a bitmap fall into each variant."""
+        table = variant_table(weights)
+        firsts = np.searchsorted(table, np.arange(len(weights) + 1))
+        return [
+            int(bits.count_bits(words & self._within(salt, int(first), int(last))[: len(words)]))
+            for first, last in pairwise(firsts)
+        ]
+
+    def arms(
+        self, salt: str, weights: Sequence[float], rows: NDArray[np.int64]
+    ) -> NDArray[np.int16] | None:
+        """The variant of each of some rows: int16[n]; None where there are none."""
+        if not weights:
+            return None
+        # Few are hashed at less than the cost of everybody, who are then kept.
+        few = len(rows) * 4 < self._customers.rows
+        return variant_table(weights)[self.of_rows(salt, rows) if few else self.of(salt)[rows]]
+
+    def _within(self, salt: str, first: int, last: int) -> Words:
+        """The rows whose bucket is in [first, last)."""
+        rows = self._customers.rows
+        key = (salt, first, last)
+        done, found = self._bitmaps.get(key, (0, np.empty(0, np.uint64)))
+        if done < rows or not len(found):
+            begin = done // 64
+            buckets = self.of(salt)[64 * begin :]
+            inside = np.zeros(-(-len(buckets) // 64) * 64, np.bool_)
+            # One comparison for both bounds: what is below the first wraps around.
+            span = buckets.view(np.uint16) - np.uint16(first)
+            np.less(span, np.uint16(last - first), out=inside[: len(buckets)])
+            more = np.packbits(inside, bitorder="little").view(np.uint64)
+            found = np.concatenate([found[:begin], more])
+            self._bitmaps[key] = (rows, found)
+            if len(self._bitmaps) > _KEPT_BITMAPS:
+                self._bitmaps.popitem(last=False)
+        return found[: (rows + 63) // 64]
+
+    def of_rows(self, salt: str, rows: NDArray[np.int64]) -> NDArray[np.int16]:
+        """The bucket of some rows under a salt, for those who ask once: int16[rows]."""
+        kept = self._kept.get(salt)
+        if kept is not None and len(kept) >= self._customers.rows:
+            return kept[rows]
+        found = np.empty(len(rows), np.int16)
+        self._hash(salt, self._customers.columns["customer_id"].values[rows], found)
+        return found
+
     def _fill(self, salt: str, begin: int, out: NDArray[np.int16]) -> None:
+        ids = self._customers.columns["customer_id"].values[begin : begin + len(out)]
+        self._hash(salt, ids, out)
+
+    def _hash(self, salt: str, ids: NDArray[Any], out: NDArray[np.int16]) -> None:
         seed = np.frombuffer(salt.encode(), np.uint8)
         column = self._customers.columns["customer_id"]
-        ids = column.values[begin : begin + len(out)]
         if column.kind is Kind.BIGINT:
 
             def work(first: int, last: int) -> None:
@@ -144,4 +206,5 @@ class Buckets:
 
     def nbytes(self) -> int:
         """Bytes of all kept buckets."""
-        return sum(int(a.nbytes) for a in self._kept.values())
+        buckets = sum(int(each.nbytes) for each in self._kept.values())
+        return buckets + sum(int(words.nbytes) for _, words in self._bitmaps.values())

@@ -11,24 +11,11 @@ from segengine.audiences.budget import Budget, read_budget
 from segengine.audiences.text import template_mistakes
 from segengine.errors import DefinitionError, NotBuiltYetError, did_you_mean
 from segengine.rules.builder import Rule
+from segengine.schema.cap_settings import KINDS, Cap, caps_of
 from segengine.schema.identifiers import is_definition_name, is_text
 from segengine.schema.response_settings import Goal
 
-KINDS = ("service", "care", "marketing")
 RuleLike = str | Rule
-
-
-@dataclass(frozen=True, slots=True)
-class Cap:
-    """At most `limit` contacts in the `days` dates that end today.
-
-    channel None: over all channels. kind: the class of messages it counts and binds.
-    """
-
-    limit: int
-    days: int
-    channel: str | None = None
-    kind: str = "marketing"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +37,8 @@ class Campaign:
     clock. variants: name -> weight or (weight, payload), weights adding up to 1.
     holdout: the share withheld to measure. salt: what buckets are hashed with, by default the
     name. limit: at most so many, held out included, by `order_by` then customer_id.
+    caps: how often at most those whom it wants have been written to; they bind this campaign alone.
+    priority, value: who goes first among campaigns that compete, see `plan_campaigns`.
     text: a template such as `Dear {nickname|friend}`. budget: so many parts, {"parts": n} or
     {"cost": money}, spent in the order of the limit.
     goal: the event table whose rows are responses, by default a click, a visit or a purchase,
@@ -72,6 +61,7 @@ class Campaign:
     salt: str
     limit: int | None
     order_by: str | None
+    caps: tuple[Cap, ...]
     goal: str | None
     window_days: int
     text: str | None
@@ -103,7 +93,6 @@ class Campaign:
         payload: Any = None,
     ) -> None:
         place = f"campaign `{name}`"
-        refuse_unbuilt(place, caps=caps or None)
         mistakes = [
             *name_mistakes(name),
             *window_mistakes(starts_at, ends_at),
@@ -139,6 +128,8 @@ class Campaign:
         mistakes += wrong
         spent, wrong = read_budget(budget)
         mistakes += [*wrong, *template_mistakes(text)]
+        bounds, wrong = caps_of(caps)
+        mistakes += wrong
         refuse(place, mistakes, "campaign")
         values = {
             "name": name, "segment": segment, "exclusions": exclusions,
@@ -146,11 +137,16 @@ class Campaign:
             "hours": day_parts, "priority": priority, "value": value, "budget": spent,
             "variants": found,
             "holdout": float(holdout), "salt": name if salt is None else salt, "limit": limit,
-            "order_by": order_by, "goal": goal, "window_days": window_days, "text": text,
-            "payload": payload,
+            "order_by": order_by, "caps": bounds, "goal": goal, "window_days": window_days,
+            "text": text, "payload": payload,
         }  # fmt: skip
         for key, each in values.items():
             object.__setattr__(self, key, each)
+
+    @property
+    def weights(self) -> tuple[float, ...]:
+        """The share of each variant, in their order."""
+        return tuple(variant.weight for variant in self.variants)
 
     @property
     def aim(self) -> Goal:
@@ -159,7 +155,6 @@ class Campaign:
 
 
 _UNBUILT = {
-    "caps": "frequency caps",
     "pool": "product pools",
     "cap": "impression caps",
 }

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
+from weakref import WeakSet
 
 import numpy as np
 from numpy.typing import NDArray
 
 from segengine.rules.block import Block, Clock
-from segengine.rules.evaluate import bitmap, evaluate, holds
+from segengine.rules.evaluate import StandingWords, bitmap, evaluate, holds
 from segengine.rules.events import Events
 from segengine.rules.frame import (
     BucketsOf,
@@ -43,8 +44,20 @@ class Salted(Protocol):
         """The bucket of each row, of 10,000."""
         ...
 
+    def of_rows(self, salt: str, rows: NDArray[np.int64]) -> NDArray[np.int16]:
+        """The bucket of some rows."""
+        ...
+
     def shares(self, salt: str, begin: int, end: int) -> NDArray[np.float64]:
         """The same as a share in [0, 1), of rows [begin, end)."""
+        ...
+
+
+class Unread(Protocol):
+    """An answer of which something is still to be read from the columns."""
+
+    def read(self) -> None:
+        """Read it, before a buyer is deleted."""
         ...
 
 
@@ -64,6 +77,7 @@ class Population:
     events: dict[str, Events] = field(default_factory=dict)
     product_frame: Products | None = None
     standing: Standing = field(default_factory=lambda: Standing(0))
+    unread: WeakSet[Unread] = field(default_factory=WeakSet)
 
     @property
     def customers(self) -> CustomerTable:
@@ -201,15 +215,19 @@ class Population:
             return None
         return self.events_of(source.value.table).column(source.args[0]).dictionary
 
-    def words(self, plan: Plan) -> Words:
-        """The bitmap of a plan; its leaves that are kept, or worth it, are not scanned."""
+    def words(self, plan: Plan, shared: StandingWords | None = None) -> Words:
+        """The bitmap of a plan; its leaves that are kept, or worth it, are not scanned.
+
+        shared: bitmaps of leaves that the caller keeps, asked for where the store keeps none.
+        """
 
         def kept(node: Node) -> Words | None:
             wanted = node in plan.standing or is_on_list(node)
-            return self.standing.words(
+            found = self.standing.words(
                 node, self, plan.clock, self.version, wanted=wanted,
                 make=lambda leaf: bitmap(leaf, self, plan.clock),
             )  # fmt: skip
+            return shared(node) if found is None and shared is not None else found
 
         return evaluate(plan, self, self.customers.live, kept)
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
 
-from segengine.errors import ConfigError, NotBuiltYetError, did_you_mean
+from segengine.errors import ConfigError, did_you_mean
 
 
 class Reader:
@@ -15,16 +15,10 @@ class Reader:
 
     def __init__(self) -> None:
         self.mistakes: list[tuple[str, str]] = []
-        self._not_built = 0
 
     def wrong(self, place: str, what: str) -> None:
         """Note a mistake and its place."""
         self.mistakes.append((place, what))
-
-    def not_built(self, place: str, what: str) -> None:
-        """Note a setting of a part that is not built yet."""
-        self.wrong(place, what)
-        self._not_built += 1
 
     def section(self, raw: object, place: str) -> dict[str, Any]:
         """A copy of a section; empty, with a mistake noted, where it is none."""
@@ -58,9 +52,7 @@ class Reader:
         """Raise all that was noted, or nothing."""
         if self.mistakes:
             lines = "\n".join(f"  `{place}`: {what}" for place, what in self.mistakes)
-            all_right = self._not_built == len(self.mistakes)
-            error = NotBuiltYetError if all_right else ConfigError
-            raise error(lines, field=self.mistakes[0][0])
+            raise ConfigError(lines, field=self.mistakes[0][0])
 
 
 def text(value: Any) -> str:

@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from segengine import days
-from segengine.errors import ConfigError, NotBuiltYetError, did_you_mean
+from segengine.errors import ConfigError, did_you_mean
 from segengine.schema.affinity_settings import AffinitySettings, read_affinity
 from segengine.schema.answer_settings import read_answers
+from segengine.schema.cap_settings import Cap, read_caps
 from segengine.schema.config_reader import (
     Reader,
     between,
@@ -33,14 +34,12 @@ from segengine.schema.level_settings import LevelSettings, read_levels
 from segengine.schema.prediction_settings import PredictionSettings, read_prediction
 from segengine.schema.range_mix import RangeMix, read_range_mix
 from segengine.schema.response_settings import ResponseSettings, read_response
+from segengine.schema.storage_settings import StorageSettings, read_storage
 from segengine.schema.tables import PURCHASES, TableSpec, catalogue
 from segengine.schema.text_settings import TextSettings, read_text_settings
 
 FILE_NAME = "store.toml"
 _CHANNEL_HELP = "a lower-case word such as `sms`"
-_NOT_BUILT = {
-    "caps": "frequency caps are",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +106,9 @@ class StoreConfig:
     answers: Mapping[str, str] = field(default_factory=dict)
     consent_missing: str = "deny"
     holdout_share: float = 0.0
+    caps: tuple[Cap, ...] = ()
     text: TextSettings = field(default_factory=TextSettings)
+    storage: StorageSettings = field(default_factory=StorageSettings)
     range_mix: RangeMix = field(default_factory=RangeMix)
     constants: Mapping[str, int | float] = field(default_factory=dict)
     traits: Mapping[str, str] = field(default_factory=dict)
@@ -132,20 +133,14 @@ def read_config(path: Path) -> StoreConfig:
         raise ConfigError(f"cannot read `{path}`: {error.strerror}", field=str(path)) from error
     try:
         return parse_config(raw)
-    except (ConfigError, NotBuiltYetError) as error:
-        raise type(error)(f"`{path}`:\n{error}", field=error.field) from None
+    except ConfigError as error:
+        raise ConfigError(f"`{path}`:\n{error}", field=error.field) from None
 
 
 def parse_config(raw: Mapping[str, Any]) -> StoreConfig:
-    """Settings from a mapping shaped like `store.toml`; all mistakes in one `ConfigError`.
-
-    A `NotBuiltYetError` where nothing is wrong but parts that are not built yet.
-    """
+    """Settings from a mapping shaped like `store.toml`; all mistakes in one `ConfigError`."""
     reader = Reader()
     top = reader.section(raw, "")
-    for name, part in _NOT_BUILT.items():
-        if top.pop(name, None):
-            reader.not_built(name, f"{part} not built yet; take the section out")
     store = reader.section(top.pop("store", {}), "store")
     values: dict[str, Any] = {
         "timezone": reader.take(store, "store.timezone", _timezone, "UTC"),
@@ -178,7 +173,9 @@ def parse_config(raw: Mapping[str, Any]) -> StoreConfig:
     holdout = reader.section(top.pop("holdout", {}), "holdout")
     values["holdout_share"] = reader.take(holdout, "holdout.share", share, 0.0)
     reader.nothing_left(holdout, "holdout", ["share"])
+    values["caps"] = read_caps(reader, top.pop("caps", []), values["channels"])
     values["text"] = read_text_settings(reader, top.pop("text", {}))
+    values["storage"] = read_storage(reader, top.pop("storage", {}))
     values["range_mix"] = read_range_mix(reader, top.pop("range_mix", {}))
     constants = reader.section(top.pop("constants", {}), "constants")
     values["constants"] = {
@@ -196,8 +193,8 @@ def parse_config(raw: Mapping[str, Any]) -> StoreConfig:
     known = ["store", "load", "tables", "rfm", "lifecycle", "consent", "holdout", "constants"]
     known += ["habit", "prediction", "range_mix", "traits", "segments", "campaigns", "pages"]
     known += ["response", "levels", "answers"]
-    known += ["text"]
-    known += ["affinity"]
+    known += ["text", "caps"]
+    known += ["affinity", "storage"]
     reader.nothing_left(top, "", known)
     reader.finish()
     return StoreConfig(**values)

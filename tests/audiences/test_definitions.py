@@ -45,6 +45,10 @@ BAD: dict[str, Callable[[], se.Campaign]] = {
     "one exclusion that is no list": lambda: campaign(exclusions="spent > 3"),
     "rules that are no rules": lambda: campaign(segment=3, exclusions=[None, 5], value=7),
     "texts that are no texts": lambda: campaign(channel=5, salt=b"x", goal=3, order_by=3),
+    "caps that cannot be": lambda: campaign(
+        caps=[se.Cap(-1, 0, 5, "spam"), se.Cap(True, 1.5), 3, {"limit": 1, "dayz": 7}]
+    ),
+    "one cap that is no list": lambda: campaign(caps=se.Cap(1, 7)),
     "seven mistakes": lambda: campaign(
         name="",
         kind="spam",
@@ -73,9 +77,10 @@ def test_all_mistakes_of_a_campaign_are_said_at_once() -> None:
     assert len(said(BAD["seven mistakes"]).splitlines()) == 1 + 7
 
 
-def test_an_option_that_is_not_built_yet_is_refused_by_its_name() -> None:
-    with pytest.raises(se.NotBuiltYetError, match=r"`caps`\) are not built yet"):
-        campaign(caps=[se.Cap(0, 7)])
+def test_caps_may_be_written_as_in_a_store_and_the_same_one_counts_once() -> None:
+    given = [se.Cap(2, 7), {"limit": 2, "days": 7}, {"limit": 0, "days": 1, "channel": "sms"}]
+    assert campaign(caps=given).caps == (se.Cap(2, 7), se.Cap(0, 1, "sms"))
+    assert campaign(caps=None).caps == ()
 
 
 REFUSED: dict[str, tuple[Callable[[], se.Campaign], str]] = {
@@ -92,6 +97,10 @@ REFUSED: dict[str, tuple[Callable[[], se.Campaign], str]] = {
     "a context": (lambda: campaign(segment="context.device = 'x'"), "page rules only"),
     "an unknown segment": (lambda: campaign(segment="segment('x')"), "unknown segment `x`"),
     "an order of lists": (lambda: campaign(order_by="tags"), "lists have no order"),
+    "a cap for an unknown channel": (
+        lambda: campaign(caps=[se.Cap(1, 7, "emial")]), "`emial`; did you mean `email`"),
+    "a value that is no number": (lambda: campaign(value="tags"), "a value is a number"),
+    "a value of an unknown trait": (lambda: campaign(value="spend * 2"), "unknown trait `spend`"),
     "an unknown trait in the order": (lambda: campaign(order_by="spend DESC"), "unknown trait"),
 }
 

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 
 import segengine as se
-from segengine.audiences.audience import STEPS
+from segengine.audiences.ledger import STEPS
 from tests.audiences.stores import AS_OF, say, steps, store
 from tests.golden import assert_golden
 

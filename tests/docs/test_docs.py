@@ -28,7 +28,7 @@ from typer.testing import CliRunner
 
 import segengine as se
 from segengine import errors
-from segengine.audiences.audience import STEPS
+from segengine.audiences.ledger import STEPS
 from segengine.bench import readme as bench_readme
 from segengine.cli.app import app
 from segengine.cli.serving import serving

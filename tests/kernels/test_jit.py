@@ -71,7 +71,7 @@ def test_kernels_are_kept_by_their_source_and_what_it_imports(package: Path) -> 
         ("kernels/bits.py", "kernels/bits.py", "kernels/calendar.py"),
         ("kernels/calendar.py", "traits/clock_loops.py", "kernels/scan.py"),
         # Through clock_loops: a helper's helper.
-        ("kernels/calendar.py", "traits/intent_loops.py", "audiences/message_loops.py"),
+        ("kernels/calendar.py", "traits/intent_loops.py", "audiences/limit_loops.py"),
         ("kernels/scan.py", "kernels/table_scan.py", "kernels/history.py"),
         ("kernels/jit.py", "kernels/history.py", "kernels/__init__.py"),
     ],

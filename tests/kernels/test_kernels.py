@@ -12,7 +12,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from segengine.audiences import message_loops
 from segengine.audiences.bucketing import bucket_of
 from segengine.kernels import arithmetic, bits, calendar, encode, hashing, history, scan, truth
 from segengine.kernels.jit import JIT_OFF
@@ -297,28 +296,6 @@ def test_chains_lead_from_the_latest_event_to_the_first(owners: list[int], cut: 
             chain.append(row)
             row = int(previous[row])
         assert chain == [i for i, o in enumerate(owners) if o == owner][::-1]
-
-
-@given(st.integers(0, 2**32 - 1))
-def test_a_buyer_is_out_of_reach_after_a_later_failure(seed: int) -> None:
-    rng = Random(seed)
-    count, buyers, as_of = 60, 5, 8
-    owner = [rng.randrange(buyers) for _ in range(count)]
-    time = [rng.randrange(10) for _ in range(count)]
-    channel = [rng.randrange(2) for _ in range(count)]
-    kind = [rng.randrange(4) for _ in range(count)]
-    heads, previous = np.full(buyers, -1, np.int32), np.empty(count, np.int32)
-    history.link_rows(np.array(owner, np.int32), 0, count, heads, previous)
-    out = np.empty(buyers, np.bool_)
-    message_loops.unreachable(
-        np.arange(buyers), np.int64(as_of), heads, previous, np.array(time, np.int64),
-        np.array(channel, np.int32), np.array(kind, np.int32), np.int32(1), np.int32(0),
-        np.int32(1), np.int32(2), out,
-    )  # fmt: skip
-    for buyer in range(buyers):
-        own = [i for i in range(count) if owner[i] == buyer and channel[i] == 1]
-        seen = [(time[i], i, kind[i]) for i in own if time[i] <= as_of and kind[i] < 3]
-        assert out[buyer] == (bool(seen) and max(seen)[2] != 0)
 
 
 # --- the calendar

@@ -27,9 +27,6 @@ from tests.golden import assert_golden
 GOLDEN = Path(__file__).parent / "golden"
 EXAMPLE = (GOLDEN / "api_example.toml").read_text()
 SHARED = Path(__file__).resolve().parents[3] / "shared"
-UNBUILT = {
-    "caps": [{"limit": 2, "days": 7}],
-}
 
 
 def mistakes(raw: dict[str, Any]) -> str:
@@ -146,35 +143,34 @@ def test_the_example_of_the_api_is_the_one_tested_here() -> None:
     assert EXAMPLE in (SHARED / "api.md").read_text()
 
 
-def test_the_example_of_the_api_opens_without_its_unbuilt_parts(tmp_path: Path) -> None:
-    sections = [
-        part for part in EXAMPLE.split("\n\n") if not part.startswith(("[[caps]]", "[traits]"))
-    ]
-    assert len(sections) == len(EXAMPLE.split("\n\n")) - 2
+def test_the_example_of_the_api_opens_without_its_example_traits(tmp_path: Path) -> None:
+    sections = [part for part in EXAMPLE.split("\n\n") if not part.startswith("[traits]")]
+    assert len(sections) == len(EXAMPLE.split("\n\n")) - 1
     (tmp_path / "store.toml").write_text("\n\n".join(sections))
     with se.Engine.open(tmp_path) as engine:
         assert engine.timezone == "Asia/Shanghai"
         assert engine.check() == []
+        assert engine.config.caps == (se.Cap(2, 7),)
         assert engine.table("customers", ["sms_consent", "has_email"]).num_rows == 0
         assert engine.table("tickets").column_names == ["customer_id", "event_id", "time", "topic"]
         assert engine.segment("order_count < store.magic_number AND segment('vip')").count() == 0
 
 
-def test_parts_that_are_not_built_are_refused_by_name(tmp_path: Path) -> None:
-    (tmp_path / "store.toml").write_text(EXAMPLE)
-    with pytest.raises(se.NotBuiltYetError) as caught:
-        se.Engine.open(tmp_path)
-    text = str(caught.value)
-    assert str(tmp_path / "store.toml") in text
-    for name in UNBUILT:
-        assert f"`{name}`" in text
-    for name, value in UNBUILT.items():
-        with pytest.raises(se.NotBuiltYetError, match=f"`{name}`: .* not built yet"):
-            parse_config({name: value})
-
-
-def test_an_empty_unbuilt_section_says_nothing() -> None:
+def test_empty_sections_say_nothing() -> None:
     assert parse_config({"affinity": {}, "caps": []}) == StoreConfig()
+
+
+def test_caps_say_everything_that_is_wrong_with_them() -> None:
+    text = mistakes({
+        "store": {"channels": ["sms"]},
+        "caps": [{"limit": 2}, {"limit": -1, "days": 0}, {"limit": 1, "days": 7, "chanel": "sms"},
+                 {"limit": 1, "days": 7, "channel": "smms"}, 3,
+                 {"limit": 1, "days": 7, "kind": "spam"}],
+    })  # fmt: skip
+    for said in ("a cap needs `days`", "`limit` of a cap", "`days` of a cap", "`chanel` is nothing",
+                 "`smms`; did you mean `sms`", "not `3`", "not `spam`"):  # fmt: skip
+        assert said in text
+    assert "`[[caps]]`" in mistakes({"caps": {"limit": 2, "days": 7}})
 
 
 def test_every_mistake_is_named_with_its_place_all_at_once() -> None:
@@ -183,12 +179,6 @@ def test_every_mistake_is_named_with_its_place_all_at_once() -> None:
     text = str(caught.value).replace(str(GOLDEN), "GOLDEN")
     assert_golden(GOLDEN / "mistakes.txt", text + "\n")
     assert caught.value.field == "store.timezone"
-
-
-def test_what_is_wrong_and_what_is_not_built_are_told_together() -> None:
-    text = mistakes({"caps": [{"limit": 2}], "holdout": {"share": 2}})
-    assert "`caps`" in text
-    assert "`holdout.share`" in text
 
 
 def test_a_section_that_is_no_section_is_named() -> None:
