@@ -57,6 +57,12 @@ class ReportError(SegengineError):
     reason = "BAD_REPORT"
 
 
+class RunError(SegengineError):
+    """A campaign cannot be run now, or not from this plan."""
+
+    reason = "CANNOT_RUN"
+
+
 class UnknownNameError(SegengineError):
     """A segment, campaign, page, table or column that is not there."""
 
