@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from segengine.audiences.audience import Audience, AudienceExplanation
     from segengine.audiences.campaign import Campaign
+    from segengine.audiences.member_diff import MemberDiff
+    from segengine.audiences.runs import Run
     from segengine.engine import Engine
     from segengine.errors import (
         ConfigError,
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
         NotBuiltYetError,
         Problem,
         RuleError,
+        RunError,
         SegengineError,
         StoreError,
         UnknownCustomer,
@@ -23,6 +26,7 @@ if TYPE_CHECKING:
     )
     from segengine.ingest.report import LoadProblem, LoadReport, RefusedError
     from segengine.pages.answer import PageAnswer, Placement, Reason
+    from segengine.pages.census import Census
     from segengine.pages.limits import Decay
     from segengine.pages.page import Module, Page, Pool, Slot
     from segengine.rules.builder import (
@@ -49,7 +53,10 @@ _HOME = {
     "Audience": "segengine.audiences.audience",
     "AudienceExplanation": "segengine.audiences.audience",
     "Campaign": "segengine.audiences.campaign",
+    "Run": "segengine.audiences.runs",
+    "RunError": "segengine.errors",
     "Cap": "segengine.schema.cap_settings",
+    "MemberDiff": "segengine.audiences.member_diff",
     "Engine": "segengine.engine",
     "ConfigError": "segengine.errors",
     "DefinitionError": "segengine.errors",
@@ -65,6 +72,7 @@ _HOME = {
     "LoadReport": "segengine.ingest.report",
     "RefusedError": "segengine.ingest.report",
     "PageAnswer": "segengine.pages.answer",
+    "Census": "segengine.pages.census",
     "Decay": "segengine.pages.limits",
     "Placement": "segengine.pages.answer",
     "Reason": "segengine.pages.answer",
@@ -98,6 +106,7 @@ __all__ = [
     "AudienceExplanation",
     "Campaign",
     "Cap",
+    "Census",
     "ConfigError",
     "Count",
     "Decay",
@@ -108,6 +117,7 @@ __all__ = [
     "LoadError",
     "LoadProblem",
     "LoadReport",
+    "MemberDiff",
     "Module",
     "NotBuiltYetError",
     "Page",
@@ -120,6 +130,8 @@ __all__ = [
     "RefusedError",
     "Rule",
     "RuleError",
+    "Run",
+    "RunError",
     "SegengineError",
     "Segment",
     "Selection",

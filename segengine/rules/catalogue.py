@@ -82,6 +82,12 @@ class SegmentCatalogue:
         self._checked_traits: dict[str, Term] = {}
         self._checked_at: object = None
 
+    def draft(self, version: int) -> SegmentCatalogue:
+        """The same definitions, to be changed apart; `version` must be far from all others."""
+        made = SegmentCatalogue(self._words, self._words_state)
+        made.definitions, made.traits, made.version = self.definitions, self.traits, version
+        return made
+
     def put(self, name: str, rule: str | Rule, *, suppress: bool = False) -> Definition:
         """Add or replace a definition, its form checked; names are looked up when it is asked."""
         if not isinstance(name, str) or not is_definition_name(name):
