@@ -81,7 +81,7 @@ def _facts(work: Work) -> None:
     doings = loops.Behaviors(
         *behaviors, work.values("behaviors", "time"), work.values("behaviors", "kind"), visit
     )
-    bought = loops.Orders(*orders, work.values(ORDERS, "time"), work.values(ORDERS, "is_purchase"))
+    bought = loops.Ordered(*orders, work.values(ORDERS, "time"), work.values(ORDERS, "is_purchase"))
     goals, tables = _goals(work)
     others = _others(work, tables)
     response = work.config.response

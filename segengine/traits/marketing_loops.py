@@ -46,7 +46,7 @@ class Behaviors(NamedTuple):
     visit: np.int32
 
 
-class Orders(NamedTuple):
+class Ordered(NamedTuple):
     """The orders of these buyers, by their `History`."""
 
     begins: NDArray[np.int64]
@@ -103,7 +103,7 @@ def marketing_facts(
     since_30d: np.int64,
     messages: Messages,
     behaviors: Behaviors,
-    orders: Orders,
+    orders: Ordered,
     others: Others,
     goals: Goals,
     sorts: int,
@@ -193,7 +193,7 @@ def _followed(
     index: int,
     as_of: np.int64,
     behaviors: Behaviors,
-    orders: Orders,
+    orders: Ordered,
     others: Others,
     contacts: Contacts,
     count: int,

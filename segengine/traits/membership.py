@@ -45,7 +45,7 @@ def _facts(work: Work) -> None:
         work.values("points", "amount"), earn, spend, expire,
     )  # fmt: skip
     (check_in,) = work.codes("behaviors", "kind", ("check_in",))
-    doings = loops.Behaviors(
+    doings = loops.CheckIns(
         *behaviors, work.values("behaviors", "time"), work.values("behaviors", "kind"),
         check_in,
     )  # fmt: skip

@@ -34,7 +34,7 @@ class Points(NamedTuple):
     expire: np.int32
 
 
-class Behaviors(NamedTuple):
+class CheckIns(NamedTuple):
     """What these buyers did, by its `History`; `check_in` is a kind."""
 
     begins: NDArray[np.int64]
@@ -50,7 +50,7 @@ def membership_facts(
     clock: Clock,
     since_30d: np.int64,
     points: Points,
-    behaviors: Behaviors,
+    behaviors: CheckIns,
     balances: NDArray[np.int64],
     counts: NDArray[np.int32],
 ) -> None:
@@ -97,7 +97,7 @@ def _balance(index: int, as_of: np.int64, points: Points) -> np.int64:
 
 
 @inlined
-def _streak(index: int, clock: Clock, behaviors: Behaviors) -> int:
+def _streak(index: int, clock: Clock, behaviors: CheckIns) -> int:
     """How many dates in a row have a check-in, up to today or, where today has none, yesterday."""
     streak, begun = 0, np.int64(0)
     while True:
