@@ -30,14 +30,18 @@ from segengine.tables.events import EventTable
 from segengine.tables.table import Table
 from segengine.tables.tables import Tables
 
-FORMAT = 2
+FORMAT = 3
+_READ = (2, 3)
+"""Format 2 knew no log."""
 FOLDER, CURRENT, MANIFEST = "snapshots", "CURRENT", "manifest.json"
 _NONE = "000000"
 _POINTER = re.compile(r"(\d{6,}) ([0-9a-f]{8})\n")
 
 
-def write_snapshot(tables: Tables, store: Path) -> Path:
+def write_snapshot(tables: Tables, store: Path, last: int = 0) -> Path:
     """Write all tables beside the snapshot in use, then put it in its place.
+
+    last: the number of the newest change in the log that the tables hold.
 
     Called while no one changes the tables. Those before, and what a crash has left, are removed
     afterwards.
@@ -52,7 +56,7 @@ def write_snapshot(tables: Tables, store: Path) -> Path:
         others = [p for p in folder.iterdir() if p.name.isdigit()]
         target = folder / f"{1 + max((int(p.name) for p in others), default=0):06d}"
         target.mkdir()
-        manifest = json.dumps(_write_tables(tables, target), indent=1).encode()
+        manifest = json.dumps(_write_tables(tables, target, last), indent=1).encode()
         _write_bytes(target / MANIFEST, manifest)
         _sync_folder(target)
         _sync_folder(folder)
@@ -121,10 +125,11 @@ def _sync_folder(path: Path) -> None:
         os.close(descriptor)
 
 
-def _write_tables(tables: Tables, target: Path) -> dict[str, Any]:
+def _write_tables(tables: Tables, target: Path, last: int) -> dict[str, Any]:
     writer = _Writer(target)
     manifest: dict[str, Any] = {
         "format": FORMAT,
+        "log": last,
         "money_scale": tables.money_scale,
         "as_of": tables.as_of,
         "identifiers": {name: kind.value for name, kind in tables.identifier_kinds.items()},
@@ -197,11 +202,20 @@ class _Writer:
         self.files[name] = {"bytes": path.stat().st_size, "crc32": checksum}
 
 
-def read_snapshot(tables: Tables, store: Path) -> bool:
-    """Fill new, empty tables from the snapshot in use; False where there is none."""
+def current_name(store: Path) -> str | None:
+    """The name of the snapshot in use; None before the first."""
+    found = _current(store)
+    return None if found is None else found[0].name
+
+
+def read_snapshot(tables: Tables, store: Path) -> int | None:
+    """Fill new, empty tables from the snapshot in use; None where there is none.
+
+    The number of the newest change in the log that it holds.
+    """
     current = _current(store)
     if current is None:
-        return False
+        return None
     folder, checksum = current
     try:
         text = (folder / MANIFEST).read_bytes()
@@ -214,10 +228,10 @@ def read_snapshot(tables: Tables, store: Path) -> bool:
     if zlib.crc32(text) != checksum:
         raise _damaged(folder / MANIFEST)
     manifest = json.loads(text)
-    if manifest["format"] != FORMAT:
+    if manifest["format"] not in _READ:
         raise StoreError(
-            f"`{folder}` has format {manifest.get('format')}, and this version reads {FORMAT}; "
-            "open it with the version of segengine that wrote it",
+            f"`{folder}` has format {manifest.get('format')}, and this version reads up to "
+            f"{FORMAT}; open it with the version of segengine that wrote it",
             field="store",
         )
     if manifest["money_scale"] != tables.money_scale:
@@ -233,7 +247,7 @@ def read_snapshot(tables: Tables, store: Path) -> bool:
     dictionaries: set[int] = set()
     for name, saved in manifest["tables"].items():
         _restore_table(tables, tables.table(name), saved, folder / f"{name}.arrow", dictionaries)
-    return True
+    return int(manifest.get("log", 0))
 
 
 def _verify(path: Path, expected: dict[str, int]) -> None:
@@ -257,13 +271,7 @@ def _restore_schema(tables: Tables, manifest: dict[str, Any], folder: Path) -> N
             f"its `[tables.{missing[0]}]` back",
             field="tables",
         )
-    for key, kind in manifest["identifiers"].items():
-        table, _, name = key.rpartition(".")
-        owners = [table] if table else [
-            t for t, spec in tables.specs.items()
-            if name in spec.by_name and spec.by_name[name].identifier
-        ]  # fmt: skip
-        tables.fix_identifier(owners[0], name, Kind(kind))
+    tables.fix_identifiers({key: Kind(kind) for key, kind in manifest["identifiers"].items()})
 
 
 def _restore_table(

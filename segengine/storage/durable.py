@@ -1,0 +1,134 @@
+"""Where is what a store has acknowledged, and who may write there?
+
+A directory holds a snapshot and the log of what came after it. Anybody may read; the first write
+claims the directory for this process, and finds out whether another has written since it was read.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from segengine.errors import StoreError
+from segengine.storage.log import FILE as LOG_FILE
+from segengine.storage.log import Change, Log, Numbered, read_log
+from segengine.storage.snapshot import current_name, read_snapshot, write_snapshot
+from segengine.tables.tables import Tables
+
+LOCK = "lock"
+
+
+class Durable:
+    """The files of one open store. Its owner writes from one thread at a time."""
+
+    def __init__(self, folder: Path, *, sync: str = "full") -> None:
+        self.folder = folder
+        self._sync = sync
+        self._lock = -1
+        self._log: Log | None = None
+        self._snapshot: str | None = None
+        self._held = 0
+        self.last = 0
+        """The number of the newest change that is in the tables."""
+
+    def read(self, tables: Tables, take: Callable[[Numbered], None]) -> bool:
+        """Fill new tables from the snapshot, then take the changes after it, in order.
+
+        False where nothing was there. Raises `StoreError` for what is damaged or missing.
+        """
+        # Before the snapshot: one that another process writes meanwhile holds more, not less.
+        self._snapshot = current_name(self.folder)
+        held = read_snapshot(tables, self.folder)
+        self._held = self.last = held or 0
+        for change in read_log(self.folder, self.last):
+            take(change)
+            self.last = change.number
+        return held is not None or self.last > 0
+
+    def claim(self) -> None:
+        """Make this process the one that writes.
+
+        Raises `StoreError` where another one is, or has been since the store was read.
+        """
+        if self._lock >= 0:
+            return
+        path = self.folder / LOCK
+        try:
+            lock = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+        except OSError as error:
+            raise StoreError(
+                f"`{path}` cannot be opened: {error.strerror}", field="store"
+            ) from error
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self._lock = lock
+            self._nothing_new()
+        except BlockingIOError:
+            os.close(lock)
+            raise StoreError(
+                f"`{self.folder}` is in use by another process, which writes to it; end that one, "
+                "or ask it",
+                field="store",
+            ) from None
+        except BaseException:
+            self._lock = -1
+            os.close(lock)
+            raise
+
+    def _nothing_new(self) -> None:
+        has_log = (self.folder / LOG_FILE).exists()
+        log = Log.open(self.folder, sync=self._sync) if has_log else None
+        last = self.last if log is None else max(log.last, self._held)
+        if current_name(self.folder) != self._snapshot or last != self.last:
+            if log is not None:
+                log.close()
+            raise StoreError(
+                f"another process has written to `{self.folder}` since it was opened here; open it "
+                "again",
+                field="store",
+            )
+        if log is not None:
+            log.begin_after(self.last)
+        self._log = log
+
+    def keep(self, change: Change) -> int:
+        """Make a change lasting before it is made; its number. `StoreError` where it cannot be."""
+        number = self._opened().write([change])
+        self.last = number
+        return number
+
+    def receipt(self, key: str) -> str | None:
+        """The answer that was given to a change with this key; None for a new key."""
+        return self._opened().receipt(key)
+
+    def _opened(self) -> Log:
+        self.claim()
+        if self._log is None:
+            self._log = Log.open(self.folder, sync=self._sync)
+            self._log.begin_after(self.last)
+        return self._log
+
+    def write_snapshot(self, tables: Tables, last: int, *, erase: bool = False) -> None:
+        """Write these tables, which hold the changes up to a number, as the snapshot in use.
+
+        erase: what the log and the snapshot before held is in no file afterwards.
+        """
+        self.claim()
+        name = write_snapshot(tables, self.folder, last).name
+        if self._log is None and (self.folder / LOG_FILE).exists():
+            self._log = Log.open(self.folder, sync=self._sync)
+        if self._log is not None:
+            # Whoever is reading the snapshot before still finds what came after it.
+            self._log.forget_until(last if erase else self._held, erase=erase)
+        self._snapshot, self._held = name, last
+
+    def close(self) -> None:
+        """Let go of the files, and of the right to write."""
+        if self._log is not None:
+            self._log.close()
+            self._log = None
+        if self._lock >= 0:
+            os.close(self._lock)
+            self._lock = -1

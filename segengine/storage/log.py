@@ -1,0 +1,331 @@
+"""What has been acknowledged, in order, since the snapshot?
+
+A SQLite file with one row for each change: its number, its bytes, and a checksum over both, for
+SQLite checks no page. Numbers have no gap. The last one that was acknowledged stands in a small
+file of its own, so that a log which lost its end is noticed. One process writes; what it committed
+is there after `kill -9`, and with sync "full" after a loss of power.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import struct
+import zlib
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+from urllib.parse import quote
+
+from segengine.errors import StoreError
+
+FORMAT = 1
+FILE, ACKNOWLEDGED = "log.sqlite", "log.acknowledged"
+_APPLICATION = 0x5E69E061
+_SYNC = {"full": "FULL", "normal": "NORMAL"}
+_SLOT = struct.Struct("<qI")
+_SLOT_BYTES = 512
+"""The two slots lie in sectors of their own: a write that tears one leaves the other."""
+_KEPT_KEYS = 1_000_000
+_TABLES = """
+CREATE TABLE IF NOT EXISTS changes(
+    number INTEGER PRIMARY KEY, kind TEXT NOT NULL, as_of INTEGER NOT NULL,
+    payload BLOB NOT NULL, crc INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS receipts(
+    key TEXT PRIMARY KEY, number INTEGER NOT NULL, receipt TEXT NOT NULL, crc INTEGER NOT NULL)
+    WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS receipts_by_number ON receipts(number);
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One change as it is written: what it is, the moment it was made at, its bytes.
+
+    key, receipt: the caller's own name for it, and the answer to whoever sends it again.
+    """
+
+    kind: str
+    as_of: int
+    payload: bytes
+    key: str | None = None
+    receipt: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Numbered:
+    """A change that was read back, with its place in the log."""
+
+    number: int
+    kind: str
+    as_of: int
+    payload: bytes
+
+
+class Log:
+    """The open log of a store. Its owner calls it from one thread at a time.
+
+    After a failed write it holds what it held before, and may be written to again.
+    """
+
+    def __init__(self, folder: Path, connection: sqlite3.Connection, *, sync: str) -> None:
+        self._folder = folder
+        self._connection = connection
+        self._sync = sync
+        self._acknowledged = os.open(folder / ACKNOWLEDGED, os.O_RDWR | os.O_CREAT, 0o644)
+        self._slot = 0
+        self.last = 0
+        """The number of the newest change, 0 before the first."""
+
+    @classmethod
+    def open(cls, folder: Path, *, sync: str = "full") -> Self:
+        """The log in a directory, made there if there is none.
+
+        Raises `StoreError` for one that is damaged, of a newer version, or short of its end.
+        """
+        path = folder / FILE
+        is_new = not path.exists()
+        if is_new and (folder / ACKNOWLEDGED).exists() and _read_slots(folder)[0] > 0:
+            raise _lost(folder, _read_slots(folder)[0])
+        try:
+            connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+            _prepare(connection, path, sync=sync, is_new=is_new)
+            log = cls(folder, connection, sync=sync)
+            log._find_end(is_new=is_new)
+        except sqlite3.Error as error:
+            raise _unreadable(path, error) from error
+        except OSError as error:
+            raise StoreError(
+                f"`{path}` cannot be opened: {error.strerror}", field="store"
+            ) from error
+        return log
+
+    def _find_end(self, *, is_new: bool) -> None:
+        row = self._connection.execute("SELECT max(number) FROM changes").fetchone()
+        acknowledged, self._slot = _read_slots(self._folder)
+        self.last = max(row[0] or 0, acknowledged if row[0] is None else 0)
+        if is_new:
+            sync_folder(self._folder)
+        if row[0] is not None and row[0] < acknowledged:
+            raise _lost(self._folder, acknowledged)
+
+    def write(self, changes: Sequence[Change]) -> int:
+        """Make these changes lasting, all or none; the number of the first.
+
+        Raises `StoreError` where that cannot be, such as on a full disk.
+        """
+        first = self.last + 1
+        rows, receipts = [], []
+        for number, change in enumerate(changes, first):
+            crc = _checksum(number, change.kind, change.as_of, change.payload)
+            rows.append((number, change.kind, change.as_of, change.payload, crc))
+            if change.key is not None:
+                crc = _receipt_checksum(change.key, number, change.receipt)
+                receipts.append((change.key, number, change.receipt, crc))
+        try:
+            self._connection.execute("BEGIN IMMEDIATE")
+            self._connection.executemany("INSERT INTO changes VALUES (?, ?, ?, ?, ?)", rows)
+            if receipts:
+                self._connection.executemany("INSERT INTO receipts VALUES (?, ?, ?, ?)", receipts)
+            self._connection.execute("COMMIT")
+        except sqlite3.Error as error:
+            with suppress(sqlite3.Error):
+                self._connection.execute("ROLLBACK")
+            raise StoreError(
+                f"cannot write to `{self._folder / FILE}`: {error}; nothing was taken in",
+                field="store",
+            ) from error
+        self.last = first + len(rows) - 1
+        self._acknowledge(self.last)
+        return first
+
+    def _acknowledge(self, number: int) -> None:
+        """Note the newest change where a log that loses its end does not lose it too.
+
+        The change is lasting before; a note that fails leaves an older one, which is still true.
+        """
+        self._slot = 1 - self._slot
+        data = struct.pack("<q", number)
+        with suppress(OSError):
+            os.pwrite(
+                self._acknowledged, _SLOT.pack(number, zlib.crc32(data)), self._slot * _SLOT_BYTES
+            )
+            if self._sync == "full":
+                os.fdatasync(self._acknowledged)
+
+    def receipt(self, key: str) -> str | None:
+        """The receipt of a change that was written under this key; None for a new key."""
+        path = self._folder / FILE
+        try:
+            found = self._connection.execute(
+                "SELECT key, number, receipt, crc FROM receipts WHERE key = ?", (key,)
+            ).fetchone()
+        except sqlite3.Error as error:
+            raise _unreadable(path, error) from error
+        if found is None:
+            return None
+        if found[3] != _receipt_checksum(*found[:3]):
+            raise StoreError(f"`{path}` is damaged at the receipt of `{key}`", field="store")
+        return str(found[2])
+
+    def forget_until(self, number: int, *, erase: bool = False) -> None:
+        """Drop the changes up to a number, which a snapshot holds by now.
+
+        erase: leave nothing of them in the file either, byte by byte; it is written anew.
+        """
+        try:
+            if erase:
+                self._connection.execute("PRAGMA secure_delete = ON")
+            self._connection.execute("DELETE FROM changes WHERE number <= ?", (number,))
+            self._connection.execute(
+                "DELETE FROM receipts WHERE number <= ?", (number - _KEPT_KEYS,)
+            )
+            if erase:
+                self._connection.execute("VACUUM")
+            self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        except sqlite3.Error as error:
+            raise _unreadable(self._folder / FILE, error) from error
+
+    def begin_after(self, number: int) -> None:
+        """Go on from the change that a snapshot names: an empty log has no number of its own."""
+        self.last = max(self.last, number)
+
+    def nbytes(self) -> int:
+        """Bytes of the log on disk."""
+        files = (self._folder / f"{FILE}{end}" for end in ("", "-wal"))
+        return sum(each.stat().st_size for each in files if each.exists())
+
+    def close(self) -> None:
+        """Let go of the files."""
+        self._connection.close()
+        if self._acknowledged >= 0:
+            os.close(self._acknowledged)
+            self._acknowledged = -1
+
+
+def read_log(folder: Path, after: int) -> Iterator[Numbered]:
+    """The changes after a number, in order, each checked; none where there is no log.
+
+    Another process may be writing: what it has committed by now is read. Raises `StoreError` that
+    names what is damaged, missing, or of a newer version.
+    """
+    path = folder / FILE
+    acknowledged, _ = _read_slots(folder)
+    if not path.exists():
+        if acknowledged > after:
+            raise _lost(folder, acknowledged)
+        return
+    expected = after + 1
+    try:
+        connection = sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True)
+        try:
+            _check_format(connection, path)
+            found = connection.execute(
+                "SELECT number, kind, as_of, payload, crc FROM changes WHERE number > ? "
+                "ORDER BY number",
+                (after,),
+            )
+            for number, kind, as_of, payload, crc in found:
+                if number != expected:
+                    raise StoreError(
+                        f"`{path}` has no change {expected}, but one numbered {number}: it is "
+                        "damaged; restore the store from a backup",
+                        field="store",
+                    )
+                if crc != _checksum(number, kind, as_of, payload):
+                    raise StoreError(
+                        f"`{path}` is damaged at change {number}: it is not what was written; "
+                        "restore the store from a backup",
+                        field="store",
+                    )
+                expected += 1
+                yield Numbered(number, kind, as_of, payload)
+        finally:
+            connection.close()
+    except (sqlite3.Error, TypeError, ValueError) as error:
+        raise _unreadable(path, error) from error
+    if expected <= acknowledged:
+        raise _lost(folder, acknowledged)
+
+
+def _lost(folder: Path, acknowledged: int) -> StoreError:
+    return StoreError(
+        f"`{folder / FILE}` ends before change {acknowledged}, which was acknowledged "
+        f"(`{folder / ACKNOWLEDGED}`): its end is lost; restore the store from a backup",
+        field="store",
+    )
+
+
+def _prepare(connection: sqlite3.Connection, path: Path, *, sync: str, is_new: bool) -> None:
+    if is_new:
+        connection.execute(f"PRAGMA application_id = {_APPLICATION}")
+        connection.execute(f"PRAGMA user_version = {FORMAT}")
+    _check_format(connection, path)
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute(f"PRAGMA synchronous = {_SYNC[sync]}")
+    connection.executescript(_TABLES)
+
+
+def _check_format(connection: sqlite3.Connection, path: Path) -> None:
+    owner = connection.execute("PRAGMA application_id").fetchone()[0]
+    version = connection.execute("PRAGMA user_version").fetchone()[0]
+    if owner != _APPLICATION:
+        raise StoreError(f"`{path}` is damaged, or not the log of a store", field="store")
+    if version != FORMAT:
+        raise StoreError(
+            f"`{path}` has format {version}, and this version reads {FORMAT}; open it with the "
+            "version of segengine that wrote it",
+            field="store",
+        )
+
+
+def _unreadable(path: Path, error: Exception) -> StoreError:
+    return StoreError(
+        f"`{path}` cannot be read ({error}): it is damaged; restore the store from a backup",
+        field="store",
+    )
+
+
+def _checksum(number: int, kind: str, as_of: int, payload: bytes) -> int:
+    head = f"{number} {kind} {as_of} ".encode()
+    return zlib.crc32(payload, zlib.crc32(head))
+
+
+def _receipt_checksum(key: str, number: int, receipt: str) -> int:
+    return zlib.crc32(f"{len(key)} {key} {number} {receipt}".encode())
+
+
+def _read_slots(folder: Path) -> tuple[int, int]:
+    """The last acknowledged number and the slot it stands in; `StoreError` where both are bad."""
+    path = folder / ACKNOWLEDGED
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        return 0, 1
+    if not data:
+        return 0, 1
+    found = []
+    for slot in (0, 1):
+        part = data[slot * _SLOT_BYTES : slot * _SLOT_BYTES + _SLOT.size]
+        if len(part) == _SLOT.size:
+            number, crc = _SLOT.unpack(part)
+            if crc == zlib.crc32(part[:8]) and number > 0:
+                found.append((number, slot))
+    if not found:
+        raise StoreError(
+            f"`{path}` is damaged: it says which change was acknowledged last; restore it from a "
+            "backup, or remove it to take the log as it stands",
+            field="store",
+        )
+    return max(found)
+
+
+def sync_folder(path: Path) -> None:
+    """Make what was created or renamed in a directory lasting."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
