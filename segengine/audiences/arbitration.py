@@ -4,11 +4,11 @@ Campaigns compete through caps alone: whom one wins, held out or not, counts tow
 those after it. The order is written: `priority`, the higher first, then the buyer's higher value,
 then the name; or `value`, missing last, then priority, then the name.
 
-Where the order is the same for every buyer, campaigns take one after the other: whom a limit or a
-budget cuts is free for those after it. Where buyers' own values decide, it goes in rounds: each
-buyer goes to campaigns in its own order, within the caps; each campaign keeps the first of them
-within its limit and budget and rejects the others for good, who then choose anew; until nobody is
-rejected. A higher priority is always settled before a lower one begins.
+Each buyer goes to the campaigns that want it in its own order, within the caps. Then the first
+campaign, by priority and name, to which more come than its limit or budget allows keeps the first
+of them by its own order and rejects the others for good, who choose anew; until nobody is rejected.
+So a higher priority is settled before a lower one begins, and where all buyers have one order,
+campaigns take one after the other: that is done by bitmaps, without a look at single buyers.
 """
 
 from __future__ import annotations
@@ -102,12 +102,11 @@ def arbitrate(contenders: Sequence[Contender], by: str, asking: Asking) -> dict[
     ranked = sorted(contenders, key=lambda c: (-c.checked.campaign.priority, c.name))
     course = _Course(asking, CapUse([c.checked.campaign for c in ranked], asking))
     for tied in _tied(ranked, by):
-        order = _static(tied)
-        if order is None:
-            _in_rounds(tied, course)
-        else:
-            for one in order:
+        if _have_one_order(tied):
+            for one in tied:
                 _take(one, course)
+        else:
+            _in_rounds(tied, course)
     return course.found
 
 
@@ -125,28 +124,9 @@ def _tied(ranked: list[Contender], by: str) -> list[list[Contender]]:
     return [list(group) for _, group in groups]
 
 
-def _static(tied: list[Contender]) -> list[Contender] | None:
-    """The order in which every buyer would take them; None where buyers differ."""
-    terms = [each.checked.value for each in tied]
-    if len(tied) == 1 or all(term == terms[0] for term in terms):
-        return tied
-    if not all(term is None or term.op == "const" for term in terms):
-        return None
-    known = [value for term in terms if (value := _constant(term)) is not None]
-    if len(known) < len(terms):
-        # Python's sort keeps the order of those that tie.
-        return sorted(tied, key=lambda c: _sunk(_constant(c.checked.value)))
-    return sorted(tied, key=lambda c: -float(_constant(c.checked.value) or 0))
-
-
-def _sunk(value: float | None) -> tuple[bool, float]:
-    return value is None, -(value or 0.0)
-
-
-def _constant(term: Term | None) -> float | None:
-    if term is None or term.value is None:
-        return None
-    return float(term.value)
+def _have_one_order(tied: list[Contender]) -> bool:
+    """Whether every buyer would take them as they are ranked."""
+    return len({each.checked.value for each in tied}) == 1
 
 
 def _take(one: Contender, course: _Course) -> None:
@@ -179,7 +159,7 @@ class _Ahead:
 
 
 def _in_rounds(tied: list[Contender], course: _Course) -> None:
-    """Campaigns whose order is each buyer's own take in rounds until nobody is rejected."""
+    """Campaigns whose order is each buyer's own take until nobody is rejected any more."""
     asking, use = course.asking, course.use
     contested = _contested(tied, use)
     rows = rows_of(contested)
@@ -189,35 +169,31 @@ def _in_rounds(tied: list[Contender], course: _Course) -> None:
     rules = _Rules.of(tied, use, rows)
     sure = [use.allowed(c.words, c.checked.campaign) & ~contested for c in tied]
     rejected = [np.zeros_like(contested) for _ in tied]
-    goers = list(sure)
     limits = [Step(words, "") for words in sure]
-    which = np.arange(len(rows))
+    rules.choose(np.arange(len(rows)), values, is_open, chosen)
     stale = set(range(len(tied)))
-    while True:
-        before = chosen[which].copy()
+    while stale:
+        place = min(stale)
+        came = sure[place] | of_rows(rows[chosen[:, place]], len(contested))
+        limits[place] = limited(came, tied[place].checked, asking)
+        stale.remove(place)
+        out = came & ~limits[place].words
+        if not out.any():
+            continue
+        rejected[place] |= out
+        sure[place] = sure[place] & ~out
+        lost = bits_of(out, rows)
+        is_open[lost, place] = False
+        which = np.flatnonzero(lost)
+        before = chosen[which]
         rules.choose(which, values, is_open, chosen)
-        stale |= set(np.flatnonzero((before != chosen[which]).any(axis=0)).tolist())
-        again = np.zeros(len(rows), np.bool_)
-        for place in sorted(stale):
-            went = of_rows(rows[chosen[:, place]], len(contested))
-            goers[place] = (sure[place] & ~rejected[place]) | went
-            limits[place] = limited(goers[place], tied[place].checked, asking)
-            out = goers[place] & ~limits[place].words
-            rejected[place] |= out
-            lost = bits_of(out, rows)
-            is_open[lost, place] = False
-            again |= lost
-        which, stale = np.flatnonzero(again), set()
-        if not len(which):
-            break
-        stale = set(np.flatnonzero(chosen[which].any(axis=0)).tolist())
-    for place, each in enumerate(tied):
-        course.won.append((each, limits[place].words))
-        use.win(limits[place].words, each.checked.campaign)
+        stale |= set(np.flatnonzero((before != chosen[which]).any(axis=0)).tolist()) - {place}
+    for each, limit in zip(tied, limits, strict=True):
+        course.won.append((each, limit.words))
+        use.win(limit.words, each.checked.campaign)
     ahead = _Ahead(tied, rows, values)
-    for place, each in enumerate(tied):
-        chosen_by = limits[place].words | rejected[place]
-        course.settle(each, chosen_by, limits[place], ahead)
+    for each, limit, out in zip(tied, limits, rejected, strict=True):
+        course.settle(each, limit.words | out, limit, ahead)
 
 
 def _contested(tied: list[Contender], use: CapUse) -> Words:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
+from .local_time import local_time
 from .rules import Node, World
 from .twin import Buyer, evaluate, holds
 
@@ -92,9 +93,20 @@ class Message:
     """A contact event; `time` is an aware datetime. Messages are listed in order of arrival."""
 
     customer_id: CustomerId
-    channel: str
+    channel: str | None
     kind: str
     time: datetime
+    message_class: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Cap:
+    """At most `limit` messages of a class on the `days` dates that end today."""
+
+    limit: int
+    days: int
+    channel: str | None = None
+    kind: str = "marketing"
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +124,9 @@ class Campaign:
     limit: int | None = None
     order_by: Node | None = None
     descending: bool = False
+    caps: tuple[Cap, ...] = ()
+    priority: int = 0
+    value: Node | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +137,7 @@ class Store:
     suppressions: tuple[Node, ...] = ()
     global_holdout: float = 0.0
     messages: tuple[Message, ...] = ()
+    caps: tuple[Cap, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,19 +165,28 @@ class Audience:
         return {one for one, step in self.dropped_at.items() if step == "holdout"}
 
 
+Keep = Callable[[list[Buyer]], list[Buyer]]
+
+
 def audience(
-    campaign: Campaign, buyers: Sequence[Buyer], world: World, store: Store | None = None
+    campaign: Campaign,
+    buyers: Sequence[Buyer],
+    world: World,
+    store: Store | None = None,
+    arbitrated: Mapping[str, Keep] | None = None,
 ) -> Audience:
     """The buyers whom the campaign addresses, and at which step each other one was dropped.
 
-    The steps frequency_cap and arbitration pass everybody. Buyers keep their given order.
+    arbitrated: what the steps arbitration and limit keep in a plan; alone everybody passes
+    arbitration. Buyers keep their given order.
     """
     store = store or Store()
     salt = campaign.name if campaign.salt is None else campaign.salt
     binding = campaign.kind in {"marketing", "care"}
     holdout_share = store.global_holdout if campaign.kind == "marketing" else 0.0
-    first = _within_limit(campaign, world)
-    steps: dict[str, Callable[[list[Buyer]], list[Buyer]]] = {
+    first = within_limit(campaign, world)
+    caps = caps_of(campaign, store)
+    steps: dict[str, Keep] = {
         "rule": _each(lambda b: holds(campaign.rule, b, world) is True),
         "exclusions": _each(lambda b: not any(holds(e, b, world) for e in campaign.exclusions)),
         "consent": _each(lambda b: consents(b, campaign.channel, store)),
@@ -169,8 +194,12 @@ def audience(
             lambda b: not (binding and any(holds(s, b, world) for s in store.suppressions))
         ),
         "global_holdout": _each(lambda b: not _in_share("global:holdout", b, holdout_share)),
+        "frequency_cap": _each(
+            lambda b: all(contacts(b, cap, store, world) < cap.limit for cap in caps)
+        ),
         "limit": first,
         "holdout": _each(lambda b: not _in_share(f"{salt}:holdout", b, campaign.holdout)),
+        **(arbitrated or {}),
     }
     remaining = list(buyers)
     ledger, dropped_at = [], {}
@@ -221,6 +250,35 @@ def consents(buyer: Buyer, channel: str | None, store: Store) -> bool:
     return consent is True and reachable and not refused
 
 
+def caps_of(campaign: Campaign, store: Store) -> tuple[Cap, ...]:
+    """The caps that bind a campaign: its own, and those of the store for its kind and channel."""
+    if campaign.kind == "service":
+        return ()
+    return campaign.caps + tuple(cap for cap in store.caps if counts_towards(campaign, cap))
+
+
+def counts_towards(campaign: Campaign, cap: Cap) -> bool:
+    """Whether a cap counts what the campaign sends."""
+    return campaign.kind == cap.kind and (cap.channel is None or cap.channel == campaign.channel)
+
+
+def contacts(buyer: Buyer, cap: Cap, store: Store, world: World) -> int:
+    """How many messages of a buyer a cap counts."""
+    count = 0
+    for message in store.messages:
+        if message.customer_id != buyer["customer_id"] or message.time > world.as_of:
+            continue
+        if message.kind not in {"sent", "held_out"}:
+            continue
+        if (message.message_class or "marketing") != cap.kind:
+            continue
+        if cap.channel is not None and message.channel != cap.channel:
+            continue
+        age = (world.today - local_time(message.time, world.timezone).date()).days
+        count += 0 <= age < cap.days
+    return count
+
+
 def _in_share(salt: str, buyer: Buyer, share: float) -> bool:
     number = bucket(salt, str(customer_id(buyer)))
     return number is not None and number < share
@@ -230,7 +288,7 @@ def _each(test: Callable[[Buyer], bool]) -> Callable[[list[Buyer]], list[Buyer]]
     return lambda buyers: [buyer for buyer in buyers if test(buyer)]
 
 
-def _within_limit(campaign: Campaign, world: World) -> Callable[[list[Buyer]], list[Buyer]]:
+def within_limit(campaign: Campaign, world: World) -> Keep:
     """The first `limit` buyers by `order_by`, nulls last, then by ascending customer_id."""
 
     def first(buyers: list[Buyer]) -> list[Buyer]:
