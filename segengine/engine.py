@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from os import PathLike
@@ -23,11 +23,8 @@ from segengine.audiences.plan import CampaignPlan, plan_names, plan_of
 from segengine.audiences.runs import Run, frozen, planned, refuse_to_run
 from segengine.audiences.send_hours import histogram, send_times
 from segengine.definitions import Definitions
-from segengine.errors import (
-    NotBuiltYetError,
-    RuleError,
-    StoreError,
-)
+from segengine.errors import RuleError, StoreError
+from segengine.pages.census import Census, census
 from segengine.pages.decide import PageAnswer, decide
 from segengine.pages.page import Page
 from segengine.reports import catalogue as reports
@@ -45,6 +42,7 @@ from segengine.rules.unfitted import unfitted
 from segengine.schema.answer_settings import MOST_QUESTIONS
 from segengine.schema.response_settings import Goal
 from segengine.schema.store_config import FILE_NAME, StoreConfig, parse_config, read_config
+from segengine.sides import Look
 from segengine.store import Store
 from segengine.traits import answers
 from segengine.traits import preview as previewing
@@ -248,7 +246,7 @@ class Engine(Store):
     ) -> tuple[MemberDiff, ...]:
         """The differences of some definitions, all seen at one data version."""
         with self._looking() as view:
-            look = drafts.Look(view, self._looking, self._buckets)
+            look = Look(view, self._looking, self._buckets)
             newest = (self._versions.newest(kind, name) for kind, name in names)
             return tuple(
                 drafts.compared(
@@ -344,9 +342,8 @@ class Engine(Store):
         context: Mapping[str, str] | None = None,
     ) -> PageAnswer:
         """What a visitor sees on a page, as a frozen answer with its reasons."""
-        given = {str(k).lower(): str(v) for k, v in (context or {}).items() if v is not None}
         with self._looking(urgent=True) as view:
-            return decide(self._definitions.page(name), view, customer_id, given)
+            return decide(self._definitions.page(name), view, customer_id, _given(context))
 
     def plan_campaigns(self, names: Sequence[str], by: str = "priority") -> CampaignPlan:
         """Who gets which of these campaigns, as they compete for buyers whom caps protect.
@@ -397,9 +394,20 @@ class Engine(Store):
             times = send_times(campaign, self._tables, self._as_of, self._zone)
         return histogram(times.of(hours), self._zone)
 
-    def page_census(self, name: str) -> None:
-        """The census of a page is not built yet."""
-        raise NotBuiltYetError(f"page_census `{name}`: the census is not built yet")
+    def page_census(
+        self,
+        name: str,
+        context: Mapping[str, str] | None = None,
+        *,
+        progress: Callable[[int, int], object] | None = None,
+    ) -> Census:
+        """What all buyers see on a page, counted: each module's reach, and what nobody sees.
+
+        context: one for all buyers. progress: is told how many modules of how many have been
+        asked; what it raises ends the census. Until it ends, appends wait.
+        """
+        with self._looking() as view:
+            return census(self._definitions.page(name), view, _given(context), progress)
 
     def overlap(self, names: Sequence[str] | None = None) -> pa.Table:
         """Table(left, right, count): how many buyers each two segments share, each pair once.
@@ -475,11 +483,17 @@ class Engine(Store):
             for table, rule in rules.items():
                 ids = ids_of(view.population, view.words(rule))
                 connected.register(table, pa.table({"customer_id": ids}))
+            given = None
+            if entry.given is not None:
+                words = self.segments.vocabulary()
+                given, further = entry.given(view, self._runs, words, options)
+                for table, rows in further.items():
+                    connected.register(table, rows)
             source = Source(
                 connected, days.moment(view.clock.as_of), view.data_version, self.timezone,
                 self.config.currency, self.config, self._fits,
                 {table: tuple(columns) for table, columns in wanted.items()},
-                tuple(str(each) for each in segments),
+                tuple(str(each) for each in segments), given,
             )  # fmt: skip
         with connected:
             return entry.make(source, **options)
@@ -500,6 +514,11 @@ class Engine(Store):
                 self._tables, self._buckets.nbytes(), self._population.standing.nbytes(),
                 self._product_traits.nbytes(),
             )  # fmt: skip
+
+
+def _given(context: Mapping[str, str] | None) -> dict[str, str]:
+    """A request as rules read it: keys in lower case, values as text, without what is None."""
+    return {str(k).lower(): str(v) for k, v in (context or {}).items() if v is not None}
 
 
 def _now() -> datetime:
