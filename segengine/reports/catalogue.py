@@ -7,10 +7,15 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import pyarrow as pa
+
+from segengine.audiences.runs import Runs
 from segengine.errors import ReportError, UnknownNameError, did_you_mean
 from segengine.reports import (
     activity,
     bought,
+    campaign,
+    campaign_given,
     compare,
     lifecycle,
     overview,
@@ -22,10 +27,14 @@ from segengine.reports import (
     rfm,
 )
 from segengine.reports.report import Report
+from segengine.rules.check import Vocabulary
+from segengine.rules.segment import View
 
 Known = Mapping[str, tuple[str, ...]]
 """Every table of a store with its columns; for customers, their traits too."""
 Reads = Callable[[Known, Mapping[str, Any]], Mapping[str, Sequence[str]]]
+
+Gives = Callable[[View, Runs, Vocabulary, Mapping[str, Any]], tuple[object, Mapping[str, pa.Table]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +44,8 @@ class Entry:
     reads: the tables and columns it wants, from those the store has and the options given; what
     the store lacks is left out, and the report asks `source.has`. segments: how many segments it
     is asked about, least and most. segment_options: options whose value is a segment too: its
-    buyers are a table of the option's name.
+    buyers are a table of the option's name. given: further tables that it makes of the store held
+    still, its runs and the words of rules, and what the source is to say of them.
     """
 
     name: str
@@ -44,6 +54,7 @@ class Entry:
     reads: Reads
     segments: tuple[int, int] = (0, 0)
     segment_options: tuple[str, ...] = ()
+    given: Gives | None = None
 
     def options(self) -> tuple[str, ...]:
         """The names of its options."""
@@ -112,6 +123,13 @@ _ENTRIES = (
         compare.compare,
         profiled.reads,
         segments=(2, 2),
+    ),
+    Entry(
+        "campaign",
+        "what did a campaign earn, beyond what would have come without it?",
+        campaign.campaign,
+        reading(),
+        given=campaign_given.given,
     ),
 )
 _SO_MANY = {(0, 0): "no segment", (1, 1): "one segment", (2, 2): "two segments"}

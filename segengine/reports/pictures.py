@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from segengine.reports import bars, flows, grids, lines
+from segengine.reports import bars, flows, grids, intervals, lines
 from segengine.reports.drawn import Drawn
 
 KINDS: Mapping[str, Callable[[Drawn], str]] = {
@@ -15,6 +15,7 @@ KINDS: Mapping[str, Callable[[Drawn], str]] = {
     "grid": grids.grid,
     "triangle": grids.triangle,
     "flow": flows.flow,
+    "intervals": intervals.intervals,
 }
 
 

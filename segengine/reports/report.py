@@ -29,7 +29,7 @@ class Source:
     connection: holds the tables and columns that the report's entry in `catalogue.py` names, as
     far as the store has them; its timezone is the store's. as_of is in UTC.
     segments: the labels of the segments asked about, in order; the first's buyers are the table
-    `segment_1` (customer_id), and so on.
+    `segment_1` (customer_id), and so on. given: what the report's entry found beside tables.
     """
 
     connection: duckdb.DuckDBPyConnection
@@ -41,6 +41,7 @@ class Source:
     fits: Fits
     columns: Mapping[str, tuple[str, ...]]
     segments: tuple[str, ...] = ()
+    given: object = None
 
     def has(self, table: str, *names: str) -> bool:
         """Whether the connection has a table with all of these columns."""
@@ -86,7 +87,8 @@ class Picture:
     kind: `bars` (a group of bars for each x, a bar for each of y), `lines` (x in order, a line for
     each of y), `grid` (x: column of columns; y: column of rows, column of values), `triangle` (a
     grid with cells that have no row), `flow` (x: from; y: to, value), `shares` (a whole bar for
-    each of y, cut by x). y's columns share one unit.
+    each of y, cut by x), `intervals` (a line for each x; y: the value, its low and its high).
+    y's columns share one unit.
     """
 
     kind: str
