@@ -49,6 +49,9 @@ new_days = 30
 active_days = 60
 sleeping_days = 180
 
+[storage]
+sync = "full"                # an append outlives a loss of power; "normal": the end of the process
+
 [habit]
 minimum_evidence = 2         # purchases that a habit is drawn from; with fewer it is missing
 
@@ -98,6 +101,12 @@ missing = "deny"             # what an absent consent means; "allow": it is as g
 [holdout]
 share = 0.0                  # of all buyers, kept from every marketing campaign, to measure by
 
+# [[caps]]                    # for every campaign of the kind; as many sections as you like
+# limit = 2                   # at most so many messages were sent to a buyer, 0: none,
+# days = 7                    # on the dates that end today
+# kind = "marketing"          # or "care"; service messages pass
+# channel = "sms"             # without it over all channels
+
 [text]                       # of campaigns: one part is 70 characters, of longer ones 67
 signature = ""               # such as "【Teahouse】"; every text has it, and its characters count
 signature_at = "start"       # or "end"
@@ -133,7 +142,8 @@ encoding = "ucs2"            # every character is one; "utf16": most emoji are t
 # payload = { title = "Spring" }    # handed out as it is
 # goal = "orders"                   # what makes a message responded to, within window_days
 # window_days = 3
-# value = "average_order_amount"    # kept for reports to come
+# value = "p_alive * 20"            # what a buyer is worth to it, where campaigns compete
+# caps = [{ limit = 1, days = 30 }] # as [[caps]], of this campaign alone
 
 # [pages.home.slots.banner.modules.vip_banner]
 # rule = "segment('vip') AND context.device = 'mobile'"
@@ -141,17 +151,4 @@ encoding = "ucs2"            # every character is one; "utf16": most emoji are t
 # payload = { title = "For you" }
 # [pages.home.slots.banner.modules.season]
 # fallback = true                   # shows where nothing else does
-
-# --- not built yet: a store with one of these does not open --------------------------------------
-
-# [[caps]]                          # frequency caps for every campaign of the kind, later
-# limit = 2
-# days = 7
-# kind = "marketing"
-
-# [range_mix]                       # targets of the range mix report, later
-# star = 0.30
-# cash_cow = 0.50
-# question = 0.15
-# dog = 0.05
 """

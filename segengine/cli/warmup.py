@@ -161,6 +161,8 @@ def _config(store: DemoStore) -> dict[str, Any]:
             "variants": {"a": 0.5, "b": [0.5, {"text": "b"}]},
             "text": "{nickname|friend} {last_order.amount|0} {payload.text|}",
             "budget": BUYERS // 4,
+            "caps": [{"limit": 2, "days": 7}],
+            "value": "order_count" if number % 2 else "gap_ratio",
         }
     config["pages"]["warm"] = {
         "rule": "bucket('warm') < 0.9",
@@ -312,6 +314,8 @@ def _ask(engine: Engine) -> None:
         audience = engine.audience(name)
         audience.table(["region"])
         audience.explain(ids[0])
+    for way in ("priority", "value"):
+        engine.plan_campaigns(list(engine.campaigns), by=way)
     for name in engine.pages:
         for customer_id in (ids[0], ids[-1], None):
             engine.page(name, customer_id, {"device": "mobile"})

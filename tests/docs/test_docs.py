@@ -49,7 +49,7 @@ from tests.docs.blocks import DOCS, PAGES, ROOT, Block, blocks_of, rules_of, sam
 SERVER = "127.0.0.1:50051"
 MOST_NOT_RUN = 6
 NOT_BUILT = (
-    *("frequency caps", "arbitration", "runs", "effect"),
+    *("runs", "effect"),
     *("product pools", "census", "durable log", "authentication"),
 )
 COMMANDS = typer.main.get_command(app).commands  # type: ignore[attr-defined]
