@@ -91,7 +91,11 @@ class Log:
             raise _lost(folder, _read_slots(folder)[0])
         try:
             connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-            _prepare(connection, path, sync=sync, is_new=is_new)
+            try:
+                _prepare(connection, path, sync=sync)
+            except BaseException:
+                connection.close()
+                raise
             log = cls(folder, connection, sync=sync)
             log._find_end(is_new=is_new)
         except sqlite3.Error as error:
@@ -221,11 +225,15 @@ def read_log(folder: Path, after: int) -> Iterator[Numbered]:
     try:
         connection = sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True)
         try:
-            _check_format(connection, path)
-            found = connection.execute(
-                "SELECT number, kind, as_of, payload, crc FROM changes WHERE number > ? "
-                "ORDER BY number",
-                (after,),
+            begun = _is_begun(connection, path)
+            found = (
+                connection.execute(
+                    "SELECT number, kind, as_of, payload, crc FROM changes WHERE number > ? "
+                    "ORDER BY number",
+                    (after,),
+                )
+                if begun
+                else ()
             )
             for number, kind, as_of, payload, crc in found:
                 if number != expected:
@@ -258,19 +266,28 @@ def _lost(folder: Path, acknowledged: int) -> StoreError:
     )
 
 
-def _prepare(connection: sqlite3.Connection, path: Path, *, sync: str, is_new: bool) -> None:
-    if is_new:
-        connection.execute(f"PRAGMA application_id = {_APPLICATION}")
-        connection.execute(f"PRAGMA user_version = {FORMAT}")
-    _check_format(connection, path)
+def _prepare(connection: sqlite3.Connection, path: Path, *, sync: str) -> None:
+    begun = _is_begun(connection, path)
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute(f"PRAGMA synchronous = {_SYNC[sync]}")
-    connection.executescript(_TABLES)
+    if not begun:
+        # At once: a process that ends in between leaves a log that has not begun.
+        connection.executescript(
+            f"BEGIN; {_TABLES} PRAGMA application_id = {_APPLICATION}; "
+            f"PRAGMA user_version = {FORMAT}; COMMIT;"
+        )
 
 
-def _check_format(connection: sqlite3.Connection, path: Path) -> None:
+def _is_begun(connection: sqlite3.Connection, path: Path) -> bool:
+    """Whether a log stands in a file, and not one that was created and nothing more.
+
+    Raises `StoreError` for a file of another kind or format.
+    """
     owner = connection.execute("PRAGMA application_id").fetchone()[0]
     version = connection.execute("PRAGMA user_version").fetchone()[0]
+    tables = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+    if (owner, version, tables) == (0, 0, 0):
+        return False
     if owner != _APPLICATION:
         raise StoreError(f"`{path}` is damaged, or not the log of a store", field="store")
     if version != FORMAT:
@@ -279,6 +296,7 @@ def _check_format(connection: sqlite3.Connection, path: Path) -> None:
             "version of segengine that wrote it",
             field="store",
         )
+    return True
 
 
 def _unreadable(path: Path, error: Exception) -> StoreError:
