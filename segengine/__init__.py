@@ -28,7 +28,9 @@ if TYPE_CHECKING:
     from segengine.pages.answer import PageAnswer, Placement, Reason
     from segengine.pages.census import Census
     from segengine.pages.limits import Decay
-    from segengine.pages.page import Module, Page, Pool, Slot
+    from segengine.pages.page import Module, Page, Slot
+    from segengine.pages.pool import Pool
+    from segengine.pages.pool_rank import PoolReason, Product
     from segengine.rules.builder import (
         Rule,
         aggregate,
@@ -78,7 +80,9 @@ _HOME = {
     "Reason": "segengine.pages.answer",
     "Module": "segengine.pages.page",
     "Page": "segengine.pages.page",
-    "Pool": "segengine.pages.page",
+    "Pool": "segengine.pages.pool",
+    "PoolReason": "segengine.pages.pool_rank",
+    "Product": "segengine.pages.pool_rank",
     "Slot": "segengine.pages.page",
     "Rule": "segengine.rules.builder",
     "aggregate": "segengine.rules.builder",
@@ -124,8 +128,10 @@ __all__ = [
     "PageAnswer",
     "Placement",
     "Pool",
+    "PoolReason",
     "Preview",
     "Problem",
+    "Product",
     "Reason",
     "RefusedError",
     "Rule",

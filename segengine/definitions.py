@@ -18,6 +18,9 @@ from segengine.days import Zone
 from segengine.errors import ConfigError, RuleError, SegengineError, UnknownNameError, did_you_mean
 from segengine.pages.decide import CheckedModule, CheckedPage, ready_module, ready_page
 from segengine.pages.page import Page, page_of
+from segengine.pages.pool import Pool
+from segengine.pages.pool_candidates import ReadyPool
+from segengine.pages.pool_ranker import ranker
 from segengine.rules.builder import Rule
 from segengine.rules.catalogue import Finding, SegmentCatalogue, read_rule
 from segengine.rules.check import Vocabulary, check, check_value
@@ -53,6 +56,8 @@ class Definitions:
         self._zone = zone
         self._words, self._words_state = words, words_state
         self.segments = SegmentCatalogue(words, words_state)
+        self.ranker = ranker(config.pools)
+        """What the pools of all pages share."""
         self.campaigns: dict[str, Campaign] = {}
         self.pages: dict[str, Page] = {}
         self._checked: dict[tuple[str, str], tuple[object, Any]] = {}
@@ -88,6 +93,7 @@ class Definitions:
         )  # fmt: skip
         made = Definitions(settings, self._zone, self._words, self._words_state)
         made.segments.version -= next(_DRAFTS) << 32
+        made.ranker = self.ranker
         return made
 
     def put_campaign(self, campaign: Campaign) -> None:
@@ -299,13 +305,24 @@ class Definitions:
             candidates: list[CheckedModule] = []
             for module in slot.modules:
                 found = None
+                where = f'{place}, slot "{slot.name}", module "{module.name}"'
                 if module.rule is not None:
-                    where = f'{place}, slot "{slot.name}", module "{module.name}"'
                     found = self.rule(module.rule, where, context=True)
-                candidates.append(ready_module(module, found, self._zone))
+                pool = self._ready_pool(module.pool, f"{where}, pool")
+                candidates.append(ready_module(module, found, self._zone, pool))
             slots.append((slot.name, candidates))
         known = self._checked.get(("page", page.name))
         return ready_page(page, rule, slots, None if known is None else known[1])
+
+    def _ready_pool(self, pool: Pool | None, place: str) -> ReadyPool | None:
+        """A pool whose rule over products checks."""
+        if pool is None:
+            return None
+        if pool.rule is None:
+            return ReadyPool(pool, None, self.ranker)
+        expr, text = read_rule(pool.rule, place)
+        rule = check(expr, replace(self._words(), of_products=True), text, place)
+        return ReadyPool(pool, rule, self.ranker)
 
 
 def _named(known: Mapping[str, Any], name: str, what: str) -> Any:

@@ -9,7 +9,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from segengine.pages.pool_rank import Product
 
 Rejected = tuple[tuple[str, str, "Reason"], ...]
 
@@ -30,13 +33,13 @@ class Reason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """What a slot shows; `module` is None where it stays empty."""
+    """What a slot shows; `module` is None where it stays empty. products: of the module's pool."""
 
     slot: str
     module: str | None
     variant: str | None
     reason: Reason
-    products: tuple[Any, ...] = ()
+    products: tuple[Product, ...] = ()
     payload: Any = None
 
 

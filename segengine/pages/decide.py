@@ -52,19 +52,23 @@ def decide(
     else:
         said = str(customer_id).encode(errors="surrogatepass")
         text, size = np.frombuffer(said + b"\0", np.uint8), len(said)
+    visit = checked.pools.visit(view, row)
     count = len(checked.modules)
     ranks, outcome = np.empty(count, np.int64), np.empty(count, np.uint8)
     chosen = np.empty((len(checked.slots), 2), np.int32)
     fill_loops.fill_slots(
         checked.table, checked.ends, checked.names, holds,
-        checked.rule is None or bool(holds[0]), active.bits, checked.fertile,
+        checked.rule is None or bool(holds[0]), active.bits,
+        checked.fertile if visit is None else checked.pools.barren(visit),
         _seen(checked, view, row), text, size, ranks, outcome, chosen,
     )  # fmt: skip
     placements = tuple([
-        checked.placement(slot, place, None if size < 0 else bucket)
+        checked.placement(slot, place, None if size < 0 else bucket, visit)
         for (slot, _), (place, bucket) in zip(checked.slots, chosen.tolist(), strict=True)
     ])  # fmt: skip
     until = min(active.until, _until(checked, view, row, context, buckets))
+    if visit is not None:
+        until = min(until, checked.pools.hold_until(visit))
     return PageAnswer(
         checked.page.name, placements, days.moment(clock.as_of), view.data_version,
         days.moment(until) if until <= days.LAST_INSTANT else None, checked.traits,

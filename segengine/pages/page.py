@@ -15,27 +15,16 @@ from segengine.audiences.campaign import (
     read_hours,
     read_variants,
     refuse,
-    refuse_unbuilt,
     share_mistakes,
     text_mistakes,
     window_mistakes,
 )
 from segengine.errors import did_you_mean
 from segengine.pages.limits import Decay, read_cap, read_decay
+from segengine.pages.pool import Pool, read_pool
 from segengine.rules.builder import Rule
 
 MOST_PRIORITY = 10**15
-
-
-@dataclass(frozen=True, slots=True)
-class Pool:
-    """Products for a module, ranked for one buyer. Known by name; not built yet."""
-
-    rule: RuleLike | None = None
-    k: int = 10
-    pin: tuple[Any, ...] = ()
-    ban: tuple[Any, ...] = ()
-    open_carts_first: bool = False
 
 
 @dataclass(frozen=True, slots=True, init=False)
@@ -45,7 +34,8 @@ class Module:
     rule: for whom; may ask `context.`; None is for everybody. priority: higher first. starts_at,
     ends_at: the window [starts_at, ends_at). hours: (from, to) pairs of the store's clock.
     variants: name -> weight or (weight, payload), weights adding up to 1. holdout: the share
-    that does not see it. fallback: shows when no other module wins. cap: at most so many
+    that does not see it. fallback: shows when no other module wins. pool: products for the
+    visitor; where none is left for them, the module does not show. cap: at most so many
     impressions of a visitor, on whatever page. decay: makes room for others where it is shown
     and not clicked. payload: handed out as is.
     """
@@ -60,6 +50,7 @@ class Module:
     salt: str
     holdout: float
     fallback: bool
+    pool: Pool | None
     cap: Cap | None
     decay: Decay | None
     payload: Any
@@ -77,13 +68,12 @@ class Module:
         salt: str | None = None,
         holdout: float = 0.0,
         fallback: bool = False,
-        pool: Pool | None = None,
+        pool: Pool | Mapping[str, Any] | None = None,
         cap: Cap | Mapping[str, Any] | None = None,
         decay: Decay | Mapping[str, Any] | None = None,
         payload: Any = None,
     ) -> None:
         place = f"module `{name}`"
-        refuse_unbuilt(place, pool=pool)
         mistakes = [
             *name_mistakes(name),
             *window_mistakes(starts_at, ends_at),
@@ -102,12 +92,15 @@ class Module:
         day_parts, also_wrong = read_hours(hours)
         limit, bad_cap = read_cap(cap)
         fading, bad_decay = read_decay(decay)
-        refuse(place, [*mistakes, *wrong, *also_wrong, *bad_cap, *bad_decay], "module")
+        products, bad_pool = read_pool(pool)
+        wrong += [*also_wrong, *bad_cap, *bad_decay, *bad_pool]
+        refuse(place, [*mistakes, *wrong], "module")
         values = {
             "name": name, "rule": rule, "priority": priority, "starts_at": starts_at,
             "ends_at": ends_at, "hours": day_parts, "variants": found,
             "salt": name if salt is None else salt, "holdout": float(holdout),
-            "fallback": fallback, "cap": limit, "decay": fading, "payload": payload,
+            "fallback": fallback, "pool": products, "cap": limit, "decay": fading,
+            "payload": payload,
         }  # fmt: skip
         for key, each in values.items():
             object.__setattr__(self, key, each)

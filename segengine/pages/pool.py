@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +15,7 @@ MOST_PRODUCTS = 1_000
 _KEYS = ("rule", "k", "pin", "ban", "open_carts_first")
 
 
-@dataclass(frozen=True, slots=True, init=False)
+@dataclass(frozen=True, slots=True)
 class Pool:
     """Products for a module, ranked for one buyer.
 
@@ -27,46 +27,65 @@ class Pool:
     A product both pinned and banned, or named twice, is refused.
     """
 
-    rule: RuleLike | None
-    k: int
-    pin: tuple[int | str, ...]
-    ban: tuple[int | str, ...]
-    open_carts_first: bool
+    rule: RuleLike | None = None
+    k: int = 10
+    pin: Sequence[int | str] = ()
+    ban: Sequence[int | str] = ()
+    open_carts_first: bool = False
 
-    def __init__(
-        self,
-        rule: RuleLike | None = None,
-        k: int = 10,
-        pin: Iterable[int | str] = (),
-        ban: Iterable[int | str] = (),
-        open_carts_first: bool = False,
-    ) -> None:
-        mistakes = []
-        if rule is not None and not isinstance(rule, str | Rule):
-            mistakes.append(
-                f"`rule` is a rule over products, a text or an expression, not `{rule}`"
-            )
-        if not isinstance(k, int) or isinstance(k, bool) or not 1 <= k <= MOST_PRODUCTS:
-            mistakes.append(f"`k` is a whole number from 1 to {MOST_PRODUCTS:,}, not `{k}`")
-        if not isinstance(open_carts_first, bool):
-            mistakes.append(f"`open_carts_first` is true or false, not `{open_carts_first}`")
-        pins, wrong = _ids("pin", "pinned", pin)
-        bans, also_wrong = _ids("ban", "banned", ban)
-        mistakes += wrong + also_wrong
-        mistakes += [
-            f"product `{each}` is both pinned and banned; keep one" for each in pins if each in bans
-        ]
+    def __post_init__(self) -> None:
+        mistakes, pins, bans = _checked(
+            self.rule, self.k, self.pin, self.ban, self.open_carts_first
+        )
         refuse("a pool", mistakes, "pool")
-        values = {
-            "rule": rule, "k": k, "pin": pins, "ban": bans, "open_carts_first": open_carts_first,
-        }  # fmt: skip
-        for key, each in values.items():
-            object.__setattr__(self, key, each)
+        object.__setattr__(self, "pin", pins)
+        object.__setattr__(self, "ban", bans)
 
 
-def _ids(
-    key: str, done: str, given: Iterable[int | str]
-) -> tuple[tuple[int | str, ...], list[str]]:
+_Ids = tuple[int | str, ...]
+
+
+def _checked(
+    rule: object, k: object, pin: object, ban: object, open_carts_first: object
+) -> tuple[list[str], _Ids, _Ids]:
+    """Everything that is wrong with a pool, its pins and its bans."""
+    mistakes = []
+    if rule is not None and not isinstance(rule, str | Rule):
+        mistakes.append(f"`rule` is a rule over products, a text or an expression, not `{rule}`")
+    if not isinstance(k, int) or isinstance(k, bool) or not 1 <= k <= MOST_PRODUCTS:
+        mistakes.append(f"`k` is a whole number from 1 to {MOST_PRODUCTS:,}, not `{k}`")
+    if not isinstance(open_carts_first, bool):
+        mistakes.append(f"`open_carts_first` is true or false, not `{open_carts_first}`")
+    pins, wrong = _ids("pin", "pinned", pin)
+    bans, also_wrong = _ids("ban", "banned", ban)
+    mistakes += wrong + also_wrong
+    mistakes += [
+        f"product `{each}` is both pinned and banned; keep one" for each in pins if each in bans
+    ]
+    return mistakes, pins, bans
+
+
+def read_pool(pool: object) -> tuple[Pool | None, list[str]]:
+    """A module's pool as given, `Pool` or a mapping, and what is wrong with it."""
+    if pool is None or isinstance(pool, Pool):
+        return pool, []
+    if not isinstance(pool, Mapping):
+        return None, [f"`pool` is a `Pool(rule, k, pin, ban, open_carts_first)`, not `{pool}`"]
+    given: Mapping[str, Any] = {
+        "rule": None, "k": 10, "pin": (), "ban": (), "open_carts_first": False
+    } | dict(pool)  # fmt: skip
+    mistakes = [
+        f"`pool.{key}` is not a setting; "
+        + (did_you_mean(str(key), _KEYS) or f"known here: {', '.join(_KEYS)}")
+        for key in pool
+        if key not in _KEYS
+    ]
+    found, _, _ = _checked(*(given[key] for key in _KEYS))
+    mistakes += [f"pool: {each}" for each in found]
+    return (None, mistakes) if mistakes else (Pool(**given), [])
+
+
+def _ids(key: str, done: str, given: object) -> tuple[_Ids, list[str]]:
     """The product_ids of a list, each once, and what is wrong with it."""
     if isinstance(given, str | bytes | Mapping) or not isinstance(given, Iterable):
         return (), [f"`{key}` is a list of product_ids, not `{given}`"]
@@ -79,14 +98,3 @@ def _ids(
             found[each] = found.get(each, 0) + 1
     wrong += [f"product `{each}` is {done} twice" for each, times in found.items() if times > 1]
     return tuple(found), wrong
-
-
-def pool_of(section: Mapping[str, Any], place: str) -> Pool:
-    """The pool that a section `pool` of a module says; `place` is where it stands."""
-    mistakes = []
-    for key in section:
-        if key not in _KEYS:
-            hint = did_you_mean(key, _KEYS) or f"known here: {', '.join(_KEYS)}"
-            mistakes.append(f"`{key}` is not a setting; {hint}")
-    refuse(f"`{place}`", mistakes, place)
-    return Pool(**section)

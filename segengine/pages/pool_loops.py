@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,46 +26,96 @@ RECENT, TOGETHER, CATEGORY, RECENT_CATEGORY, BRAND, PRICE, BEST_SELLER = range(7
 ) = range(9)
 
 MILLION = 1_000_000
-_BITS = 10
-_NEVER = np.int64(-(2**63))
+BLOCK = 128
+"""Of so many scores the greatest is kept, so that the next best is found among few."""
+NONE_LEFT = np.int32(-1)
 
 
 class Shelf(NamedTuple):
     """The products by sales, the best seller first.
 
     category, brand: int32[places], codes, -1 for none  level: int32[places], of its price, -1 for
-    none  sold: int64, how many places have sold anything
+    none  sold: int, how many places have sold anything  row: int64[places], in the products
+    place: int32[rows]  ids: int64[places], product_ids or their codes, ascending
+    by_id: int32[places], the place of each of `ids`
     """
 
     category: NDArray[np.int32]
     brand: NDArray[np.int32]
     level: NDArray[np.int32]
-    sold: np.int64
+    sold: int
+    row: NDArray[np.int64]
+    place: NDArray[np.int32]
+    ids: NDArray[np.int64]
+    by_id: NDArray[np.int32]
+
+
+class Doings(NamedTuple):
+    """One buyer's behaviours, and all there is to know of them.
+
+    head: int, the row of the latest, -1 for none  previous: int32[rows]  time: int64[rows]
+    product: int64 or int32[rows]  kind, category: int32[rows]
+    opened: int32[n], the rows that put what is in the cart there, the latest first
+    """
+
+    head: int
+    previous: NDArray[np.int32]
+    time: NDArray[np.int64]
+    product: Any
+    kind: NDArray[np.int32]
+    category: NDArray[np.int32]
+    opened: NDArray[np.int32]
+
+
+class Lines(NamedTuple):
+    """One buyer's order lines.  As `Doings`; is_purchase: int8[rows]"""
+
+    head: int
+    previous: NDArray[np.int32]
+    time: NDArray[np.int64]
+    product: Any
+    is_purchase: NDArray[np.int8]
+
+
+class Span(NamedTuple):
+    """Which dates count, today the last of them.
+
+    recent, just_bought, together: how many  half_life: dates  weights: float64[1 + kinds], what a
+    doing counts for, entry 0 for no kind  since_recent, since_bought: the first instants
+    """
+
+    recent: int
+    just_bought: int
+    together: int
+    half_life: float
+    weights: NDArray[np.float64]
+    since_recent: int
+    since_bought: int
 
 
 class Taste(NamedTuple):
     """What a buyer likes.
 
     categories, brands: int32, codes  category_scores, brand_scores: float64, as long
-    band: int64, the level of prices they choose, -1 for none  of_category, of_brand: int64, the
-    sizes of the dictionaries
+    band: int, the level of prices they choose, -1 for none  of_category, of_brand: int, the sizes
+    of the dictionaries
     """
 
     categories: NDArray[np.int32]
     category_scores: NDArray[np.float64]
     brands: NDArray[np.int32]
     brand_scores: NDArray[np.float64]
-    band: np.int64
-    of_category: np.int64
-    of_brand: np.int64
+    band: int
+    of_category: int
+    of_brand: int
 
 
 class Lately(NamedTuple):
     """What a buyer did lately; a place of -1 is no product of the shop.
 
     did, did_category: int32[n], places and codes  weight: float64[n], faded by now
-    opened: int32, places of open cart items, the latest first  bought: int32, places, not to show
-    beside: int32[m], places of what is bought with theirs  besides: float64[m], how often
+    opened: int32, places of open cart items, the latest first  bought: int32, places of what was
+    just bought, each once, ascending  anchors: int32, of what was bought a while ago, or opened
     """
 
     did: NDArray[np.int32]
@@ -73,52 +123,117 @@ class Lately(NamedTuple):
     weight: NDArray[np.float64]
     opened: NDArray[np.int32]
     bought: NDArray[np.int32]
-    beside: NDArray[np.int32]
-    besides: NDArray[np.float64]
+    anchors: NDArray[np.int32]
 
 
 class Wanted(NamedTuple):
     """What is asked of a pool.
 
-    words: uint64, a bit for each place  first: int32, places that stand first  pins: int64, how
-    many of those are pins  k, most: int64, places in all, and of one category
+    words: uint64, a bit for each place  pins: int32, places that stand first
+    carts_first: bool  k, most: int, places in all, and of one category
     weights: float64[7], adding up to 1
     """
 
     words: Words
-    first: NDArray[np.int32]
-    pins: np.int64
-    k: np.int64
-    most: np.int64
+    pins: NDArray[np.int32]
+    carts_first: bool
+    k: int
+    most: int
     weights: NDArray[np.float64]
 
 
-@kernel
-def lately(
-    head: int,
-    previous: NDArray[np.int32],
-    times: NDArray[np.int64],
-    clock: Clock,
-    since: np.int64,
-    days: int,
-    rows: NDArray[np.int64],
-    ages: NDArray[np.int64],
-) -> int:
-    """A buyer's events on the dates that end today, the last arrival first; how many there are.
+@inlined
+def place_of(product: np.int64, shelf: Shelf) -> int:
+    """The place of a product by its id or code, -1 where the shop has no such product."""
+    low, high = 0, shelf.ids.shape[0]
+    while low < high:
+        middle = (low + high) // 2
+        if shelf.ids[middle] < product:
+            low = middle + 1
+        else:
+            high = middle
+    if low < shelf.ids.shape[0] and shelf.ids[low] == product:
+        return int(shelf.by_id[low])
+    return -1
 
-    since: the first instant of those dates  out: rows, ages int64[most], dates that have passed;
-    what does not fit is counted only
-    """
-    count, row = 0, head
+
+@inlined
+def age_of(at: np.int64, since: int, days: int, clock: Clock) -> int:
+    """How many dates have passed since an instant; -1 where it is on none of those that count."""
+    if since <= at <= clock.as_of:
+        age = clock.today - date_of(at, clock)
+        if 0 <= age < days:
+            return int(age)
+    return -1
+
+
+@inlined
+def each_once(places: NDArray[np.int32]) -> NDArray[np.int32]:
+    """The different ones, ascending."""
+    places.sort()
+    count = 0
+    for k in range(places.shape[0]):
+        if k == 0 or places[k] != places[count - 1]:
+            places[count] = places[k]
+            count += 1
+    return places[:count]
+
+
+@kernel
+def lately(clock: Clock, span: Span, doings: Doings, lines: Lines, shelf: Shelf) -> Lately:
+    """What a buyer did on the dates that end today."""
+    count, row = 0, doings.head
     while row >= 0:
-        if since <= times[row] <= clock.as_of:
-            age = clock.today - date_of(times[row], clock)
-            if 0 <= age < days:
-                if count < rows.shape[0]:
-                    rows[count], ages[count] = row, age
-                count += 1
-        row = previous[row]
-    return count
+        count += 1
+        row = doings.previous[row]
+    did, did_category = np.empty(count, np.int32), np.empty(count, np.int32)
+    weight = np.empty(count)
+    # In the order of arrival, in which sums of floats are made everywhere.
+    first, row = count, doings.head
+    while row >= 0:
+        counts = span.weights[doings.kind[row] + 1]
+        if counts > 0:
+            age = age_of(doings.time[row], span.since_recent, span.recent, clock)
+            if age >= 0:
+                first -= 1
+                did[first] = place_of(np.int64(doings.product[row]), shelf)
+                did_category[first] = doings.category[row]
+                weight[first] = counts * np.exp2(-age / span.half_life)
+        row = doings.previous[row]
+    opened, count = np.empty(doings.opened.shape[0], np.int32), 0
+    for k in range(doings.opened.shape[0]):
+        place = place_of(np.int64(doings.product[doings.opened[k]]), shelf)
+        if place >= 0:
+            opened[count] = place
+            count += 1
+    opened = opened[:count]
+    count, row = 0, lines.head
+    while row >= 0:
+        count += 1
+        row = lines.previous[row]
+    bought, anchors = np.empty(count, np.int32), np.empty(count + opened.shape[0], np.int32)
+    anchors[: opened.shape[0]] = opened
+    kept, near, row = 0, opened.shape[0], lines.head
+    days = max(span.just_bought, span.together)
+    while row >= 0:
+        if lines.is_purchase[row] == 1:
+            age = age_of(lines.time[row], span.since_bought, days, clock)
+            place = place_of(np.int64(lines.product[row]), shelf) if age >= 0 else -1
+            if place >= 0 and age < span.just_bought:
+                bought[kept] = place
+                kept += 1
+            if place >= 0 and age < span.together:
+                anchors[near] = place
+                near += 1
+        row = lines.previous[row]
+    return Lately(
+        did[first:],
+        did_category[first:],
+        weight[first:],
+        opened,
+        each_once(bought[:kept]),
+        each_once(anchors[:near]),
+    )
 
 
 @inlined
@@ -144,40 +259,62 @@ def is_among(place: int, places: NDArray[np.int32]) -> bool:
 
 
 @inlined
-def saturated(sums: NDArray[np.float64], weight: float) -> None:
-    """Let what was done come to less than 1, however much it is."""
-    for k in range(sums.shape[0]):
-        sums[k] = weight * (sums[k] / (1.0 + sums[k]))
+def saturated(done: float, weight: float) -> float:
+    """What was done, however much it is, comes to less than 1, and counts by its weight."""
+    return weight * (done / (1.0 + done))
 
 
 @inlined
-def by_score(scores: NDArray[np.int32], order: NDArray[np.int32], other: NDArray[np.int32]) -> None:
-    """Sort 0, 1, 2, ... by score, the greatest first, equal ones as they stand, into `order`.
+def raised(scores: NDArray[np.int32], out: NDArray[np.int32]) -> None:
+    """Write the greatest score of each block; NONE_LEFT for a block without any."""
+    for block in range(out.shape[0]):
+        most = NONE_LEFT
+        for k in range(block * BLOCK, min((block + 1) * BLOCK, scores.shape[0])):
+            most = max(most, scores[k])
+        out[block] = most
 
-    scores: int32[n], 0 to a million: two rounds of ten bits  other: int32[n], scratch
+
+@inlined
+def take_best(scores: NDArray[np.int32], greatest: NDArray[np.int32]) -> int:
+    """The first of those with the greatest score, which is out then; -1 where none is left.
+
+    scores: int32[n]  greatest: int32[blocks], as `raised` has written them
     """
-    count = scores.shape[0]
-    mask = (1 << _BITS) - 1
-    places = np.zeros((2, 1 << _BITS), np.int64)
-    for k in range(count):
-        key = MILLION - scores[k]
-        places[0, key & mask] += 1
-        places[1, key >> _BITS] += 1
-    for part in range(2):
-        begin = 0
-        for key in range(1 << _BITS):
-            held = places[part, key]
-            places[part, key] = begin
-            begin += held
-    for k in range(count):
-        key = (MILLION - scores[k]) & mask
-        other[places[0, key]] = k
-        places[0, key] += 1
-    for at in range(count):
-        k = other[at]
-        key = (MILLION - scores[k]) >> _BITS
-        order[places[1, key]] = k
-        places[1, key] += 1
+    best = 0
+    for block in range(1, greatest.shape[0]):
+        if greatest[block] > greatest[best]:
+            best = block
+    if greatest.shape[0] == 0 or greatest[best] == NONE_LEFT:
+        return -1
+    found, most = -1, NONE_LEFT
+    for k in range(best * BLOCK, min((best + 1) * BLOCK, scores.shape[0])):
+        if found < 0 and scores[k] == greatest[best]:
+            found = k
+            scores[k] = NONE_LEFT
+        else:
+            most = max(most, scores[k])
+    greatest[best] = most
+    return found
+
+
+@inlined
+def stand_first(lately: Lately, wanted: Wanted) -> NDArray[np.int32]:
+    """Pins, then, where asked, what is in the cart and in the pool and was not just bought."""
+    opened = lately.opened.shape[0] if wanted.carts_first else 0
+    first = np.empty(wanted.pins.shape[0] + opened, np.int32)
+    count = wanted.pins.shape[0]
+    first[:count] = wanted.pins
+    for k in range(opened):
+        place = lately.opened[k]
+        in_pool = (wanted.words[place >> 6] >> np.uint64(place & 63)) & np.uint64(1)
+        if (
+            in_pool != 0
+            and not is_among(place, lately.bought)
+            and not is_among(place, first[:count])
+        ):
+            first[count] = place
+            count += 1
+    return first[:count]
 
 
 @kernel
@@ -185,6 +322,8 @@ def ranked(
     shelf: Shelf,
     taste: Taste,
     lately: Lately,
+    nearest: NDArray[np.int32],
+    nearness: NDArray[np.float64],
     wanted: Wanted,
     places: NDArray[np.int32],
     scores: NDArray[np.float64],
@@ -194,7 +333,8 @@ def ranked(
 
     Those that stand first, then by score in millionths, equal ones by place. A product whose
     category has had its most is passed over, and comes at the end where places are left.
-    out: places int32[k]  scores float64[k], 0 to 1  reasons int8[k]
+    nearest: int32[rows, most], rows of what is bought with a product, -1 for no more
+    nearness: float64[rows, most]  out: places int32[k]  scores float64[k], 0 to 1  reasons int8[k]
     """
     count = shelf.category.shape[0]
     weights = wanted.weights
@@ -209,25 +349,32 @@ def ranked(
             own[lately.did[k]] += lately.weight[k]
         if lately.did_category[k] >= 0:
             recent[lately.did_category[k] + 1] += lately.weight[k]
-    saturated(recent, weights[RECENT_CATEGORY])
+    for k in range(lately.did.shape[0]):
+        # Below 0 it is told from a sum that still has to be saturated.
+        if lately.did[k] >= 0 and own[lately.did[k]] > 0:
+            own[lately.did[k]] = -saturated(own[lately.did[k]], weights[RECENT])
     for k in range(recent.shape[0]):
-        of_category[k] += recent[k]
-    saturated(own, weights[RECENT])
+        of_category[k] += saturated(recent[k], weights[RECENT_CATEGORY])
     if taste.band >= 0:
         for level in range(3):
-            apart = abs(level - taste.band)
-            of_price[level + 1] = weights[PRICE] * (1.0 - 0.5 * apart)
-    for k in range(lately.beside.shape[0]):
-        place = lately.beside[k]
-        beside[place] = max(beside[place], weights[TOGETHER] * lately.besides[k])
+            of_price[level + 1] = weights[PRICE] * (1.0 - 0.5 * abs(level - taste.band))
+    for k in range(lately.anchors.shape[0]):
+        row = shelf.row[lately.anchors[k]]
+        if row < nearest.shape[0]:
+            for n in range(nearest.shape[1]):
+                if nearest[row, n] < 0:
+                    break
+                place = shelf.place[nearest[row, n]]
+                beside[place] = max(beside[place], weights[TOGETHER] * nearness[row, n])
     sells = weights[BEST_SELLER] / max(shelf.sold, 1)
 
+    first = stand_first(lately, wanted)
     words = wanted.words.copy()
     one = np.uint64(1)
-    for place in lately.bought:
-        words[place >> 6] &= ~(one << np.uint64(place & 63))
-    for place in wanted.first:
-        words[place >> 6] &= ~(one << np.uint64(place & 63))
+    for k in range(lately.bought.shape[0]):
+        words[lately.bought[k] >> 6] &= ~(one << np.uint64(lately.bought[k] & 63))
+    for k in range(first.shape[0]):
+        words[first[k] >> 6] &= ~(one << np.uint64(first[k] & 63))
     held = 0
     for word in range(words.shape[0]):
         held += ones_of(words[word])
@@ -239,8 +386,8 @@ def ranked(
             place = 64 * word + trailing_zeros(rest)
             rest &= rest - one
             score = (
-                own[place]
-                + beside[place]
+                beside[place]
+                - own[place]
                 + of_category[shelf.category[place] + 1]
                 + of_brand[shelf.brand[place] + 1]
                 + of_price[shelf.level[place] + 1]
@@ -249,36 +396,47 @@ def ranked(
             at[held] = place
             millionths[held] = np.int32(score * MILLION + 0.5)
             held += 1
-    order, other = np.empty(held, np.int32), np.empty(held, np.int32)
-    by_score(millionths, order, other)
+    # Who is out of the choice, for now or for good, has no score there.
+    choice = millionths.copy()
+    greatest = np.empty((held + BLOCK - 1) // BLOCK, np.int32)
+    raised(choice, greatest)
 
     shown = np.zeros(taste.of_category + 1, np.int32)
-    found = min(wanted.first.shape[0], wanted.k)
+    found = min(first.shape[0], wanted.k)
     for k in range(found):
-        places[k] = wanted.first[k]
+        places[k] = first[k]
         shown[shelf.category[places[k]] + 1] += 1
-    for k in range(held):
-        if found == wanted.k:
+    begun = found
+    while found < wanted.k:
+        best = take_best(choice, greatest)
+        if best < 0:
             break
-        place = at[order[k]]
-        category = shelf.category[place] + 1
+        category = shelf.category[at[best]] + 1
         if category == 0 or shown[category] < wanted.most:
             shown[category] += 1
-            places[found] = place
+            places[found] = at[best]
             found += 1
-            order[k] = -1
-    for k in range(held):
-        if found == wanted.k:
-            break
-        if order[k] >= 0:
-            places[found] = at[order[k]]
+            millionths[best] = NONE_LEFT
+        if category > 0 and shown[category] >= wanted.most:
+            # All of it at once: they may be nearly all there are.
+            for k in range(held):
+                if shelf.category[at[k]] + 1 == category:
+                    choice[k] = NONE_LEFT
+            raised(choice, greatest)
+    if found < wanted.k and found - begun < held:
+        raised(millionths, greatest)
+        while found < wanted.k:
+            best = take_best(millionths, greatest)
+            if best < 0:
+                break
+            places[found] = at[best]
             found += 1
 
     for k in range(found):
         place = places[k]
         of_own = OPEN_CART if is_among(place, lately.opened) else VIEWED
         parts = (
-            own[place],
+            -own[place],
             beside[place],
             of_category[shelf.category[place] + 1],
             of_brand[shelf.brand[place] + 1],
@@ -293,6 +451,6 @@ def ranked(
                 reason = of_own if part == 0 else VIEWED + part
         scores[k] = np.floor(score * MILLION + 0.5) / MILLION
         reasons[k] = reason
-        if k < wanted.first.shape[0]:
-            reasons[k] = PINNED if k < wanted.pins else OPEN_CART
+        if k < first.shape[0]:
+            reasons[k] = PINNED if k < wanted.pins.shape[0] else OPEN_CART
     return found

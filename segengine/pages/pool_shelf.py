@@ -1,4 +1,4 @@
-"""What do the products look like when pools rank them, and which of them are in this pool?
+"""What do the products look like when pools rank them?
 
 Products stand on a shelf by sales: the best seller of the last fit first, of equals the smaller
 product_id. A product's number there, its *place*, settles every tie, and a pool is a bit for each
@@ -8,7 +8,6 @@ place. The shelf is kept until products change or are fitted anew, so an append 
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,44 +15,34 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from segengine.kernels import bits
-from segengine.pages.pool import Pool
 from segengine.pages.pool_loops import Shelf
-from segengine.rules.evaluate import bitmap
-from segengine.rules.frame import Words
-from segengine.rules.plan import plan_rule
 from segengine.rules.segment import View
-from segengine.rules.term import CheckedRule
 from segengine.schema.pool_settings import DOINGS, PoolSettings
 from segengine.schema.tables import ORDER_LINES
 from segengine.tables.column import Column
 from segengine.tables.tables import Tables
 from segengine.traits.product_places import product_places
 from segengine.traits.product_sales import rows_since
-from segengine.traits.products import CURRENT
 from segengine.traits.work import Fits, Work
 
-_NO_STOCK = np.iinfo(np.int64).min
 BEHAVIORS = "behaviors"
 
 
 class Placed(NamedTuple):
-    """The shelf, and which row of the products stands where.
+    """The shelf, and what it was made of.
 
-    revision, fits: what it was made of  row: int64[places]  place: int32[rows]
+    revision: of the products
     """
 
     revision: int
     fits: Fits
     shelf: Shelf
-    row: NDArray[np.int64]
-    place: NDArray[np.int32]
 
-    def places_of(self, rows: NDArray[np.int64]) -> NDArray[np.int32]:
+    def places_of(self, rows: NDArray[Any]) -> NDArray[np.int32]:
         """The places of these products: int32[n], -1 for a row of -1."""
-        if not len(self.place):
+        if not len(self.shelf.place):
             return np.full(len(rows), -1, np.int32)
-        return np.where(rows >= 0, self.place[rows], np.int32(-1))
+        return np.where(rows >= 0, self.shelf.place[rows], np.int32(-1))
 
 
 class Shelves:
@@ -103,10 +92,13 @@ def _placed(view: View, settings: PoolSettings) -> Placed:
     def codes(name: str) -> NDArray[np.int32]:
         return np.asarray(products.trait(name).values[:count][order], np.int32)
 
+    ids = products.trait("product_id").values[:count].astype(np.int64)
+    by_id = np.argsort(ids, kind="stable")
     shelf = Shelf(
-        codes("category"), codes("brand"), codes("price_level"), np.int64(np.sum(units > 0))
-    )
-    return Placed(tables.products_revision, fits, shelf, order.astype(np.int64), place)
+        codes("category"), codes("brand"), codes("price_level"), int(np.sum(units > 0)),
+        order.astype(np.int64), place, ids[by_id], place[by_id],
+    )  # fmt: skip
+    return Placed(tables.products_revision, fits, shelf)
 
 
 def _units(view: View, days: int) -> NDArray[np.float64]:
@@ -154,87 +146,6 @@ def id_order(ids: Column, count: int) -> NDArray[np.int64]:
     found = np.empty(count, np.int64)
     found[order] = np.arange(count)
     return found
-
-
-class Candidates(NamedTuple):
-    """Who is in a pool, whoever asks.
-
-    words: uint64, a bit for each place  count: how many  pins: int32, the places of pins in stock
-    """
-
-    words: Words
-    count: int
-    pins: NDArray[np.int32]
-
-
-@dataclass(slots=True, eq=False)
-class ReadyPool:
-    """A pool whose rule is checked, and its candidates as long as they stand."""
-
-    pool: Pool
-    rule: CheckedRule | None
-    shelves: Shelves
-    _kept: tuple[object, Placed, Candidates] | None = None
-
-    @property
-    def asks_stock(self) -> bool:
-        """Whether the rule itself says which stock is enough."""
-        return self.rule is not None and "stock" in self.rule.term.columns
-
-    @property
-    def asks_now(self) -> bool:
-        """Whether the rule may change its answer from one moment to the next."""
-        return self.rule is not None and any(t.op == "now" for t in self.rule.term.walk())
-
-    @property
-    def asks_sales(self) -> bool:
-        """Whether the rule reads what any buyer may change."""
-        return self.rule is not None and _reads_sales(self.rule)
-
-    def candidates(self, view: View) -> Candidates:
-        """The products in the pool: those of its rule, in stock, not banned."""
-        placed, moment = self.shelves.placed(view), self._moment(view)
-        kept = self._kept
-        if kept is None or kept[1] is not placed or kept[0] != moment:
-            with self.shelves.lock:
-                kept = self._kept = (moment, placed, self._made(view, placed))
-        return kept[2]
-
-    def _moment(self, view: View) -> object:
-        """What the candidates depend on beside the products and their fit."""
-        if self.rule is None:
-            return None
-        if self.asks_sales:
-            return view.data_version
-        if self.rule.term.reads_clock:
-            return view.clock.as_of if self.asks_now else view.clock.today
-        return None
-
-    def _made(self, view: View, placed: Placed) -> Candidates:
-        products, count = view.population.products, len(placed.row)
-        words = np.zeros(-(-count // 64), np.uint64)
-        nothing = np.empty(0, np.int32)
-        if not count:
-            return Candidates(words, 0, nothing)
-        stock = products.trait("stock").values[:count]
-        in_stock = (stock == _NO_STOCK) | (stock > 0)
-        holds = np.ones(count, np.bool_)
-        if self.rule is not None:
-            plan = plan_rule(self.rule.term, products.domain, view.clock, products.money_scale)
-            found = bitmap(plan.root, products, view.clock)
-            holds = np.unpackbits(found.view(np.uint8), bitorder="little")[:count] == 1
-        if not self.asks_stock:
-            holds &= in_stock
-        banned, pinned = (rows_named(view, ids) for ids in (self.pool.ban, self.pool.pin))
-        holds[banned[banned >= 0]] = False
-        bits.set_rows(placed.place[np.flatnonzero(holds)].astype(np.int64), words)
-        pinned = pinned[pinned >= 0]
-        pins = placed.place[pinned[in_stock[pinned]]] if len(pinned) else nothing
-        return Candidates(words, int(np.count_nonzero(holds)), pins)
-
-
-def _reads_sales(rule: CheckedRule) -> bool:
-    return not CURRENT.isdisjoint(rule.term.columns)
 
 
 def rows_named(view: View, ids: tuple[int | str, ...]) -> NDArray[np.int64]:

@@ -20,6 +20,10 @@ from segengine.pages.active import Active, Windows, active_at, windows
 from segengine.pages.answer import Placement, Reason, Rejected
 from segengine.pages.certificate import Reads, Standing
 from segengine.pages.page import Module, Page
+from segengine.pages.pool_candidates import ReadyPool
+from segengine.pages.pool_rank import Product, products_for
+from segengine.pages.pool_visit import POOL_TRAITS, Visit
+from segengine.pages.pools_of_page import PoolsOfPage
 from segengine.pages.seen import Watch, Watching
 from segengine.rules.match import Matcher
 from segengine.rules.segment import View
@@ -42,6 +46,7 @@ class CheckedModule:
     ends: int
     arms: NDArray[np.int16] | None
     held_out_below: int
+    pool: ReadyPool | None = None
 
     @property
     def rank(self) -> tuple[int, int, str]:
@@ -77,6 +82,7 @@ class CheckedPage:
     rules: distinct rules, the page's own first if it has one  matcher: of these rules
     watches: the modules of caps and decays, by the numbers in the table
     unseen: int32[watches, 2] of 0  fertile: uint8[modules] of 0, no pool of theirs is empty
+    pools: those of the modules
     """
 
     page: Page
@@ -94,6 +100,7 @@ class CheckedPage:
     fades: bool
     unseen: NDArray[np.int32]
     fertile: NDArray[np.uint8]
+    pools: PoolsOfPage
     kept: Kept = field(default_factory=Kept)
 
     def active_at(self, as_of: int, zone: days.Zone) -> Active:
@@ -103,7 +110,9 @@ class CheckedPage:
             found = self.kept.active = active_at(self.windows, as_of, zone)
         return found
 
-    def placement(self, slot: str, place: int, bucket: int | None) -> Placement:
+    def placement(
+        self, slot: str, place: int, bucket: int | None, visit: Visit | None
+    ) -> Placement:
         """The placement of a winner; a visitor without an id gets the first variant."""
         if place < 0:
             return Placement(slot, None, None, Reason.EMPTY)
@@ -116,7 +125,10 @@ class CheckedPage:
             if arm.payload is not None:
                 payload = arm.payload
         reason = Reason.FALLBACK if module.fallback else Reason.MATCHED
-        return Placement(slot, module.name, variant, reason, (), payload)
+        products: tuple[Product, ...] = ()
+        if winner.pool is not None and visit is not None:
+            products = products_for(winner.pool, visit)
+        return Placement(slot, module.name, variant, reason, products, payload)
 
     def losers(self, outcome: NDArray[np.uint8], ranks: NDArray[np.int64]) -> Rejected:
         """Every module that does not show and why, slot by slot, in the order of each slot."""
@@ -136,7 +148,12 @@ class CheckedPage:
         return tuple(found)
 
 
-def ready_module(module: Module, rule: CheckedRule | None, zone: days.Zone) -> CheckedModule:
+def ready_module(
+    module: Module,
+    rule: CheckedRule | None,
+    zone: days.Zone,
+    pool: ReadyPool | None = None,
+) -> CheckedModule:
     """The module with everything worked out that no visitor changes."""
     starts, ends = np.iinfo(np.int64).min, np.iinfo(np.int64).max
     if module.starts_at is not None:
@@ -145,7 +162,7 @@ def ready_module(module: Module, rule: CheckedRule | None, zone: days.Zone) -> C
         ends = days.micros(module.ends_at, zone)
     arms = variant_table([v.weight for v in module.variants]) if module.variants else None
     below = share_limit(module.holdout) if module.holdout > 0 else 0
-    return CheckedModule(module, rule, starts, ends, arms, below)
+    return CheckedModule(module, rule, starts, ends, arms, below, pool)
 
 
 def ready_page(
@@ -175,13 +192,15 @@ def ready_page(
     distinct = tuple(each for _, each in rules.values())
     watches: dict[Watch, int] = {}
     table = _table(modules, {term: place for term, (place, _) in rules.items()}, watches)
+    pools = PoolsOfPage([m.pool for m in modules])
     return CheckedPage(
-        page, rule, ordered, _traits(distinct), tuple(modules), np.array(ends, np.int32), table,
-        len({m.module.name for m in modules}), distinct,
+        page, rule, ordered, _traits(distinct, pools), tuple(modules),
+        np.array(ends, np.int32), table, len({m.module.name for m in modules}), distinct,
         _matcher(distinct, previous),
         windows([(m.starts, m.ends, m.module.hours) for m in modules]),
         tuple(watches), any(m.module.decay is not None for m in modules),
         np.zeros((len(watches), 2), np.int32), np.zeros(len(modules), np.uint8),
+        pools,
     )  # fmt: skip
 
 
@@ -190,8 +209,9 @@ def _matcher(rules: Sequence[CheckedRule], previous: CheckedPage | None) -> Matc
     return Matcher([(rule.term, rule) for rule in rules], before)
 
 
-def _traits(rules: Sequence[CheckedRule]) -> tuple[str, ...]:
-    return tuple(sorted({trait for rule in rules for trait in rule.traits}))
+def _traits(rules: Sequence[CheckedRule], pools: PoolsOfPage) -> tuple[str, ...]:
+    read = {trait for rule in rules for trait in rule.traits}
+    return tuple(sorted(read.union(POOL_TRAITS if pools.are_any else ())))
 
 
 def _table(

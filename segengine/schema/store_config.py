@@ -31,6 +31,7 @@ from segengine.schema.habit_settings import HabitSettings, read_habit
 from segengine.schema.identifiers import is_column_name, is_definition_name
 from segengine.schema.kinds import Kind, kind_named
 from segengine.schema.level_settings import LevelSettings, read_levels
+from segengine.schema.pool_settings import PoolSettings, read_pools
 from segengine.schema.prediction_settings import PredictionSettings, read_prediction
 from segengine.schema.range_mix import RangeMix, read_range_mix
 from segengine.schema.response_settings import ResponseSettings, read_response
@@ -108,6 +109,7 @@ class StoreConfig:
     holdout_share: float = 0.0
     caps: tuple[Cap, ...] = ()
     text: TextSettings = field(default_factory=TextSettings)
+    pools: PoolSettings = field(default_factory=PoolSettings)
     storage: StorageSettings = field(default_factory=StorageSettings)
     range_mix: RangeMix = field(default_factory=RangeMix)
     constants: Mapping[str, int | float] = field(default_factory=dict)
@@ -176,6 +178,7 @@ def parse_config(raw: Mapping[str, Any]) -> StoreConfig:
     values["caps"] = read_caps(reader, top.pop("caps", []), values["channels"])
     values["text"] = read_text_settings(reader, top.pop("text", {}))
     values["storage"] = read_storage(reader, top.pop("storage", {}))
+    values["pools"] = read_pools(reader, top.pop("pools", {}))
     values["range_mix"] = read_range_mix(reader, top.pop("range_mix", {}))
     constants = reader.section(top.pop("constants", {}), "constants")
     values["constants"] = {

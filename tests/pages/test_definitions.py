@@ -51,12 +51,6 @@ def test_mistakes_of_a_page_read_as_they_were_found_good() -> None:
     assert_golden(FOLDER / "mistakes.txt", "\n".join(told))
 
 
-@pytest.mark.parametrize(("option", "value"), [("pool", se.Pool(k=3))])
-def test_an_option_that_is_not_built_yet_is_refused_by_its_name(option: str, value: object) -> None:
-    with pytest.raises(se.NotBuiltYetError, match=f"`{option}`\\) are not built yet"):
-        module(**{option: value})
-
-
 REFUSED = {
     "three mistakes": ("spend > 3 AND city = 3 AND nope(1) > 1",
                        "(?s)unknown trait `spend`.*text.*unknown function `nope`"),
