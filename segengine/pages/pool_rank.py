@@ -32,14 +32,11 @@ from segengine.pages.bought_together import NEAREST
 from segengine.pages.bought_together_loops import Neighbours
 from segengine.pages.pool_candidates import ReadyPool
 from segengine.pages.pool_loops import Wanted
-from segengine.pages.pool_ranker import Ranker
-from segengine.pages.pool_shelf import sold_lines
 from segengine.pages.pool_visit import Visit
 from segengine.rules.frame import Words
 from segengine.rules.segment import View
-from segengine.schema.tables import ORDER_LINES
-from segengine.traits.product_places import product_places
 
+_ONE = np.uint64(1)
 _NONE_NEAR = Neighbours(
     np.empty((0, NEAREST), np.int32), np.empty((0, NEAREST)), np.empty((0, NEAREST), np.int32)
 )
@@ -118,10 +115,11 @@ def _ids(view: View, rows: NDArray[np.int64]) -> list[int | str]:
     return [data[b:e].tobytes().decode() for b, e in zip(begins, ends, strict=True)]
 
 
-def pool_nonempty(ready: ReadyPool, view: View, ranker: Ranker) -> Words:
+def pool_nonempty(ready: ReadyPool, view: View) -> Words:
     """For which buyers at least one product of the pool may be shown: uint64[words].
 
-    All of them, or none, but for those who have just bought every candidate.
+    All of them, or none, but for those who have just bought every candidate. Rows that are
+    nobody's are among them.
     """
     rows = view.population.rows
     candidates = ready.candidates(view)
@@ -129,23 +127,10 @@ def pool_nonempty(ready: ReadyPool, view: View, ranker: Ranker) -> Words:
     if not candidates.count and not len(candidates.pins):
         return out
     out[:] = ~np.uint64(0)
-    if len(candidates.pins):
+    bought = ready.ranker.bought_by_all(view)
+    if len(candidates.pins) or candidates.count > bought.most:
         return out
-    settings, tables = ranker.settings, view.population.tables
-    placed = ranker.shelves.placed(view)
-    work = view.population.product_traits.work_at(view.clock.as_of)
-    lines = sold_lines(work, settings.just_bought_days, tables.events[ORDER_LINES].rows)
-    owner = tables.events[ORDER_LINES].extra("owner")[lines]
-    # Who has fewer lines than there are candidates cannot have bought them all.
-    many = np.bincount(owner, minlength=rows) >= candidates.count
-    lines, owner = lines[many[owner]], owner[many[owner]]
-    if not len(lines):
-        return out
-    bought = placed.places_of(product_places(tables, ORDER_LINES, lines).astype(np.int64))
-    lies = bought >= 0
-    bought, owner = bought[lies], owner[lies]
-    held = (candidates.words[bought >> 6] >> (bought & 63).astype(np.uint64)) & np.uint64(1)
-    pairs = np.unique(owner[held == 1].astype(np.int64) * len(placed.shelf.row) + bought[held == 1])
-    different = np.bincount(pairs // max(1, len(placed.shelf.row)), minlength=rows)
-    bits.clear_rows(np.flatnonzero(different >= candidates.count), out)
+    held = (candidates.words[bought.place >> 6] >> (bought.place & 63).astype(np.uint64)) & _ONE
+    different = np.bincount(bought.owner[held == 1], minlength=rows)
+    bits.clear_rows(np.flatnonzero(different == candidates.count), out)
     return out

@@ -10,10 +10,12 @@ from numpy.typing import NDArray
 
 from segengine.pages.bought_together import BoughtTogether
 from segengine.pages.pool_loops import Span
-from segengine.pages.pool_shelf import Shelves
+from segengine.pages.pool_shelf import Shelves, sold_lines
 from segengine.rules.segment import View
 from segengine.schema.pool_settings import TERMS, PoolSettings
+from segengine.schema.tables import ORDER_LINES
 from segengine.traits.clock_loops import Clock
+from segengine.traits.product_places import product_places
 
 
 class Today(NamedTuple):
@@ -22,6 +24,19 @@ class Today(NamedTuple):
     version: int
     clock: Clock
     span: Span
+
+
+class BoughtByAll(NamedTuple):
+    """What is not to be shown again yet, of all buyers.
+
+    version: of the store's data  owner: int64[n], rows of buyers  place: int32[n], each once for
+    a buyer  most: of one buyer
+    """
+
+    version: int
+    owner: NDArray[np.int64]
+    place: NDArray[np.int32]
+    most: int
 
 
 @dataclass(slots=True)
@@ -36,6 +51,7 @@ class Ranker:
     together: BoughtTogether
     weights: NDArray[np.float64]
     _today: Today | None = None
+    _bought: BoughtByAll | None = None
 
     def today(self, view: View) -> Today:
         """The dates that count, worked out once for a state of the store."""
@@ -63,6 +79,28 @@ class Ranker:
             since(max(settings.just_bought_days, settings.bought_together_days)),
         )  # fmt: skip
         return Today(view.data_version, clock, span)
+
+    def bought_by_all(self, view: View) -> BoughtByAll:
+        """What all buyers have just bought, worked out once for a state of the store."""
+        found = self._bought
+        if found is None or found.version != view.data_version:
+            found = self._bought = self._gathered(view)
+        return found
+
+    def _gathered(self, view: View) -> BoughtByAll:
+        tables, shelf = view.population.tables, self.shelves.placed(view).shelf
+        work = view.population.product_traits.work_at(view.clock.as_of)
+        table, days = tables.events[ORDER_LINES], self.settings.just_bought_days
+        lines = sold_lines(work, days, table.rows) if days else np.empty(0, np.int64)
+        rows = product_places(tables, ORDER_LINES, lines)
+        lines, rows = lines[rows >= 0], rows[rows >= 0]
+        # A number for each pair of a buyer and a place, so that each is there once.
+        places = max(1, len(shelf.row))
+        owners = table.extra("owner")[lines].astype(np.int64)
+        pairs = np.unique(owners * places + shelf.place[rows]) if len(rows) else lines
+        owner, place = pairs // places, (pairs % places).astype(np.int32)
+        most = int(np.bincount(owner).max()) if len(owner) else 0
+        return BoughtByAll(view.data_version, owner, place, most)
 
 
 def ranker(settings: PoolSettings) -> Ranker:
