@@ -9,7 +9,6 @@ different values they ever met.
 from __future__ import annotations
 
 import numpy as np
-import pyarrow as pa
 
 from segengine import days
 from segengine.schema.tables import ORDER_LINES
@@ -31,7 +30,7 @@ def _facts(work: Work) -> None:
     bought = np.array([0.0, 0.0, weights.pop("purchase")])
     kinds = work.dictionary("behaviors", "kind")
     by_kind = np.zeros(1 + kinds.size, np.float64)
-    found = kinds.find(pa.array(list(weights), pa.large_string()))
+    found = kinds.codes_of(tuple(weights))
     for code, weight in zip(found, weights.values(), strict=True):
         if code >= 0:
             by_kind[code + 1] = weight

@@ -43,7 +43,7 @@ def _asked(tables: Tables, events: NDArray[np.integer] | None) -> NDArray[np.int
     behaviors = tables.events["behaviors"]
     kinds = behaviors.columns["kind"]
     assert kinds.dictionary is not None
-    survey = int(kinds.dictionary.find(pa.array(["survey"]))[0])
+    (survey,) = kinds.dictionary.codes_of(("survey",))
     if survey < 0:
         return np.empty(0, np.int64)
     if events is None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import pyarrow as pa
 
 from segengine.schema.kinds import Kind
 from segengine.schema.tables import ORDERS
@@ -35,16 +34,11 @@ _TRAITS = (
 def _facts(work: Work) -> None:
     kinds, lists = work.dictionary("behaviors", "kind"), work.dictionary("customers", "tags")
     meaning = np.zeros(1 + kinds.size, np.int8)
-    found = kinds.find(pa.array(list(_MEANINGS)))
+    found = kinds.codes_of(tuple(_MEANINGS))
     for code, meant in zip(found, _MEANINGS.values(), strict=True):
         if code >= 0:
             meaning[code + 1] = meant
-    never = np.zeros(1 + lists.size, np.int8)
-    held, tags = np.arange(lists.size), work.values("customers", "tags")
-    if len(work.rows) < lists.size:
-        # A batch looks at the lists of its own buyers, not at every list there is.
-        held = np.unique(tags[work.rows])
-    never[held + 1] = lists.have_item("never", held)
+    never, tags = lists.holders("never"), work.values("customers", "tags")
     product = work.tables.column("behaviors", "product_id")
     behaviors, orders = work.history("behaviors"), work.history(ORDERS)
 

@@ -10,7 +10,6 @@ closes nothing, and where no lines are loaded nothing is known to be bought.
 from __future__ import annotations
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 
 from segengine.schema.kinds import Kind
@@ -74,8 +73,9 @@ def _traits() -> tuple[Trait, ...]:
 
 def _facts(work: Work) -> None:
     meaning = np.full(1 + work.dictionary(_BEHAVIORS, "kind").size, interest_loops.OTHER, np.int8)
-    for name, meant in _MEANINGS.items():
-        meaning[_codes(work, _BEHAVIORS, (name,)) + 1] = meant
+    meant = work.dictionary(_BEHAVIORS, "kind").codes_of(tuple(_MEANINGS))
+    is_known = meant >= 0
+    meaning[meant[is_known] + 1] = np.array(list(_MEANINGS.values()), np.int8)[is_known]
     product = work.tables.column(_BEHAVIORS, "product_id")
     no_product = product.dtype.type(product.missing)
     did, ordered = work.history(_BEHAVIORS), work.history(ORDERS)
@@ -108,7 +108,7 @@ def _facts(work: Work) -> None:
 
 def _codes(work: Work, table: str, kinds: tuple[str, ...]) -> NDArray[np.int64]:
     """The codes of those kinds that a table has."""
-    found = work.dictionary(table, "kind").find(pa.array(kinds, pa.large_string()))
+    found = work.dictionary(table, "kind").codes_of(kinds)
     return found[found >= 0].astype(np.int64)
 
 

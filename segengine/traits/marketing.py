@@ -9,7 +9,6 @@ the click or the message names none, it may be of any.
 from __future__ import annotations
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 
 from segengine.schema.kinds import Kind
@@ -63,7 +62,7 @@ def addressed(tables: Tables, campaign: str) -> NDArray[np.int64]:
     messages = tables.events["messages"]
     column = messages.columns["campaign"]
     assert column.dictionary is not None
-    code = int(column.dictionary.find(pa.array([campaign]))[0])
+    code = int(column.dictionary.codes_of((campaign,))[0])
     if code < 0:
         return np.empty(0, np.int64)
     owners = messages.extra("owner")[: messages.rows][column.values[: messages.rows] == code]
@@ -106,7 +105,7 @@ def _goals(work: Work) -> tuple[loops.Goals, list[str]]:
     window = np.full(1 + campaigns.size, WINDOW_DAYS * _DAY, np.int64)
     event = np.full(1 + campaigns.size, loops.ANY, np.int16)
     tables: list[str] = []
-    found = campaigns.find(pa.array(list(given), pa.large_string()))
+    found = campaigns.codes_of(tuple(given))
     for code, goal in zip(found, given.values(), strict=True):
         if code >= 0:
             window[code + 1] = min(goal.days, _LONGEST) * _DAY
@@ -152,7 +151,7 @@ def _others(work: Work, tables: list[str]) -> loops.Others:
 def _place(work: Work, fitted: None) -> None:
     del fitted
     stages = work.dictionary("customers", "lifecycle_stage")
-    lapsed = np.int32(stages.find(pa.array(["lapsed"]))[0])
+    lapsed = np.int32(stages.codes_of(("lapsed",))[0])
 
     def loop(begin: int, end: int) -> None:
         loops.lost_causes(

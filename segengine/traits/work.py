@@ -8,7 +8,6 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 
 from segengine.days import Zone
@@ -139,7 +138,7 @@ class Work:
 
     def codes(self, table: str, column: str, texts: tuple[str, ...]) -> list[np.int32]:
         """The codes of texts in a column; -2, which is also no missing value, for an unknown."""
-        found = self.dictionary(table, column).find(pa.array(texts))
+        found = self.dictionary(table, column).codes_of(texts)
         return [np.int32(code) if code >= 0 else np.int32(-2) for code in found]
 
     def dictionary(self, table: str, column: str) -> Dictionary:

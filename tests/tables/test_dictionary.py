@@ -110,3 +110,29 @@ def test_what_was_given_out_does_not_change_as_the_dictionary_grows() -> None:
 @pytest.mark.parametrize("kind", [pa.string(), pa.large_string(), pa.string_view()])
 def test_no_values_have_no_codes(kind: pa.DataType) -> None:
     assert Dictionary(Kind.VARCHAR).encode(pa.array([], kind)).dtype == np.int32
+
+
+@given(st.lists(st.lists(words, max_size=4), min_size=1, max_size=5), st.lists(words, max_size=5))
+def test_codes_of_words_asked_again_are_those_of_now(
+    arriving: list[list[str]], asked: list[str]
+) -> None:
+    dictionary = Dictionary(Kind.VARCHAR)
+    for batch in arriving:
+        dictionary.encode(pa.array(batch, pa.string()))
+        for _ in range(2):
+            found = dictionary.codes_of(tuple(asked))
+            assert found.tolist() == dictionary.find(pa.array(asked, pa.string())).tolist()
+
+
+@given(st.lists(lists, min_size=1, max_size=12), st.integers(1, 5), words)
+def test_lists_that_hold_an_item_are_found_as_they_come(
+    values: list[list[str | None] | None], step: int, item: str
+) -> None:
+    dictionary = Dictionary(Kind.TAGS, is_set=True)
+    for begin in range(0, len(values), step):
+        some = values[begin : begin + step]
+        codes = dictionary.encode(pa.array(some, pa.list_(pa.string())))
+        held = dictionary.holders(item)
+        assert len(held) == 1 + dictionary.size
+        assert not held[0]
+        assert [bool(held[code + 1]) for code in codes] == [item in (v or []) for v in some]
