@@ -20,7 +20,7 @@ from segengine.audiences.audience import Audience, audience
 from segengine.audiences.campaign import Campaign
 from segengine.audiences.member_diff import MemberDiff
 from segengine.audiences.plan import CampaignPlan, plan_names, plan_of
-from segengine.audiences.runs import Run, frozen, planned, refuse_to_run
+from segengine.audiences.runs import Run, Runs, frozen, planned, refuse_to_run
 from segengine.audiences.send_hours import histogram, send_times
 from segengine.definitions import Definitions
 from segengine.errors import RuleError, StoreError
@@ -379,7 +379,7 @@ class Engine(Store):
             return self._runs.keep(facts, members, self._is_recorded)
 
     @property
-    def runs(self) -> Mapping[str, Run]:
+    def runs(self) -> Runs:
         """Every run by its id, in the order they were made."""
         return self._runs
 

@@ -11,6 +11,7 @@ import typer
 
 from segengine.cli.audience import audience
 from segengine.cli.bench import bench
+from segengine.cli.census import census
 from segengine.cli.check import check
 from segengine.cli.count import count
 from segengine.cli.demo import demo
@@ -21,7 +22,10 @@ from segengine.cli.options import example
 from segengine.cli.outcome import INTERRUPTED, Commands
 from segengine.cli.page import page
 from segengine.cli.preview import preview
+from segengine.cli.record import record
 from segengine.cli.report import report
+from segengine.cli.run import run as run_campaign
+from segengine.cli.run import runs
 from segengine.cli.segment import segment
 from segengine.cli.serve import serve
 from segengine.cli.traits import traits
@@ -68,6 +72,7 @@ for function, lines in (
         [
             "segengine audience spring",
             "segengine audience spring --preview",
+            "segengine audience spring --hours",
             "segengine audience spring --texts --columns region --out spring.csv",
         ],
     ),
@@ -79,10 +84,26 @@ for function, lines in (
         ],
     ),
     (
+        census,
+        [
+            "segengine census home --context device=mobile",
+            "segengine census home --out home.html",
+        ],
+    ),
+    (
         explain,
         [
             'segengine explain 17 "recency_days <= 30 AND order_count >= 3"',
             "segengine explain 17 --campaign spring",
+        ],
+    ),
+    (run_campaign, ["segengine run spring --out to-send.csv", "segengine run spring tea"]),
+    (runs, ["segengine runs --store my-store"]),
+    (
+        record,
+        [
+            "segengine record delivered.csv",
+            "segengine record --all spring-2026-03-15-1",
         ],
     ),
     (traits, ["segengine traits", "segengine traits --out traits.csv"]),
@@ -92,6 +113,7 @@ for function, lines in (
             "segengine report rfm --out rfm.html",
             "segengine report lifecycle --since 2026-01-31",
             'segengine report profile "amount_365d >= 1000"',
+            "segengine report campaign --campaign spring --by region --out spring.html",
         ],
     ),
     (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -13,6 +14,7 @@ from segengine.cli.ledger import ledger_table
 from segengine.cli.options import HERE, AsJson, Columns, Out, Store, names_of, opened
 from segengine.cli.plain import print_json
 from segengine.cli.show import (
+    bar,
     buyers,
     cell,
     console,
@@ -38,12 +40,17 @@ Texts = Annotated[
     bool, typer.Option("--texts", help="With --out: the text of each buyer, its parts and cost.")
 ]
 
+Hours = Annotated[
+    bool, typer.Option("--hours", help="Show how many would be written to in each hour.")
+]
+
 
 def audience(
     name: Name,
     columns: Columns = None,
     preview: Preview = False,
     texts: Texts = False,
+    hours: Hours = False,
     out: Out = None,
     store: Store = HERE,
     as_json: AsJson = False,
@@ -64,6 +71,8 @@ def audience(
             if preview:
                 found["preview"] = answer.preview().to_pylist()
                 found["bill"] = answer.bill().to_pylist()
+            if hours:
+                found["hours"] = engine.send_hours(name).to_pylist()
             print_json(found)
             return
         screen = console()
@@ -77,6 +86,22 @@ def audience(
             screen.print(f"`{name}` is outside its window now: nothing would be sent")
         if preview:
             _show_texts(answer, engine, screen)
+        if hours:
+            show_hours(engine.send_hours(name).to_pylist(), screen)
+
+
+def show_hours(hours: Sequence[Mapping[str, int]], screen: Console) -> None:
+    """How many are written to in each hour of the store's clock, from the first hour with any."""
+    there = [each["hour"] for each in hours if each["buyers"]]
+    if not there:
+        return
+    most = max(each["buyers"] for each in hours)
+    rows = [
+        [f"{each['hour']:02}:00", f"{each['buyers']:,}", bar(each["buyers"], most)]
+        for each in hours[min(there) : max(there) + 1]
+    ]
+    screen.print()
+    screen.print(table(["hour", "buyers", ""], rows, numbers=["buyers"]))
 
 
 def _listed(answer: Audience, columns: list[str], *, texts: bool) -> pa.Table:

@@ -72,7 +72,7 @@ def load(
     with opened(store) as engine:
         chosen = list(engine.config.load) if table_name is None else [table_name]
         before = {name: _rows(engine, name) for name in chosen}
-        with loading(", ".join(chosen)) as tell, _in_words_of_the_shell(source):
+        with loading(", ".join(chosen)) as tell, in_words_of_the_shell(source):
             if table_name is None or source is None:
                 reports = engine.load_configured(chosen, progress=tell.rows, building=tell.building)
             else:
@@ -101,7 +101,7 @@ def load(
 
 
 @contextmanager
-def _in_words_of_the_shell(source: str | None) -> Iterator[None]:
+def in_words_of_the_shell(source: str | None) -> Iterator[None]:
     """What to do about bad rows, as it is written here, or in store.toml, not in Python."""
     from segengine.ingest.report import RefusedError
 

@@ -20,12 +20,14 @@ if TYPE_CHECKING:
 
 ENDINGS = (".html",)
 MOST_ROWS = 40
+_WIDEST_TEXT = 28
 
 Name = Annotated[
     str,
     typer.Argument(
         metavar="NAME",
-        help="rfm, lifecycle, repurchase, retention, products, overview, profile or compare.",
+        help="rfm, lifecycle, repurchase, retention, products, overview, profile, compare or "
+        "campaign.",
     ),
 ]
 Segments = Annotated[
@@ -77,6 +79,18 @@ Traits = Annotated[
     typer.Option("--traits", metavar="A,B", help="profile, compare: show these traits alone."),
 ]
 
+RunId = Annotated[
+    str | None, typer.Option("--run", metavar="ID", help="campaign: the effect of this run.")
+]
+Campaign = Annotated[
+    str | None,
+    typer.Option("--campaign", metavar="NAME", help="campaign: of all runs of this campaign."),
+]
+By = Annotated[
+    str | None,
+    typer.Option("--by", metavar="A,B", help="campaign: divide by traits; keep what paid."),
+]
+
 
 def report(
     name: Name,
@@ -90,6 +104,9 @@ def report(
     base: Base = None,
     traits: Traits = None,
     top: Top = None,
+    run: RunId = None,
+    campaign: Campaign = None,
+    by: By = None,
     out: Page = None,
     store: Store = HERE,
     as_json: AsJson = False,
@@ -109,6 +126,9 @@ def report(
         "base": base,
         "traits": traits,
         "top": top,
+        "run": run,
+        "campaign": campaign,
+        "by": by,
     }
     given = {option: value for option, value in options.items() if value is not None}
     with opened(store) as engine:
@@ -176,11 +196,39 @@ def _show_table(each: Mapping[str, Any], timezone: str, screen: Console) -> None
                    for row, units in rows)
         }  # fmt: skip
         names = _narrowed(each["columns"], listed, screen.width)
-        numbers = [n for n, name in zip(names, each["columns"], strict=True) if name not in texts]
-        screen.print(table(names, listed, numbers=numbers))
+        is_text = [name in texts for name in each["columns"]]
+        for shown in _stacked(names, listed, is_text, screen.width):
+            numbers = [names[place] for place in shown if not is_text[place]]
+            parts = [[row[place] for place in shown] for row in listed]
+            screen.print(table([names[place] for place in shown], parts, numbers=numbers))
         if (rest := len(each["rows"]) - MOST_ROWS) > 0:
             screen.print(f"{counted(rest, 'more row')}: `--json` and `--out` have all")
     screen.print(each["formula"], style="dim")
+
+
+def _stacked(
+    names: list[str], rows: list[list[str]], is_text: list[bool], width: int
+) -> list[list[int]]:
+    """The columns of a table as they fit: one below the other, the first texts before each part."""
+    wide = []
+    for place, name in enumerate(names):
+        lines = [*name.split("\n"), *(row[place] for row in rows)]
+        longest = max(map(len, lines))
+        wide.append(3 + (min(longest, _WIDEST_TEXT) if is_text[place] else longest))
+    if sum(wide) <= width:
+        return [list(range(len(names)))]
+    first = next((place for place, text in enumerate(is_text) if not text), len(names))
+    keys = list(range(min(max(first, 1), 3)))
+    room = max(width - sum(wide[key] for key in keys), 20)
+    parts: list[list[int]] = [[*keys]]
+    used = 0
+    for place in range(len(keys), len(names)):
+        if used + wide[place] > room and used:
+            parts.append([*keys])
+            used = 0
+        parts[-1].append(place)
+        used += wide[place]
+    return parts
 
 
 def _narrowed(names: list[str], rows: list[list[str]], width: int) -> list[str]:

@@ -159,6 +159,9 @@ def _runs(source: Source, given: Given, by_run: Mapping[tuple[object, ...], Effe
     )
 
 
+_AS_ABOVE = "the other columns: as those of the table of runs"
+
+
 def _variants(given: Given, by_arm: Mapping[tuple[object, ...], Effect]) -> Table:
     rows = []
     for number, facts in enumerate(given.runs):
@@ -167,7 +170,7 @@ def _variants(given: Given, by_arm: Mapping[tuple[object, ...], Effect]) -> Tabl
     return Table(
         "variants",
         "Variants",
-        FORMULA,
+        _AS_ABOVE,
         ("run", "variant", *MEASURES),
         tuple(rows),
         Picture("bars", "variant", ("response_rate", "conversion"))
@@ -188,7 +191,7 @@ def _days(source: Source, given: Given, prices: Sequence[Decimal | None], scale:
         "days",
         "By the day on which buyers were sent their message",
         "day: of the first message, by the store's clock; without one: targeted and not sent yet; "
-        f"{FORMULA}",
+        f"{_AS_ABOVE}",
         ("run", "variant", "day", *MEASURES),
         tuple(rows),
         None,
@@ -228,7 +231,7 @@ def _cells(cells: Cells, found: Mapping[tuple[object, ...], Effect]) -> tuple[Ta
         "cells",
         f"By {traits}",
         f"{traits}: as the buyers have them now, not as they were when the run was made; paid: "
-        f"return on cost is 1 or more; {FORMULA}",
+        f"return on cost is 1 or more; {_AS_ABOVE}",
         (*cells.traits, *MEASURES, "paid"),
         tuple(rows),
         Picture("bars", cells.traits[0], ("return_on_cost",)) if len(cells.traits) == 1 else None,
