@@ -21,6 +21,7 @@ from segengine.pages import census_loops
 from segengine.pages import fill_loops as at
 from segengine.pages.census_rules import PageRules
 from segengine.pages.census_seen import Impressions
+from segengine.pages.pool_rank import pool_nonempty
 from segengine.pages.ready import CheckedModule, CheckedPage
 from segengine.rules.frame import Words
 from segengine.rules.segment import View, rows_of
@@ -196,6 +197,9 @@ class _Walk:
         found.inactive = lost()
         if self._active[place] and row[at.RULE] < len(self._checked.rules):
             words &= self._rules.words(int(row[at.RULE]))
+        pool = found.checked.pool
+        if pool is not None and self._active[place]:
+            words &= pool_nonempty(pool, self._view)
         found.not_eligible += lost()
         faded = None
         if row[at.WATCH] >= 0 and self._impressions is not None and left:
