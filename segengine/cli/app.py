@@ -28,6 +28,7 @@ from segengine.cli.run import run as run_campaign
 from segengine.cli.run import runs
 from segengine.cli.segment import segment
 from segengine.cli.serve import serve
+from segengine.cli.store import store
 from segengine.cli.traits import traits
 from segengine.cli.warmup import warmup
 
@@ -129,6 +130,8 @@ for function, lines in (
     (serve, ["segengine serve --store my-store --port 50051"]),
 ):
     app.command(epilog=example(*lines))(function)
+
+app.add_typer(store)
 
 
 def _print_version(asked: bool) -> None:

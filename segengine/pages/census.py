@@ -38,18 +38,20 @@ _NEAREST = ("outranked", "held_out", "capped", "inactive", "not_eligible")
 class Census:
     """Everybody's page, counted; all of it is true for one moment and one state of the data.
 
-    buyers: how many there are. modules: Table(slot, module, reach, share, and a column of buyers
-    for each reason that kept the others from it), so that a row adds up to all buyers; in the
-    order in which the modules of a slot are asked. variants: Table(slot, module, variant, reach,
-    share). empty: Table(slot, buyers, share), a row per slot. never: the modules that nobody sees
-    anywhere. unseen: Table(module, slot, reason, buyers, by, by_buyers), why: the reason of those
-    who came nearest to it and how many they are; where outranked, by which module most, and how
-    often. different_pages: by modules and variants. frequent: Table(buyers, share, placements),
-    the ten most frequent pages.
+    not_given: what the page's rules read of the request and `context` has not: it is missing for
+    all buyers. buyers: how many there are. modules: Table(slot, module, reach, share, and a
+    column of buyers for each reason that kept the others from it), so that a row adds up to all
+    buyers; in the order in which the modules of a slot are asked. variants: Table(slot, module,
+    variant, reach, share). empty: Table(slot, buyers, share), a row per slot. never: the modules
+    that nobody sees anywhere. unseen: Table(module, slot, reason, buyers, by, by_buyers), why:
+    the reason of those who came nearest to it and how many they are; where outranked, by which
+    module most, and how often. different_pages: by modules and variants. frequent:
+    Table(buyers, share, placements), the ten most frequent pages.
     """
 
     page: str
     context: Mapping[str, str]
+    not_given: tuple[str, ...]
     buyers: int
     modules: pa.Table
     variants: pa.Table
@@ -97,6 +99,7 @@ def census(
     return Census(
         page=checked.page.name,
         context=dict(context),
+        not_given=_not_given(checked, context),
         buyers=buyers,
         modules=_table(_MODULES, [
             {"slot": slot, "module": each.checked.module.name, **_counted(each.reach, buyers)}
@@ -124,6 +127,16 @@ def census(
         as_of=moment(view.clock.as_of),
         data_version=view.data_version,
     )  # fmt: skip
+
+
+def _not_given(checked: CheckedPage, context: Mapping[str, str]) -> tuple[str, ...]:
+    read = {
+        str(term.value)
+        for rule in checked.rules
+        for term in rule.term.walk()
+        if term.op == "context"
+    }
+    return tuple(sorted(read - set(context)))
 
 
 def _silent(done: int, of: int) -> None:

@@ -87,6 +87,8 @@ def agree(engine: se.Engine, name: str, context: Mapping[str, str]) -> se.Census
     seen = {module for _, module in found.reach}
     assert set(census.never) == {module for _, module in asked} - seen
     assert census.different_pages == len(found.pages)
+    assert {"device", "size"} >= set(census.not_given)
+    assert not set(census.not_given) & set(context)
     agree_on_frequent(census, found)
     agree_on_unseen(census, found, asked)
     agree_buyer_by_buyer(engine, name, ids, context)
