@@ -13,6 +13,8 @@ from segengine.audiences.ledger import Step, counted_causes
 from segengine.rules.frame import Words
 
 Cause = tuple[str, Words]
+_NO_CONSENT, _NO_ADDRESS, _UNREACHED = "no consent", "no address", "out of reach"
+"""In the ledger; an explanation has room for more words."""
 
 
 def consented(words: Words, channel: str | None, asking: Asking) -> Step:
@@ -20,12 +22,16 @@ def consented(words: Words, channel: str | None, asking: Asking) -> Step:
     if channel is None:
         return Step(words, "no channel, nobody is asked")
     causes: list[Cause] = []
-    for text, allowed in _allowed(channel, asking):
-        causes.append((text, words & ~allowed))
+    counts: list[Cause] = []
+    for label, text, allowed in _allowed(channel, asking):
+        lost = words & ~allowed
+        causes.append((text, lost))
+        counts.append((label, lost))
         words = words & allowed
     lost = words & asking.holding(unreachable_rule(channel))
-    causes.append((f"the last {channel} failed or unsubscribed", lost))
-    return Step(words & ~lost, counted_causes(causes, f"asked for {channel}"), tuple(causes))
+    causes.append((f"the last message by {channel} failed, or the buyer unsubscribed", lost))
+    counts.append((_UNREACHED, lost))
+    return Step(words & ~lost, counted_causes(counts, f"asked for {channel}"), tuple(causes))
 
 
 def consent_rule(channel: str, missing: str) -> str:
@@ -41,17 +47,17 @@ def unreachable_rule(channel: str) -> str:
     return f"{last} IN ('failed', 'unsubscribed')"
 
 
-def _allowed(channel: str, asking: Asking) -> list[Cause]:
-    """What has to be true, as (what it is where it is not, who it is true of)."""
+def _allowed(channel: str, asking: Asking) -> list[tuple[str, str, Words]]:
+    """What has to be true: what the ledger and what an explanation calls its lack, and of whom."""
     given, missing = asking.view.population.customers.given, asking.policy.consent_missing
-    found: list[Cause] = []
+    found = []
     if f"{channel}_consent" in given:
         rule = consent_rule(channel, missing)
-        found.append((f"no consent to {channel}", asking.holding(rule)))
+        found.append((_NO_CONSENT, f"no consent to {channel}", asking.holding(rule)))
     elif missing != "allow":
         nobody = np.zeros(asking.view.population.customers.words, np.uint64)
-        found.append((f"nobody has said yes to {channel}", nobody))
+        found.append((_NO_CONSENT, f"nobody has said yes to {channel}", nobody))
     if f"has_{channel}" in given:
-        rule = f"customers.has_{channel}"
-        found.append((f"no address for {channel}", asking.holding(rule)))
+        address = asking.holding(f"customers.has_{channel}")
+        found.append((_NO_ADDRESS, f"no address for {channel}", address))
     return found

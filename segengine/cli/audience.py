@@ -77,7 +77,7 @@ def audience(
             return
         screen = console()
         screen.print(ledger_table(answer.ledger.to_pylist()))
-        arms = ", ".join(f"{arm} {size:,}" for arm, size in arms_of(answer).items())
+        arms = ", ".join(f"{arm} {size:,}" for arm, size in answer.arms.items() if size)
         screen.print(
             f"{buyers(answer.count())} targeted" + (f" ({arms})" if arms else "") + ", as of "
             f"{moment(answer.as_of, engine.timezone)}, in {milliseconds(seconds)}"
@@ -143,13 +143,7 @@ def audience_json(answer: Audience) -> dict[str, Any]:
         "active": answer.active,
         "count": answer.count(),
         "ledger": answer.ledger.to_pylist(),
-        "variants": arms_of(answer),
+        "variants": answer.arms,
         "as_of": answer.as_of,
         "data_version": answer.data_version,
     }
-
-
-def arms_of(answer: Audience) -> dict[str, int]:
-    """How many of the targeted get each variant; empty without variants."""
-    arms = Counter(answer.table().column("variant").to_pylist())
-    return {arm: arms[arm] for arm in sorted(arm for arm in arms if arm is not None)}

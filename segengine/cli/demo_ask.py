@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from segengine.cli.audience import arms_of
 from segengine.cli.options import saved
 from segengine.cli.page import page_json, placement_json
 from segengine.cli.serving import serving
@@ -116,7 +115,7 @@ def _ask_campaign(engine: Engine, client: Client, campaign: str) -> dict[str, An
         "campaign": campaign,
         "count": count.count,
         "ledger": count.ledger.to_pylist(),
-        "variants": arms_of(engine.audience(campaign)),
+        "variants": engine.audience(campaign).arms,
         "as_of": count.as_of,
         "data_version": count.data_version,
         "ms": ms,

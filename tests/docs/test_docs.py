@@ -36,6 +36,7 @@ from segengine.cli.store_template import TEMPLATE
 from segengine.rules.functions import AGREEING, ALIASES, SIGNATURES
 from segengine.schema import store_config
 from segengine.schema.affinity_settings import AffinitySettings
+from segengine.schema.cap_settings import Cap
 from segengine.schema.habit_settings import HabitSettings
 from segengine.schema.level_settings import LevelSettings
 from segengine.schema.prediction_settings import PredictionSettings
@@ -320,7 +321,7 @@ def settings() -> Iterator[str]:
         "rfm": "rfm", "lifecycle": "lifecycle", "habit": "habit", "traits": "traits.NAME",
         "standing_memory_mb": "store.standing_memory_mb", "range_mix": "range_mix",
         "prediction": "prediction", "response": "response", "levels": "levels",
-        "answers": "answers.NAME", "affinity": "affinity",
+        "answers": "answers.NAME", "affinity": "affinity", "caps": "caps",
     }  # fmt: skip
     for each in dataclasses.fields(StoreConfig):
         yield places[each.name]
@@ -331,6 +332,7 @@ def settings() -> Iterator[str]:
         (ResponseSettings, "response"), (LevelSettings, "levels"),
         (PredictionSettings, "prediction"), (AffinitySettings, "affinity"),
         (store_config.SegmentSpec, "segments.NAME"), (TextSettings, "text"),
+        (Cap, "caps"),
     ):  # fmt: skip
         for each in dataclasses.fields(kind):
             yield f"{place}.{each.name}"
