@@ -286,10 +286,10 @@ class Store:
         if self._durable is not None:
             self._durable.write_snapshot(self._tables, self._durable.last)
 
-    def _keep(self, kind: str, payload: bytes) -> None:
+    def _keep(self, kind: str, payload: bytes, *, deletes: str = "") -> None:
         """Make a change lasting before it is made, where the store has a directory."""
         if self._durable is not None:
-            self._durable.keep(Change(kind, self._as_of, payload))
+            self._durable.keep(Change(kind, self._as_of, payload, deletes=deletes))
 
     def _load(
         self,
@@ -407,6 +407,25 @@ class Store:
                 fresh, last = compacted(self._tables), durable.last
             durable.write_snapshot(fresh, last, erase=True)
 
+    def delete_again(self, elsewhere: Path) -> int:
+        """Delete whoever was deleted in another copy of this store; how many there were.
+
+        For a backup that was put back: buyers who were deleted after it was made are in it still.
+        """
+        if self._durable is None:
+            return 0
+        with self._writer:
+            self.claim()
+            column = self._tables.customers.columns["customer_id"]
+            live = np.unpackbits(self._tables.customers.live.view(np.uint8), bitorder="little")
+            rows = np.flatnonzero(live[: self._tables.customers.rows]).astype(np.int64)
+            ids = column.to_arrow(rows, self._tables.money_scale).to_pylist()
+            gone = self._durable.is_deleted([json.dumps(each) for each in ids], elsewhere)
+            for each, is_gone in zip(ids, gone, strict=True):
+                if is_gone:
+                    self.delete_customer(each)
+        return sum(gone)
+
     def delete_customer(self, customer_id: int | str) -> None:
         """Take a buyer out of every answer and run at once; `UnknownCustomer` for an unknown one.
 
@@ -419,7 +438,8 @@ class Store:
             self.claim()
             # Before the deletion is acknowledged: none that is has left an id in a file of a run.
             self._runs.forget(customer_id)
-            self._keep(_DELETE, json.dumps(customer_id, default=int).encode())
+            said = json.dumps(customer_id, default=int)
+            self._keep(_DELETE, said.encode(), deletes=said)
             for answer in list(self._population.unread):
                 answer.read()
             with self._tables.gate.writing():

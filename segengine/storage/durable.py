@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from segengine.errors import StoreError
-from segengine.storage.log import FILE as LOG_FILE
-from segengine.storage.log import Change, Log, Numbered, read_log
+from segengine.storage.log import Change, Log, Numbered, digest_of, read_deletions, read_log
 from segengine.storage.snapshot import current_name, read_snapshot, write_snapshot
 from segengine.tables.tables import Tables
 
@@ -78,19 +77,17 @@ class Durable:
             raise
 
     def _nothing_new(self) -> None:
-        has_log = (self.folder / LOG_FILE).exists()
-        log = Log.open(self.folder, sync=self._sync) if has_log else None
-        last = self.last if log is None else max(log.last, self._held)
+        # Before the first load too: what digests of deletions are made with is in every backup.
+        log = Log.open(self.folder, sync=self._sync)
+        last = max(log.last, self._held)
         if current_name(self.folder) != self._snapshot or last != self.last:
-            if log is not None:
-                log.close()
+            log.close()
             raise StoreError(
-                f"another process has written to `{self.folder}` since it was opened here; open it "
-                "again",
+                f"another process has written to `{self.folder}` since it was opened here; open "
+                "it again",
                 field="store",
             )
-        if log is not None:
-            log.begin_after(self.last)
+        log.begin_after(self.last)
         self._log = log
 
     def keep(self, change: Change) -> int:
@@ -105,10 +102,22 @@ class Durable:
 
     def _opened(self) -> Log:
         self.claim()
-        if self._log is None:
-            self._log = Log.open(self.folder, sync=self._sync)
-            self._log.begin_after(self.last)
+        assert self._log is not None
         return self._log
+
+    def is_deleted(self, ids: Sequence[str], elsewhere: Path) -> list[bool]:
+        """Which of these ids, as text, were deleted in another copy of this store.
+
+        Raises `StoreError` where the other directory is no copy of this store.
+        """
+        secret, digests = read_deletions(elsewhere)
+        if digests and secret != self._opened().secret():
+            raise StoreError(
+                f"`{elsewhere}` is no copy of the store in `{self.folder}`: its deletions are "
+                "those of another",
+                field="deletions",
+            )
+        return [digest_of(secret, each) in digests if digests else False for each in ids]
 
     def write_snapshot(self, tables: Tables, last: int, *, erase: bool = False) -> None:
         """Write these tables, which hold the changes up to a number, as the snapshot in use.
@@ -117,11 +126,8 @@ class Durable:
         """
         self.claim()
         name = write_snapshot(tables, self.folder, last).name
-        if self._log is None and (self.folder / LOG_FILE).exists():
-            self._log = Log.open(self.folder, sync=self._sync)
-        if self._log is not None:
-            # Whoever is reading the snapshot before still finds what came after it.
-            self._log.forget_until(last if erase else self._held, erase=erase)
+        # Whoever is reading the snapshot before still finds what came after it.
+        self._opened().forget_until(last if erase else self._held, erase=erase)
         self._snapshot, self._held = name, last
 
     def close(self) -> None:

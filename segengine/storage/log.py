@@ -8,6 +8,7 @@ is there after `kill -9`, and with sync "full" after a loss of power.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import sqlite3
 import struct
@@ -20,6 +21,7 @@ from typing import Self
 from urllib.parse import quote
 
 from segengine.errors import StoreError
+from segengine.storage.lasting import sync_folder, write_synced
 
 FORMAT = 1
 FILE, ACKNOWLEDGED = "log.sqlite", "log.acknowledged"
@@ -37,6 +39,8 @@ CREATE TABLE IF NOT EXISTS receipts(
     key TEXT PRIMARY KEY, number INTEGER NOT NULL, receipt TEXT NOT NULL, crc INTEGER NOT NULL)
     WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS receipts_by_number ON receipts(number);
+CREATE TABLE IF NOT EXISTS deletions(digest TEXT PRIMARY KEY) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS about(name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
 """
 
 
@@ -45,6 +49,7 @@ class Change:
     """One change as it is written: what it is, the moment it was made at, its bytes.
 
     key, receipt: the caller's own name for it, and the answer to whoever sends it again.
+    deletes: the id of a buyer whom it deletes, as text; kept as a digest, for good.
     """
 
     kind: str
@@ -52,6 +57,7 @@ class Change:
     payload: bytes
     key: str | None = None
     receipt: str = ""
+    deletes: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +137,11 @@ class Log:
         try:
             self._connection.execute("BEGIN IMMEDIATE")
             self._connection.executemany("INSERT INTO changes VALUES (?, ?, ?, ?, ?)", rows)
+            gone = [
+                (digest_of(self.secret(), c.deletes),) for c in changes if c.deletes is not None
+            ]
+            if gone:
+                self._connection.executemany("INSERT OR IGNORE INTO deletions VALUES (?)", gone)
             if receipts:
                 self._connection.executemany("INSERT INTO receipts VALUES (?, ?, ?, ?)", receipts)
             self._connection.execute("COMMIT")
@@ -173,6 +184,11 @@ class Log:
         if found[3] != _receipt_checksum(*found[:3]):
             raise StoreError(f"`{path}` is damaged at the receipt of `{key}`", field="store")
         return str(found[2])
+
+    def secret(self) -> bytes:
+        """What digests of deleted ids are made with; drawn once a store, and in its backups too."""
+        found = self._connection.execute("SELECT value FROM about WHERE name = 'secret'").fetchone()
+        return bytes(found[0])
 
     def forget_until(self, number: int, *, erase: bool = False) -> None:
         """Drop the changes up to a number, which a snapshot holds by now.
@@ -258,6 +274,55 @@ def read_log(folder: Path, after: int) -> Iterator[Numbered]:
         raise _lost(folder, acknowledged)
 
 
+def digest_of(secret: bytes, customer_id: str) -> str:
+    """What stands for the id of a deleted buyer: nobody can tell the id from it."""
+    return hashlib.blake2b(customer_id.encode(), key=secret, digest_size=16).hexdigest()
+
+
+def read_deletions(folder: Path) -> tuple[bytes, frozenset[str]]:
+    """The secret of a store and the digests of all buyers who were ever deleted in it."""
+    path = folder / FILE
+    if not path.exists():
+        return b"", frozenset()
+    try:
+        connection = sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True)
+        try:
+            if not _is_begun(connection, path):
+                return b"", frozenset()
+            secret = connection.execute("SELECT value FROM about WHERE name = 'secret'").fetchone()
+            found = connection.execute("SELECT digest FROM deletions").fetchall()
+        finally:
+            connection.close()
+    except sqlite3.Error as error:
+        raise _unreadable(path, error) from error
+    return bytes(secret[0]), frozenset(digest for (digest,) in found)
+
+
+def copy_log(folder: Path, target: Path) -> None:
+    """The log as it is now, with the number of its last change, in another directory.
+
+    Another process may go on writing.
+    """
+    path = folder / FILE
+    # Before the log: it may then hold more than was acknowledged, never less.
+    acknowledged = folder / ACKNOWLEDGED
+    data = acknowledged.read_bytes() if acknowledged.exists() else None
+    if not path.exists():
+        return
+    try:
+        source = sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True)
+        copy = sqlite3.connect(target / FILE)
+        try:
+            source.backup(copy)
+        finally:
+            copy.close()
+            source.close()
+    except sqlite3.Error as error:
+        raise _unreadable(path, error) from error
+    if data is not None:
+        write_synced(target / ACKNOWLEDGED, data)
+
+
 def _lost(folder: Path, acknowledged: int) -> StoreError:
     return StoreError(
         f"`{folder / FILE}` ends before change {acknowledged}, which was acknowledged "
@@ -273,7 +338,8 @@ def _prepare(connection: sqlite3.Connection, path: Path, *, sync: str) -> None:
     if not begun:
         # At once: a process that ends in between leaves a log that has not begun.
         connection.executescript(
-            f"BEGIN; {_TABLES} PRAGMA application_id = {_APPLICATION}; "
+            f"BEGIN; {_TABLES} INSERT INTO about VALUES ('secret', randomblob(32)); "
+            f"PRAGMA application_id = {_APPLICATION}; "
             f"PRAGMA user_version = {FORMAT}; COMMIT;"
         )
 
@@ -338,12 +404,3 @@ def _read_slots(folder: Path) -> tuple[int, int]:
             field="store",
         )
     return max(found)
-
-
-def sync_folder(path: Path) -> None:
-    """Make what was created or renamed in a directory lasting."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -20,6 +20,7 @@ import numpy as np
 import pyarrow as pa
 
 from segengine.errors import StoreError
+from segengine.storage.lasting import sync_folder
 
 FORMAT = 1
 FOLDER, ENDING = "runs", ".arrow"
@@ -36,7 +37,7 @@ def write_run(store: Path, run: str, facts: Mapping[str, Any], members: pa.Recor
             os.link(fresh, path)
         except FileExistsError:
             return False
-        _sync_folder(folder)
+        sync_folder(folder)
     return True
 
 
@@ -46,7 +47,7 @@ def rewrite_run(store: Path, run: str, facts: Mapping[str, Any], members: pa.Rec
     path = folder / f"{run}{ENDING}"
     with _in_words(path), _fresh(folder, run, facts, members) as fresh:
         fresh.replace(path)
-        _sync_folder(folder)
+        sync_folder(folder)
 
 
 def run_names(store: Path) -> list[str]:
@@ -139,7 +140,7 @@ def _fresh(
     """A synced file under a name that no run has; it is gone afterwards."""
     if not folder.is_dir():
         folder.mkdir()
-        _sync_folder(folder.parent)
+        sync_folder(folder.parent)
     full = {**facts, "format": FORMAT, _MEMBERS: checksum_of(members)}
     text = json.dumps(full, ensure_ascii=False).encode()
     said = {_FACTS: text, _CHECKSUM: f"{zlib.crc32(text):08x}".encode()}
@@ -163,11 +164,3 @@ def _in_words(path: Path) -> Iterator[None]:
         raise StoreError(
             f"cannot write the run `{path}`: {error.strerror or error}", field="runs"
         ) from error
-
-
-def _sync_folder(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from segengine.errors import StoreError
 from segengine.schema.kinds import Kind, kind_named
 from segengine.schema.tables import CUSTOMERS, PRODUCTS, ColumnSpec
+from segengine.storage.lasting import sync_folder, write_synced
 from segengine.tables.column import Column, padded
 from segengine.tables.dictionary import Dictionary
 from segengine.tables.events import EventTable
@@ -57,9 +58,9 @@ def write_snapshot(tables: Tables, store: Path, last: int = 0) -> Path:
         target = folder / f"{1 + max((int(p.name) for p in others), default=0):06d}"
         target.mkdir()
         manifest = json.dumps(_write_tables(tables, target, last), indent=1).encode()
-        _write_bytes(target / MANIFEST, manifest)
-        _sync_folder(target)
-        _sync_folder(folder)
+        write_synced(target / MANIFEST, manifest)
+        sync_folder(target)
+        sync_folder(folder)
         _point(store, target.name, zlib.crc32(manifest))
     except OSError as error:
         if target != folder:
@@ -75,9 +76,9 @@ def write_snapshot(tables: Tables, store: Path, last: int = 0) -> Path:
 def _point(store: Path, name: str, checksum: int) -> None:
     """Let `CURRENT` name this snapshot, at once and lastingly."""
     fresh = store / f"{CURRENT}.new"
-    _write_bytes(fresh, f"{name} {checksum:08x}\n".encode())
+    write_synced(fresh, f"{name} {checksum:08x}\n".encode())
     fresh.replace(store / CURRENT)
-    _sync_folder(store)
+    sync_folder(store)
 
 
 def _current(store: Path) -> tuple[Path, int] | None:
@@ -108,21 +109,6 @@ def _damaged(path: Path) -> StoreError:
         "load it anew",
         field="store",
     )
-
-
-def _write_bytes(path: Path, data: bytes) -> None:
-    with path.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _sync_folder(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _write_tables(tables: Tables, target: Path, last: int) -> dict[str, Any]:
@@ -217,6 +203,25 @@ def read_snapshot(tables: Tables, store: Path) -> int | None:
     if current is None:
         return None
     folder, checksum = current
+    manifest = _manifest(folder, checksum)
+    if manifest["money_scale"] != tables.money_scale:
+        raise StoreError(
+            f"`{folder}` keeps money with {manifest['money_scale']} decimals and store.toml says "
+            f"{tables.money_scale}; set store.money_scale back, or load into a new store",
+            field="store.money_scale",
+        )
+    for name, expected in manifest["files"].items():
+        verify_file(folder / name, expected)
+    _restore_schema(tables, manifest, folder)
+    tables.as_of = int(manifest["as_of"])
+    dictionaries: set[int] = set()
+    for name, saved in manifest["tables"].items():
+        _restore_table(tables, tables.table(name), saved, folder / f"{name}.arrow", dictionaries)
+    return int(manifest.get("log", 0))
+
+
+def _manifest(folder: Path, checksum: int) -> dict[str, Any]:
+    """What a snapshot says of itself, checked."""
     try:
         text = (folder / MANIFEST).read_bytes()
     except OSError as error:
@@ -234,23 +239,26 @@ def read_snapshot(tables: Tables, store: Path) -> int | None:
             f"{FORMAT}; open it with the version of segengine that wrote it",
             field="store",
         )
-    if manifest["money_scale"] != tables.money_scale:
-        raise StoreError(
-            f"`{folder}` keeps money with {manifest['money_scale']} decimals and store.toml says "
-            f"{tables.money_scale}; set store.money_scale back, or load into a new store",
-            field="store.money_scale",
-        )
-    for name, expected in manifest["files"].items():
-        _verify(folder / name, expected)
-    _restore_schema(tables, manifest, folder)
-    tables.as_of = int(manifest["as_of"])
-    dictionaries: set[int] = set()
-    for name, saved in manifest["tables"].items():
-        _restore_table(tables, tables.table(name), saved, folder / f"{name}.arrow", dictionaries)
-    return int(manifest.get("log", 0))
+    return manifest
 
 
-def _verify(path: Path, expected: dict[str, int]) -> None:
+def snapshot_files(store: Path) -> list[tuple[Path, dict[str, int]]]:
+    """Every file of the snapshot in use, with its size and checksum; empty before the first."""
+    current = _current(store)
+    if current is None:
+        return []
+    files = _manifest(*current)["files"]
+    return [(current[0] / name, expected) for name, expected in files.items()]
+
+
+def snapshot_holds(store: Path) -> int:
+    """The number of the newest change that the snapshot in use holds; 0 before the first."""
+    current = _current(store)
+    return 0 if current is None else int(_manifest(*current).get("log", 0))
+
+
+def verify_file(path: Path, expected: dict[str, int]) -> None:
+    """Raise `StoreError` where a file is not what was written."""
     try:
         with path.open("rb") as file:
             checksum, size = 0, 0

@@ -85,11 +85,11 @@ def test_a_receipt_is_found_by_its_key(tmp_path: Path) -> None:
 
 def test_forgotten_changes_leave_no_byte_when_erased(tmp_path: Path) -> None:
     log = Log.open(tmp_path)
-    log.write(changes(*[b"secret-%d" % i for i in range(500)], b"kept"))
+    log.write(changes(*[b"private-%d" % i for i in range(500)], b"kept"))
     log.forget_until(500, erase=True)
     log.close()
     assert payloads(tmp_path, after=500) == [b"kept"]
-    assert all(b"secret" not in each.read_bytes() for each in tmp_path.iterdir())
+    assert all(b"private" not in each.read_bytes() for each in tmp_path.iterdir())
 
 
 def test_a_full_disk_refuses_the_change_and_takes_the_next(tmp_path: Path) -> None:

@@ -1,0 +1,103 @@
+"""What is to be done with the files of a store: verify, compact, back up, restore."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from segengine.cli.options import HERE, AsJson, Store, example, opened
+from segengine.cli.outcome import FAILURE, NoStoreError
+from segengine.cli.plain import print_json
+from segengine.cli.show import console, counted, note
+from segengine.errors import StoreError
+
+store = typer.Typer(
+    name="store",
+    help="Verify, compact, back up and restore the files of a store.",
+    no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+_Target = Annotated[Path, typer.Argument(metavar="FOLDER", help="A new directory.")]
+_Backup = Annotated[Path, typer.Argument(metavar="BACKUP", help="A directory that `backup` made.")]
+_Deletions = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--deletions",
+        metavar="FOLDER",
+        help="A newer copy of the store: whoever was deleted there is deleted; may be repeated.",
+    ),
+]
+
+
+@store.command(epilog=example("segengine store verify --store my-store"))
+def verify(store: Store = HERE, as_json: AsJson = False) -> None:
+    """Read every file and compare it with what was written; exit 1 where one is damaged."""
+    from segengine.schema.store_config import FILE_NAME
+    from segengine.storage.verify import verified
+
+    if not (store / FILE_NAME).is_file():
+        raise NoStoreError(f"there is no store at `{store}`", field="store")
+    found: list[dict[str, Any]] = []
+    for each in verified(store):
+        shown = str(each.file.relative_to(store))
+        found.append({"file": shown, "bytes": each.bytes, "error": each.error})
+        if not as_json:
+            console().print(f"{shown}: {each.error or 'sound'}", soft_wrap=True)
+    damaged = sum(each["error"] is not None for each in found)
+    if as_json:
+        print_json({"files": found, "damaged": damaged})
+    elif damaged == 0:
+        size = sum(each["bytes"] for each in found) / 1e6
+        console().print(f"{counted(len(found), 'file')}, {size:,.1f} MB, all sound")
+    if damaged:
+        raise typer.Exit(FAILURE)
+
+
+@store.command(epilog=example("segengine store compact --store my-store"))
+def compact(store: Store = HERE) -> None:
+    """Write the tables anew without deleted buyers, and empty the log."""
+    before = _size(store)
+    with opened(store) as engine:
+        engine.compact()
+    console().print(f"{before / 1e6:,.1f} MB before, {_size(store) / 1e6:,.1f} MB now")
+
+
+@store.command(epilog=example("segengine store backup /backups/monday --store my-store"))
+def backup(target: _Target, store: Store = HERE) -> None:
+    """Copy a store, also one that is in use, and verify the copy."""
+    from segengine.storage.backup import copy_store
+
+    size = copy_store(store, target, _progress)
+    console().print(f"`{target}`: {size / 1e6:,.1f} MB, verified")
+
+
+@store.command(
+    epilog=example("segengine store restore /backups/monday --store my-store --deletions old-store")
+)
+def restore(backup: _Backup, store: Store = HERE, deletions: _Deletions = None) -> None:
+    """Put a backup into a new directory, less whoever was deleted since it was made."""
+    from segengine.storage.backup import copy_store
+
+    for each in deletions or ():
+        if not each.is_dir():
+            raise StoreError(f"`{each}` is no directory", field="deletions")
+    copy_store(backup, store, _progress)
+    gone = 0
+    if deletions:
+        with opened(store) as engine:
+            gone = sum(engine.delete_again(each) for each in deletions)
+            if gone:
+                engine.compact()
+    console().print(f"`{store}` restored, {counted(gone, 'buyer')} deleted again")
+
+
+def _size(folder: Path) -> int:
+    return sum(p.stat().st_size for p in folder.rglob("*") if p.is_file())
+
+
+def _progress(path: Path) -> None:
+    if sys.stderr.isatty():
+        note(f"copying {path}")

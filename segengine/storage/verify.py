@@ -1,0 +1,70 @@
+"""Is every file of a store what was written?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from segengine.errors import StoreError
+from segengine.storage.log import ACKNOWLEDGED, FILE, read_log
+from segengine.storage.run_files import ENDING, FOLDER, read_members, run_names
+from segengine.storage.snapshot import CURRENT, snapshot_files, snapshot_holds, verify_file
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """One file, its bytes, and what is wrong with it; None where nothing is."""
+
+    file: Path
+    bytes: int
+    error: str | None
+
+
+def verified(store: Path) -> Iterator[Verified]:
+    """Every file of a store, read whole and checked; one that is damaged does not end it."""
+    try:
+        files, held = snapshot_files(store), snapshot_holds(store)
+    except StoreError as error:
+        yield _of(store / CURRENT, str(error))
+        files, held = [], None
+    else:
+        if files:
+            yield _of(store / CURRENT)
+    for path, expected in files:
+        try:
+            verify_file(path, expected)
+            yield _of(path)
+        except StoreError as error:
+            yield _of(path, str(error))
+    # Which changes have to be there is known from the snapshot alone.
+    if held is not None:
+        yield from _log(store, held)
+    for run in run_names(store):
+        path = store / FOLDER / f"{run}{ENDING}"
+        try:
+            read_members(store, run)
+            yield _of(path)
+        except StoreError as error:
+            yield _of(path, str(error))
+
+
+def _log(store: Path, held: int) -> Iterator[Verified]:
+    path = store / FILE
+    try:
+        for _ in read_log(store, held):
+            pass
+    except StoreError as error:
+        yield _of(path, str(error))
+        return
+    for each in (path, store / ACKNOWLEDGED):
+        if each.exists():
+            yield _of(each)
+
+
+def _of(path: Path, error: str | None = None) -> Verified:
+    try:
+        size = path.stat().st_size
+    except OSError:
+        size = 0
+    return Verified(path, size, error)
