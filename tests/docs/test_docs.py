@@ -44,6 +44,7 @@ from segengine.schema.range_mix import RangeMix
 from segengine.schema.response_settings import ResponseSettings
 from segengine.schema.store_config import StoreConfig
 from segengine.schema.tables import catalogue
+from segengine.schema.storage_settings import StorageSettings
 from segengine.schema.text_settings import TextSettings
 from tests.docs.blocks import DOCS, PAGES, ROOT, Block, blocks_of, rules_of, same
 
@@ -321,7 +322,7 @@ def settings() -> Iterator[str]:
         "rfm": "rfm", "lifecycle": "lifecycle", "habit": "habit", "traits": "traits.NAME",
         "standing_memory_mb": "store.standing_memory_mb", "range_mix": "range_mix",
         "prediction": "prediction", "response": "response", "levels": "levels",
-        "answers": "answers.NAME", "affinity": "affinity", "caps": "caps",
+        "answers": "answers.NAME", "affinity": "affinity", "caps": "caps", "storage": "storage",
     }  # fmt: skip
     for each in dataclasses.fields(StoreConfig):
         yield places[each.name]
@@ -332,7 +333,7 @@ def settings() -> Iterator[str]:
         (ResponseSettings, "response"), (LevelSettings, "levels"),
         (PredictionSettings, "prediction"), (AffinitySettings, "affinity"),
         (store_config.SegmentSpec, "segments.NAME"), (TextSettings, "text"),
-        (Cap, "caps"),
+        (Cap, "caps"), (StorageSettings, "storage"),
     ):  # fmt: skip
         for each in dataclasses.fields(kind):
             yield f"{place}.{each.name}"
