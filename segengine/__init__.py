@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from segengine.audiences.audience import Audience, AudienceExplanation
     from segengine.audiences.campaign import Campaign
     from segengine.audiences.member_diff import MemberDiff
+    from segengine.audiences.plan import CampaignPlan, PlanExplanation
     from segengine.audiences.runs import Run
     from segengine.engine import Engine
     from segengine.errors import (
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
     from segengine.rules.explain import Explanation
     from segengine.rules.segment import Count, Segment
     from segengine.rules.selection import Selection
+    from segengine.schema.cap_settings import Cap
     from segengine.traits.preview import Preview
     from segengine.versions import Version
 
@@ -55,6 +57,8 @@ _HOME = {
     "Audience": "segengine.audiences.audience",
     "AudienceExplanation": "segengine.audiences.audience",
     "Campaign": "segengine.audiences.campaign",
+    "CampaignPlan": "segengine.audiences.plan",
+    "PlanExplanation": "segengine.audiences.plan",
     "Run": "segengine.audiences.runs",
     "RunError": "segengine.errors",
     "Cap": "segengine.schema.cap_settings",
@@ -109,6 +113,7 @@ __all__ = [
     "Audience",
     "AudienceExplanation",
     "Campaign",
+    "CampaignPlan",
     "Cap",
     "Census",
     "ConfigError",
@@ -127,6 +132,7 @@ __all__ = [
     "Page",
     "PageAnswer",
     "Placement",
+    "PlanExplanation",
     "Pool",
     "PoolReason",
     "Preview",
