@@ -21,6 +21,7 @@ from segengine.cli.load import load
 from segengine.cli.options import example
 from segengine.cli.outcome import INTERRUPTED, Commands
 from segengine.cli.page import page
+from segengine.cli.plan import plan
 from segengine.cli.preview import preview
 from segengine.cli.record import record
 from segengine.cli.report import report
@@ -75,6 +76,13 @@ for function, lines in (
             "segengine audience spring --preview",
             "segengine audience spring --hours",
             "segengine audience spring --texts --columns region --out spring.csv",
+        ],
+    ),
+    (
+        plan,
+        [
+            "segengine plan spring win_back newsletter",
+            "segengine plan spring win_back --by value --out plan.csv",
         ],
     ),
     (

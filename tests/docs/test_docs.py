@@ -353,7 +353,7 @@ def test_every_setting_is_documented(setting: str) -> None:
     page = prose_of("docs/store-toml.md")
     names = {f"`[{setting}]`", f"`{setting}`"}
     if section:
-        under = re.search(rf"^## `?\[{re.escape(section)}\]`?$(.*?)(?=^## |\Z)", page,
+        under = re.search(rf"^## `?\[+{re.escape(section)}\]+`?$(.*?)(?=^## |\Z)", page,
                           re.MULTILINE | re.DOTALL)  # fmt: skip
         if under is not None and f"`{key}`" in under[1]:
             return
