@@ -53,23 +53,29 @@ class PageRules:
         found = self._kept.get(plan.root)
         if found is None:
             found = self._view.population.words(plan, self._shared)
-            if self._uses[plan.root] > 1 and self._has_room():
-                self._kept[plan.root] = found
+            self._keep(plan.root, found)
         self._used(plan.root)
         return found
+
+    @property
+    def held(self) -> int:
+        """Bytes of the bitmaps that are kept."""
+        return sum(words.nbytes for words in self._kept.values())
 
     def _shared(self, node: Node) -> Words | None:
         """The bitmap of a condition that more than one rule has; None for any other."""
         found = self._kept.get(node)
-        if found is None and self._uses[node] > 1 and self._has_room():
-            found = self._kept[node] = bitmap(node, self._view.population, self._view.clock)
+        if found is None and self._uses[node] > 1 and self.held < self._budget:
+            found = bitmap(node, self._view.population, self._view.clock)
+            self._keep(node, found)
         self._used(node)
         return found
+
+    def _keep(self, node: Node, words: Words) -> None:
+        if self._uses[node] > 1 and self.held + words.nbytes <= self._budget:
+            self._kept[node] = words
 
     def _used(self, node: Node) -> None:
         self._uses[node] -= 1
         if self._uses[node] <= 0:
             self._kept.pop(node, None)
-
-    def _has_room(self) -> bool:
-        return sum(words.nbytes for words in self._kept.values()) < self._budget
