@@ -322,7 +322,7 @@ def settings() -> Iterator[str]:
         "rfm": "rfm", "lifecycle": "lifecycle", "habit": "habit", "traits": "traits.NAME",
         "standing_memory_mb": "store.standing_memory_mb", "range_mix": "range_mix",
         "prediction": "prediction", "response": "response", "levels": "levels",
-        "answers": "answers.NAME", "affinity": "affinity", "caps": "caps", "storage": "storage",
+        "answers": "answers.NAME", "affinity": "affinity", "caps": "caps", "storage": "storage", "pools": "pools",
     }  # fmt: skip
     for each in dataclasses.fields(StoreConfig):
         yield places[each.name]
