@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 ENDINGS = (".html",)
 MOST_ROWS = 40
 _WIDEST_TEXT = 28
+_MOST_KEYS = 3
 
 Name = Annotated[
     str,
@@ -209,16 +210,20 @@ def _show_table(each: Mapping[str, Any], timezone: str, screen: Console) -> None
 def _stacked(
     names: list[str], rows: list[list[str]], is_text: list[bool], width: int
 ) -> list[list[int]]:
-    """The columns of a table as they fit: one below the other, the first texts before each part."""
-    wide = []
-    for place, name in enumerate(names):
-        lines = [*name.split("\n"), *(row[place] for row in rows)]
-        longest = max(map(len, lines))
-        wide.append(3 + (min(longest, _WIDEST_TEXT) if is_text[place] else longest))
+    """The columns of a table as they fit: in parts, each with the first texts that are short."""
+    longest = [
+        max(map(len, (*name.split("\n"), *(row[place] for row in rows))))
+        for place, name in enumerate(names)
+    ]
+    wide = [
+        3 + (min(most, _WIDEST_TEXT) if text else most)
+        for most, text in zip(longest, is_text, strict=True)
+    ]
     if sum(wide) <= width:
         return [list(range(len(names)))]
-    first = next((place for place, text in enumerate(is_text) if not text), len(names))
-    keys = list(range(min(max(first, 1), 3)))
+    keys = [0]
+    while len(keys) < _MOST_KEYS and is_text[len(keys)] and longest[len(keys)] <= _WIDEST_TEXT:
+        keys.append(len(keys))
     room = max(width - sum(wide[key] for key in keys), 20)
     parts: list[list[int]] = [[*keys]]
     used = 0
