@@ -1,8 +1,10 @@
 """segengine over gRPC: `serve` answers for an engine, `Client` asks.
 
-The folder is the way of a call: `app` listens, `audience_service` and `page_service` take it,
-`convert` reads it from the wire, `engine_api` is what is asked of the engine, `convert` writes the
-answer, `errors` says what went wrong; `client` is the other end, `answers` what it gets.
+The folder is the way of a call: `app` listens, `audience_service`, `campaign_service` and
+`page_service` take it, `work` keeps what is long off the event loop, `convert` reads it from the
+wire, `engine_api` is what is asked of the engine, `convert` writes the answer, `errors` says what
+went wrong; `client` is the other end, `answers` what it gets. What campaigns have beside their
+audiences stands in `campaign_convert`, `campaign_api` and `campaign_answers`.
 """
 
 from segengine_server.app import Limits, serve

@@ -107,8 +107,10 @@ class Census:
 
     modules: by slot and module how many see it and what kept it from the others. empty: a row per
     slot. never: the modules that nobody sees; unseen: why. frequent: the most frequent pages.
+    not_given: what the page's rules read of the context and the request did not give.
     """
 
+    not_given: tuple[str, ...]
     buyers: int
     modules: pa.Table
     variants: pa.Table

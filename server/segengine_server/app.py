@@ -23,12 +23,14 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from segengine_server.audience_service import AudienceService
+from segengine_server.campaign_service import CampaignService
 from segengine_server.engine_api import Engine
 from segengine_server.errors import ListenError
 from segengine_server.health import Health
 from segengine_server.page_service import PageService
 from segengine_server.wire import segengine_pb2 as pb
 from segengine_server.wire import segengine_pb2_grpc as wire
+from segengine_server.work import Work
 
 SERVICES = tuple(service.full_name for service in pb.DESCRIPTOR.services_by_name.values())
 HEALTH_SERVICE = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
@@ -181,8 +183,10 @@ def _server(
         ],
         maximum_concurrent_rpcs=limits.calls,
     )
-    audience = AudienceService(engine, threads, limits.audience_calls)
+    work = Work(threads, limits.audience_calls)
+    audience, campaigns = AudienceService(engine, work), CampaignService(engine, work)
     wire.add_AudienceServiceServicer_to_server(audience, server)  # type: ignore[no-untyped-call]
+    wire.add_CampaignServiceServicer_to_server(campaigns, server)  # type: ignore[no-untyped-call]
     pages = PageService(engine, census)
     wire.add_PageServiceServicer_to_server(pages, server)  # type: ignore[no-untyped-call]
     health_pb2_grpc.add_HealthServicer_to_server(state, server)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -11,17 +12,24 @@ from typing import Any, Self, TypeVar
 import grpc
 import pyarrow as pa
 
-from segengine_server import convert
+from segengine_server import campaign_convert, convert
 from segengine_server.answers import Census, Count, Explanation, Page
+from segengine_server.campaign_answers import MemberDiff, Plan, Receipt, Run, Texts
 from segengine_server.engine_api import CustomerId
 from segengine_server.errors import late_error, server_error_of
 from segengine_server.ipc_stream import Joined
 from segengine_server.wire import segengine_pb2 as pb
-from segengine_server.wire.segengine_pb2_grpc import AudienceServiceStub, PageServiceStub
+from segengine_server.wire.segengine_pb2_grpc import (
+    AudienceServiceStub,
+    CampaignServiceStub,
+    PageServiceStub,
+)
 
 # Pages of one call: enough that the way there and back is nothing, and far below the largest reply.
 PAGES_A_CALL = 100
 REPLY_BYTES = 64 << 20
+# Rows of one RecordMessages, which a server takes up to 4 MB: an id and a run are a few bytes each.
+ROWS_A_CALL = 20_000
 CENSUS_SECONDS = 120.0
 
 _T = TypeVar("_T")
@@ -42,6 +50,7 @@ class Client:
         )
         self._audiences = AudienceServiceStub(self._channel)  # type: ignore[no-untyped-call]
         self._pages = PageServiceStub(self._channel)  # type: ignore[no-untyped-call]
+        self._campaigns = CampaignServiceStub(self._channel)  # type: ignore[no-untyped-call]
 
     def __enter__(self) -> Self:
         return self
@@ -71,7 +80,8 @@ class Client:
         columns: Sequence[str] = (),
     ) -> pa.Table:
         """The buyers: customer_id, for a campaign variant, then `columns`."""
-        with self._reading(_stream_request(campaign, rule, columns)) as reader:
+        request = _stream_request(campaign, rule, columns)
+        with self._reading(self._audiences.StreamAudience, request) as reader:
             return reader.read_all()
 
     def batches(
@@ -145,6 +155,96 @@ class Client:
         request = pb.PageCensusRequest(page=name, context=context)
         return convert.from_proto_census(self._ask(self._pages.PageCensus, request, timeout))
 
+    def preview_texts(self, campaign: str, count: int = 10, *, bill: bool = False) -> Texts:
+        """The texts of some whom a campaign targets, with parts and costs.
+
+        bill: also what sending to everybody takes; every text is made for it.
+        """
+        request = pb.PreviewTextsRequest(campaign=campaign, count=count, with_bill=bill)
+        return campaign_convert.from_proto_texts(self._ask(self._campaigns.PreviewTexts, request))
+
+    def send_hours(self, *, campaign: str | None = None, run: str | None = None) -> pa.Table:
+        """Table(hour, buyers): when a campaign would write, or a run writes, to whom it targets."""
+        request = pb.SendHoursRequest(**campaign_convert.to_proto_about(run, campaign))
+        return campaign_convert.from_proto_hours(self._ask(self._campaigns.SendHours, request))
+
+    def plan(self, campaigns: Sequence[str], by: str = "priority") -> Plan:
+        """Who gets which of several campaigns, as they compete; by: `priority` or `value`."""
+        request = pb.PlanCampaignsRequest(campaigns=_listed("campaigns", campaigns), by=by)
+        return campaign_convert.from_proto_plan(self._ask(self._campaigns.PlanCampaigns, request))
+
+    def run(self, campaign: str, *, plan: Sequence[str] = (), by: str = "") -> Run:
+        """Freeze who gets a campaign, in which arm and when; asked twice, it makes two runs.
+
+        plan: the campaigns it competes with, itself among them; by: as for `plan`.
+        """
+        request = pb.RunCampaignRequest(campaign=campaign, plan=_listed("plan", plan), by=by)
+        return campaign_convert.from_proto_run(self._ask(self._campaigns.RunCampaign, request))
+
+    def runs(self, campaign: str = "") -> list[Run]:
+        """The runs of a campaign, or all, in the order they were made."""
+        request = pb.ListRunsRequest(campaign=campaign)
+        reply = self._ask(self._campaigns.ListRuns, request)
+        return [campaign_convert.from_proto_run(each) for each in reply.runs]
+
+    def stream_run(self, run: str, *, held_out: bool = False) -> pa.Table:
+        """Table(customer_id, variant, arm, send_at) of those a run is for.
+
+        held_out: also those who must not be written to, whose `arm` is `holdout`.
+        """
+        request = pb.StreamRunRequest(run=run, with_held_out=held_out)
+        with self._reading(self._campaigns.StreamRun, request) as reader:
+            return reader.read_all()
+
+    def record_messages(self, data: Any, *, skip_bad_rows: bool = False) -> Receipt:
+        """Record what became of runs: a run's id, so that everybody was sent it now, or rows.
+
+        data: anything that Arrow reads, with customer_id and run. So many rows go in one call, each
+        call a change of its own; what was recorded before an error stays. The same rows again count
+        once: repeat the whole where something failed.
+        """
+        if isinstance(data, str):
+            return self._recorded(pb.RecordMessagesRequest(run=data, skip_bad_rows=skip_bad_rows))
+        table = data if isinstance(data, pa.Table) else pa.table(data)
+        receipts = [
+            self._recorded(
+                pb.RecordMessagesRequest(
+                    ipc=campaign_convert.to_proto_messages(table.slice(begin, ROWS_A_CALL)),
+                    skip_bad_rows=skip_bad_rows,
+                )
+            )
+            for begin in range(0, max(1, table.num_rows), ROWS_A_CALL)
+        ]
+        return campaign_convert.joined_receipts(receipts)
+
+    def campaign_report(
+        self, *, run: str | None = None, campaign: str | None = None, by: Sequence[str] = ()
+    ) -> dict[str, Any]:
+        """What a run, or all runs of a campaign, came to: as the command's `--json` prints it.
+
+        by: traits to break it down by.
+        """
+        about = campaign_convert.to_proto_about(run, campaign)
+        request = pb.CampaignReportRequest(by=_listed("by", by), **about)
+        found: dict[str, Any] = json.loads(self._ask(self._campaigns.CampaignReport, request).json)
+        return found
+
+    def dry_run_campaign(self, name: str, definition: Mapping[str, Any]) -> MemberDiff:
+        """What defining a campaign would change; definition: its section of `store.toml`."""
+        request = pb.DryRunCampaignRequest(
+            campaign=name, definition_json=campaign_convert.to_proto_definition(definition)
+        )
+        return campaign_convert.from_proto_diff(self._ask(self._campaigns.DryRunCampaign, request))
+
+    def dry_run_segment(self, name: str, rule: str, *, suppress: bool = False) -> MemberDiff:
+        """What defining a segment would change, for itself and for what names it."""
+        request = pb.DryRunSegmentRequest(segment=name, rule=rule, suppress=suppress)
+        return campaign_convert.from_proto_diff(self._ask(self._campaigns.DryRunSegment, request))
+
+    def _recorded(self, request: pb.RecordMessagesRequest) -> Receipt:
+        reply = self._ask(self._campaigns.RecordMessages, request)
+        return campaign_convert.from_proto_receipt(reply)
+
     def _ask(self, method: Callable[..., _T], request: Any, timeout: float | None = None) -> _T:
         seconds = self._timeout if timeout is None else timeout
         try:
@@ -153,13 +253,15 @@ class Client:
             raise server_error_of(error, self._target, seconds) from None
 
     def _batches(self, request: pb.StreamAudienceRequest) -> Iterator[pa.RecordBatch]:
-        with self._reading(request) as reader:
+        with self._reading(self._audiences.StreamAudience, request) as reader:
             yield from reader
 
     @contextmanager
-    def _reading(self, request: pb.StreamAudienceRequest) -> Iterator[pa.RecordBatchStreamReader]:
+    def _reading(
+        self, method: Callable[..., Any], request: Any
+    ) -> Iterator[pa.RecordBatchStreamReader]:
         """A reader of the stream that answers `request`; the call ends with the block."""
-        call = self._audiences.StreamAudience(request)
+        call = method(request)
         late = threading.Event()
 
         def give_up() -> None:
@@ -172,7 +274,7 @@ class Client:
             timer.daemon = True
             timer.start()
             try:
-                reply: pb.StreamAudienceReply | None = next(call, None)
+                reply = next(call, None)
             except grpc.RpcError as error:
                 if late.is_set():
                     raise late_error(self._target, self._timeout) from None
@@ -191,6 +293,11 @@ class Client:
 def _stream_request(
     campaign: str | None, rule: str | None, columns: Sequence[str]
 ) -> pb.StreamAudienceRequest:
-    if isinstance(columns, str):
-        raise TypeError(f"`columns` is a list of names, not the text `{columns}`")
-    return pb.StreamAudienceRequest(columns=columns, **convert.to_proto_asked(campaign, rule))
+    names = _listed("columns", columns)
+    return pb.StreamAudienceRequest(columns=names, **convert.to_proto_asked(campaign, rule))
+
+
+def _listed(what: str, names: Sequence[str]) -> Sequence[str]:
+    if isinstance(names, str):
+        raise TypeError(f"`{what}` is a list of names, not the text `{names}`")
+    return names

@@ -1,7 +1,8 @@
 """How is each thing written on the wire, and read from it?
 
-Every pair of `to_proto_*` and `from_proto_*` is here and nowhere else: the server writes what the
-client reads. An empty text on the wire stands for None where a thing may be missing.
+Every pair of `to_proto_*` and `from_proto_*` is here, those of campaigns in `campaign_convert`, and
+nowhere else: the server writes what the client reads. An empty text on the wire stands for None
+where a thing may be missing.
 """
 
 from __future__ import annotations
@@ -232,6 +233,7 @@ def to_proto_census(census: engine_api.Census) -> pb.PageCensusReply:
     return pb.PageCensusReply(
         as_of=to_proto_moment(census.as_of),
         data_version=census.data_version,
+        not_given=census.not_given,
         buyers=census.buyers,
         never=census.never,
         different_pages=census.different_pages,
@@ -269,6 +271,7 @@ def from_proto_census(reply: pb.PageCensusReply) -> Census:
         for page in reply.frequent
     ]
     return Census(
+        not_given=tuple(reply.not_given),
         buyers=reply.buyers,
         modules=_table("modules", reply.modules),
         variants=_table("variants", reply.variants),

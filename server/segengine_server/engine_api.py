@@ -13,6 +13,8 @@ from typing import Any, Protocol
 
 import pyarrow as pa
 
+from segengine_server.campaign_api import Campaigns, Text
+
 CustomerId = int | str
 
 
@@ -49,13 +51,9 @@ class Segment(Protocol):
     def explain(self, customer_id: CustomerId, /) -> Reasoned: ...
 
 
-class Audience(Protocol):
+class Audience(Text, Protocol):
     """A campaign's answer at one moment."""
 
-    @property
-    def as_of(self) -> datetime: ...
-    @property
-    def data_version(self) -> int: ...
     @property
     def ledger(self) -> pa.Table: ...
     def count(self) -> int: ...
@@ -110,6 +108,8 @@ class Census(Protocol):
     """What all buyers see on a page; the tables are those of `answers.CENSUS_SCHEMAS`."""
 
     @property
+    def not_given(self) -> Sequence[str]: ...
+    @property
     def buyers(self) -> int: ...
     @property
     def modules(self) -> pa.Table: ...
@@ -131,7 +131,7 @@ class Census(Protocol):
     def data_version(self) -> int: ...
 
 
-class Engine(Protocol):
+class Engine(Campaigns, Protocol):
     """The one door behind which all answers are made."""
 
     @property

@@ -21,13 +21,17 @@ from google.rpc import error_details_pb2, status_pb2  # type: ignore[import-unty
 from segengine.errors import (
     ConfigError,
     DefinitionError,
+    LoadError,
     NotBuiltYetError,
     Problem,
+    ReportError,
     RuleError,
+    RunError,
     SegengineError,
     UnknownCustomer,
     UnknownNameError,
 )
+from segengine.ingest.report import LoadProblem, RefusedError
 
 DOMAIN = "segengine"
 
@@ -63,10 +67,38 @@ class RequestError(SegengineError):
         )
 
 
+class BadDataError(SegengineError):
+    """Rows of a caller that were refused; `violations` holds every reason.
+
+    What is wrong with data from elsewhere, a file of the store, is not the caller's to know.
+    """
+
+    reason = "BAD_DATA"
+
+    def __init__(self, error: LoadError) -> None:
+        super().__init__(str(error), field=error.field)
+        self.violations: tuple[Violation, ...] = ()
+        if isinstance(error, RefusedError):
+            problems = error.report.problems
+            self.violations = tuple(Violation(p.column, _bad_rows(p)) for p in problems)
+
+
 class BusyError(SegengineError):
     """More calls at once than the server takes."""
 
     reason = "BUSY"
+
+
+class UnauthenticatedError(SegengineError):
+    """A call without a token, or with one that is none, or no longer one."""
+
+    reason = "UNAUTHENTICATED"
+
+
+class ForbiddenError(SegengineError):
+    """A call that its token is not for."""
+
+    reason = "FORBIDDEN"
 
 
 class ListenError(SegengineError):
@@ -102,8 +134,13 @@ _CODES: tuple[tuple[type[SegengineError], grpc.StatusCode], ...] = (
     (DefinitionError, grpc.StatusCode.INVALID_ARGUMENT),
     (ConfigError, grpc.StatusCode.INVALID_ARGUMENT),
     (RequestError, grpc.StatusCode.INVALID_ARGUMENT),
+    (BadDataError, grpc.StatusCode.INVALID_ARGUMENT),
+    (ReportError, grpc.StatusCode.INVALID_ARGUMENT),
+    (RunError, grpc.StatusCode.FAILED_PRECONDITION),
     (NotBuiltYetError, grpc.StatusCode.UNIMPLEMENTED),
     (BusyError, grpc.StatusCode.RESOURCE_EXHAUSTED),
+    (UnauthenticatedError, grpc.StatusCode.UNAUTHENTICATED),
+    (ForbiddenError, grpc.StatusCode.PERMISSION_DENIED),
 )
 _CODE_OF_NUMBER = {code.value[0]: code for code in grpc.StatusCode}
 
@@ -129,6 +166,8 @@ def status_of(error: BaseException) -> status_pb2.Status:
         if error.place:
             metadata["place"] = error.place
         violations = [Violation(error.field or "rule", _described(p)) for p in error.problems]
+    elif isinstance(error, BadDataError):
+        violations = error.violations
     return _status(code, str(error), error.reason, metadata, violations)
 
 
@@ -204,6 +243,11 @@ def _described(problem: Problem) -> str:
     """One mistake in a rule on one line: where, what, and what to do."""
     told = f"line {problem.line}, column {problem.column}: {problem.message}"
     return f"{told}; {problem.help}" if problem.help else told
+
+
+def _bad_rows(problem: LoadProblem) -> str:
+    """One reason for which rows are bad, without its column."""
+    return str(problem).partition(": ")[2]
 
 
 def _cut(text: str, size: int) -> str:

@@ -12,6 +12,7 @@ import pyarrow as pa
 from segengine_server.answers import CENSUS_SCHEMAS, LEDGER_SCHEMA, Census, Page, Placement
 
 from segengine.errors import UnknownCustomer, UnknownNameError
+from tests.server.fake_campaigns import BILL, TEXTS, FakeCampaigns
 
 AS_OF = datetime(2026, 3, 4, 5, 6, 7, 891011, tzinfo=UTC)
 LEDGER = pa.Table.from_pylist(
@@ -34,6 +35,7 @@ _CENSUS: dict[str, list[dict[str, Any]]] = {
     "frequent": [{"buyers": 3, "share": 1.0, "placements": [_PLACED]}],
 }  # fmt: skip
 CENSUS = Census(
+    not_given=("entry",),
     buyers=3,
     never=("all",),
     different_pages=1,
@@ -98,6 +100,13 @@ class Audience:
     def count(self) -> int:
         return 3
 
+    def preview(self, count: int) -> pa.Table:
+        self.engine.asked.append(("preview", count))
+        return TEXTS
+
+    def bill(self) -> pa.Table:
+        return BILL
+
     def table(self, columns: Sequence[str]) -> pa.Table:
         self.engine.work()
         return self.engine.buyers.select(["customer_id", "variant", *columns])
@@ -107,7 +116,7 @@ class Audience:
         return Why(targeted, None if targeted else "consent")
 
 
-class FakeEngine:
+class FakeEngine(FakeCampaigns):
     """Buyers 0 to 9; `error` is raised by every question; `work` waits for `free`, if set."""
 
     def __init__(self, buyers: int = 10) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import fields
 from datetime import UTC, datetime
 
 import pyarrow as pa
@@ -116,6 +117,16 @@ def test_match_and_pages_are_the_same_on_both_sides(real: se.Engine, asked: Clie
             (p.slot, p.module, p.variant, p.reason.value, p.payload) for p in page.placements
         ]
         assert told == asked.page("home", visitor, PHONE)
+
+
+def test_a_census_is_the_same_on_both_sides(real: se.Engine, asked: Client) -> None:
+    for context in ({}, PHONE):
+        told, census = asked.page_census("home", context), real.page_census("home", context)
+        for each in fields(told):
+            assert getattr(told, each.name) == getattr(census, each.name), each.name
+    assert told.modules.column("reach").to_pylist() == [67, 133, 0]
+    with pytest.raises(ServerError, match="unknown page `hme`"):
+        asked.page_census("hme")
 
 
 @pytest.mark.parametrize(

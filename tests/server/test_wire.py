@@ -48,6 +48,10 @@ def test_every_service_and_method_of_the_contract_is_there() -> None:
     assert {name: [m.name for m in service.methods] for name, service in services.items()} == {
         "AudienceService": ["CountAudience", "StreamAudience", "ExplainCustomer", "MatchCustomer"],
         "PageService": ["GetPage", "BatchGetPages", "PageCensus"],
+        "CampaignService": [
+            *("PreviewTexts", "SendHours", "PlanCampaigns", "RunCampaign", "ListRuns"),
+            *("StreamRun", "RecordMessages", "CampaignReport", "DryRunCampaign", "DryRunSegment"),
+        ],
     }
 
 
@@ -95,6 +99,7 @@ def test_every_field_has_its_number() -> None:
             "unseen": 8,
             "different_pages": 9,
             "frequent": 10,
+            "not_given": 11,
         },
         "ModuleReach": {
             "slot": 1,
@@ -112,4 +117,46 @@ def test_every_field_has_its_number() -> None:
         "EmptySlot": {"slot": 1, "buyers": 2, "share": 3},
         "UnseenModule": {"module": 1, "slot": 2, "reason": 3, "buyers": 4, "by": 5, "by_buyers": 6},
         "FrequentPage": {"buyers": 1, "share": 2, "placements": 3},
+        **CAMPAIGNS,
     }
+
+
+def numbered(names: str) -> dict[str, int]:
+    """Fields that are numbered from 1 in this order."""
+    return {name: number for number, name in enumerate(names.split(), 1)}
+
+
+CAMPAIGNS = {
+    "PreviewTextsRequest": numbered("campaign count with_bill"),
+    "PreviewTextsReply": numbered("texts bill as_of data_version"),
+    "PreviewedText": numbered("customer variant text characters parts cost"),
+    "BillLine": numbered("variant parts_each buyers parts cost"),
+    "SendHoursRequest": numbered("campaign run"),
+    "SendHoursReply": numbered("buyers"),
+    "PlanCampaignsRequest": numbered("campaigns by"),
+    "PlanCampaignsReply": numbered("campaigns as_of data_version"),
+    "PlannedCampaign": numbered("campaign count ledger"),
+    "RunCampaignRequest": numbered("campaign plan by"),
+    "CampaignRun": numbered("run campaign as_of data_version targeted held_out variants"),
+    "VariantCount": numbered("variant buyers"),
+    "ListRunsRequest": numbered("campaign"),
+    "ListRunsReply": numbered("runs"),
+    "StreamRunRequest": numbered("run with_held_out"),
+    "StreamRunReply": numbered("ipc"),
+    "RecordMessagesRequest": numbered("ipc run skip_bad_rows"),
+    "RecordMessagesReply": numbered(
+        "rows_read rows_loaded rows_skipped rows_repeated problems ignored_columns"
+    ),
+    "BadRows": numbered("column reason rows examples"),
+    "CampaignReportRequest": numbered("run campaign by"),
+    "CampaignReportReply": numbered("json"),
+    "DryRunCampaignRequest": numbered("campaign definition_json"),
+    "DryRunSegmentRequest": numbered("segment rule suppress"),
+    "DryRunReply": numbered(
+        "kind name change version entered left stayed affected sample_entered sample_left "
+        "settings ledger_before ledger_after variants downstream notes as_of data_version"
+    ),
+    "SettingChange": numbered("setting before_json after_json"),
+    "VariantMove": numbered("before after buyers"),
+    "Downstream": numbered("kind name before after entered left affected error"),
+}

@@ -195,7 +195,7 @@ class PageCensusRequest(_message.Message):
     def __init__(self, page: _Optional[str] = ..., context: _Optional[_Mapping[str, str]] = ...) -> None: ...
 
 class PageCensusReply(_message.Message):
-    __slots__ = ("as_of", "data_version", "buyers", "modules", "variants", "empty", "never", "unseen", "different_pages", "frequent")
+    __slots__ = ("as_of", "data_version", "buyers", "modules", "variants", "empty", "never", "unseen", "different_pages", "frequent", "not_given")
     AS_OF_FIELD_NUMBER: _ClassVar[int]
     DATA_VERSION_FIELD_NUMBER: _ClassVar[int]
     BUYERS_FIELD_NUMBER: _ClassVar[int]
@@ -206,6 +206,7 @@ class PageCensusReply(_message.Message):
     UNSEEN_FIELD_NUMBER: _ClassVar[int]
     DIFFERENT_PAGES_FIELD_NUMBER: _ClassVar[int]
     FREQUENT_FIELD_NUMBER: _ClassVar[int]
+    NOT_GIVEN_FIELD_NUMBER: _ClassVar[int]
     as_of: _timestamp_pb2.Timestamp
     data_version: int
     buyers: int
@@ -216,7 +217,8 @@ class PageCensusReply(_message.Message):
     unseen: _containers.RepeatedCompositeFieldContainer[UnseenModule]
     different_pages: int
     frequent: _containers.RepeatedCompositeFieldContainer[FrequentPage]
-    def __init__(self, as_of: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., data_version: _Optional[int] = ..., buyers: _Optional[int] = ..., modules: _Optional[_Iterable[_Union[ModuleReach, _Mapping]]] = ..., variants: _Optional[_Iterable[_Union[VariantReach, _Mapping]]] = ..., empty: _Optional[_Iterable[_Union[EmptySlot, _Mapping]]] = ..., never: _Optional[_Iterable[str]] = ..., unseen: _Optional[_Iterable[_Union[UnseenModule, _Mapping]]] = ..., different_pages: _Optional[int] = ..., frequent: _Optional[_Iterable[_Union[FrequentPage, _Mapping]]] = ...) -> None: ...
+    not_given: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, as_of: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., data_version: _Optional[int] = ..., buyers: _Optional[int] = ..., modules: _Optional[_Iterable[_Union[ModuleReach, _Mapping]]] = ..., variants: _Optional[_Iterable[_Union[VariantReach, _Mapping]]] = ..., empty: _Optional[_Iterable[_Union[EmptySlot, _Mapping]]] = ..., never: _Optional[_Iterable[str]] = ..., unseen: _Optional[_Iterable[_Union[UnseenModule, _Mapping]]] = ..., different_pages: _Optional[int] = ..., frequent: _Optional[_Iterable[_Union[FrequentPage, _Mapping]]] = ..., not_given: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class ModuleReach(_message.Message):
     __slots__ = ("slot", "module", "reach", "share", "outranked", "already_shown", "held_out", "capped", "not_eligible", "inactive")
@@ -291,3 +293,311 @@ class FrequentPage(_message.Message):
     share: float
     placements: _containers.RepeatedCompositeFieldContainer[Placement]
     def __init__(self, buyers: _Optional[int] = ..., share: _Optional[float] = ..., placements: _Optional[_Iterable[_Union[Placement, _Mapping]]] = ...) -> None: ...
+
+class PreviewTextsRequest(_message.Message):
+    __slots__ = ("campaign", "count", "with_bill")
+    CAMPAIGN_FIELD_NUMBER: _ClassVar[int]
+    COUNT_FIELD_NUMBER: _ClassVar[int]
+    WITH_BILL_FIELD_NUMBER: _ClassVar[int]
+    campaign: str
+    count: int
+    with_bill: bool
+    def __init__(self, campaign: _Optional[str] = ..., count: _Optional[int] = ..., with_bill: _Optional[bool] = ...) -> None: ...
+
+class PreviewTextsReply(_message.Message):
+    __slots__ = ("texts", "bill", "as_of", "data_version")
+    TEXTS_FIELD_NUMBER: _ClassVar[int]
+    BILL_FIELD_NUMBER: _ClassVar[int]
+    AS_OF_FIELD_NUMBER: _ClassVar[int]
+    DATA_VERSION_FIELD_NUMBER: _ClassVar[int]
+    texts: _containers.RepeatedCompositeFieldContainer[PreviewedText]
+    bill: _containers.RepeatedCompositeFieldContainer[BillLine]
+    as_of: _timestamp_pb2.Timestamp
+    data_version: int
+    def __init__(self, texts: _Optional[_Iterable[_Union[PreviewedText, _Mapping]]] = ..., bill: _Optional[_Iterable[_Union[BillLine, _Mapping]]] = ..., as_of: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., data_version: _Optional[int] = ...) -> None: ...
+
+class PreviewedText(_message.Message):
+    __slots__ = ("customer", "variant", "text", "characters", "parts", "cost")
+    CUSTOMER_FIELD_NUMBER: _ClassVar[int]
+    VARIANT_FIELD_NUMBER: _ClassVar[int]
+    TEXT_FIELD_NUMBER: _ClassVar[int]
+    CHARACTERS_FIELD_NUMBER: _ClassVar[int]
+    PARTS_FIELD_NUMBER: _ClassVar[int]
+    COST_FIELD_NUMBER: _ClassVar[int]
+    customer: CustomerId
+    variant: str
+    text: str
+    characters: int
+    parts: int
+    cost: str
+    def __init__(self, customer: _Optional[_Union[CustomerId, _Mapping]] = ..., variant: _Optional[str] = ..., text: _Optional[str] = ..., characters: _Optional[int] = ..., parts: _Optional[int] = ..., cost: _Optional[str] = ...) -> None: ...
+
+class BillLine(_message.Message):
+    __slots__ = ("variant", "parts_each", "buyers", "parts", "cost")
+    VARIANT_FIELD_NUMBER: _ClassVar[int]
+    PARTS_EACH_FIELD_NUMBER: _ClassVar[int]
+    BUYERS_FIELD_NUMBER: _ClassVar[int]
+    PARTS_FIELD_NUMBER: _ClassVar[int]
+    COST_FIELD_NUMBER: _ClassVar[int]
+    variant: str
+    parts_each: int
+    buyers: int
+    parts: int
+    cost: str
+    def __init__(self, variant: _Optional[str] = ..., parts_each: _Optional[int] = ..., buyers: _Optional[int] = ..., parts: _Optional[int] = ..., cost: _Optional[str] = ...) -> None: ...
+
+class SendHoursRequest(_message.Message):
+    __slots__ = ("campaign", "run")
+    CAMPAIGN_FIELD_NUMBER: _ClassVar[int]
+    RUN_FIELD_NUMBER: _ClassVar[int]
+    campaign: str
+    run: str
+    def __init__(self, campaign: _Optional[str] = ..., run: _Optional[str] = ...) -> None: ...
+
+class SendHoursReply(_message.Message):
+    __slots__ = ("buyers",)
+    BUYERS_FIELD_NUMBER: _ClassVar[int]
+    buyers: _containers.RepeatedScalarFieldContainer[int]
+    def __init__(self, buyers: _Optional[_Iterable[int]] = ...) -> None: ...
+
+class PlanCampaignsRequest(_message.Message):
+    __slots__ = ("campaigns", "by")
+    CAMPAIGNS_FIELD_NUMBER: _ClassVar[int]
+    BY_FIELD_NUMBER: _ClassVar[int]
+    campaigns: _containers.RepeatedScalarFieldContainer[str]
+    by: str
+    def __init__(self, campaigns: _Optional[_Iterable[str]] = ..., by: _Optional[str] = ...) -> None: ...
+
+class PlanCampaignsReply(_message.Message):
+    __slots__ = ("campaigns", "as_of", "data_version")
+    CAMPAIGNS_FIELD_NUMBER: _ClassVar[int]
+    AS_OF_FIELD_NUMBER: _ClassVar[int]
+    DATA_VERSION_FIELD_NUMBER: _ClassVar[int]
+    campaigns: _containers.RepeatedCompositeFieldContainer[PlannedCampaign]
+    as_of: _timestamp_pb2.Timestamp
+    data_version: int
+    def __init__(self, campaigns: _Optional[_Iterable[_Union[PlannedCampaign, _Mapping]]] = ..., as_of: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., data_version: _Optional[int] = ...) -> None: ...
+
+class PlannedCampaign(_message.Message):
+    __slots__ = ("campaign", "count", "ledger")
+    CAMPAIGN_FIELD_NUMBER: _ClassVar[int]
+    COUNT_FIELD_NUMBER: _ClassVar[int]
+    LEDGER_FIELD_NUMBER: _ClassVar[int]
+    campaign: str
+    count: int
+    ledger: _containers.RepeatedCompositeFieldContainer[LedgerStep]
+    def __init__(self, campaign: _Optional[str] = ..., count: _Optional[int] = ..., ledger: _Optional[_Iterable[_Union[LedgerStep, _Mapping]]] = ...) -> None: ...
+
+class RunCampaignRequest(_message.Message):
+    __slots__ = ("campaign", "plan", "by")
+    CAMPAIGN_FIELD_NUMBER: _ClassVar[int]
+    PLAN_FIELD_NUMBER: _ClassVar[int]
+    BY_FIELD_NUMBER: _ClassVar[int]
+    campaign: str
+    plan: _containers.RepeatedScalarFieldContainer[str]
+    by: str
+    def __init__(self, campaign: _Optional[str] = ..., plan: _Optional[_Iterable[str]] = ..., by: _Optional[str] = ...) -> None: ...
+
+class CampaignRun(_message.Message):
+    __slots__ = ("run", "campaign", "as_of", "data_version", "targeted", "held_out", "variants")
+    RUN_FIELD_NUMBER: _ClassVar[int]
+    CAMPAIGN_FIELD_NUMBER: _ClassVar[int]
+    AS_OF_FIELD_NUMBER: _ClassVar[int]
+    DATA_VERSION_FIELD_NUMBER: _ClassVar[int]
+    TARGETED_FIELD_NUMBER: _ClassVar[int]
+    HELD_OUT_FIELD_NUMBER: _ClassVar[int]
+    VARIANTS_FIELD_NUMBER: _ClassVar[int]
+    run: str
+    campaign: str
+    as_of: _timestamp_pb2.Timestamp
+    data_version: int
+    targeted: int
+    held_out: int
+    variants: _containers.RepeatedCompositeFieldContainer[VariantCount]
+    def __init__(self, run: _Optional[str] = ..., campaign: _Optional[str] = ..., as_of: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., data_version: _Optional[int] = ..., targeted: _Optional[int] = ..., held_out: _Optional[int] = ..., variants: _Optional[_Iterable[_Union[VariantCount, _Mapping]]] = ...) -> None: ...
+
+class VariantCount(_message.Message):
+    __slots__ = ("variant", "buyers")
+    VARIANT_FIELD_NUMBER: _ClassVar[int]
+    BUYERS_FIELD_NUMBER: _ClassVar[int]
+    variant: str
+    buyers: int
+    def __init__(self, variant: _Optional[str] = ..., buyers: _Optional[int] = ...) -> None: ...
+
+class ListRunsRequest(_message.Message):
+    __slots__ = ("campaign",)
+    CAMPAIGN_FIELD_NUMBER: _ClassVar[int]
+    campaign: str
+    def __init__(self, campaign: _Optional[str] = ...) -> None: ...
+
+class ListRunsReply(_message.Message):
+    __slots__ = ("runs",)
+    RUNS_FIELD_NUMBER: _ClassVar[int]
+    runs: _containers.RepeatedCompositeFieldContainer[CampaignRun]
+    def __init__(self, runs: _Optional[_Iterable[_Union[CampaignRun, _Mapping]]] = ...) -> None: ...
+
+class StreamRunRequest(_message.Message):
+    __slots__ = ("run", "with_held_out")
+    RUN_FIELD_NUMBER: _ClassVar[int]
+    WITH_HELD_OUT_FIELD_NUMBER: _ClassVar[int]
+    run: str
+    with_held_out: bool
+    def __init__(self, run: _Optional[str] = ..., with_held_out: _Optional[bool] = ...) -> None: ...
+
+class StreamRunReply(_message.Message):
+    __slots__ = ("ipc",)
+    IPC_FIELD_NUMBER: _ClassVar[int]
+    ipc: bytes
+    def __init__(self, ipc: _Optional[bytes] = ...) -> None: ...
+
+class RecordMessagesRequest(_message.Message):
+    __slots__ = ("ipc", "run", "skip_bad_rows")
+    IPC_FIELD_NUMBER: _ClassVar[int]
+    RUN_FIELD_NUMBER: _ClassVar[int]
+    SKIP_BAD_ROWS_FIELD_NUMBER: _ClassVar[int]
+    ipc: bytes
+    run: str
+    skip_bad_rows: bool
+    def __init__(self, ipc: _Optional[bytes] = ..., run: _Optional[str] = ..., skip_bad_rows: _Optional[bool] = ...) -> None: ...
+
+class RecordMessagesReply(_message.Message):
+    __slots__ = ("rows_read", "rows_loaded", "rows_skipped", "rows_repeated", "problems", "ignored_columns")
+    ROWS_READ_FIELD_NUMBER: _ClassVar[int]
+    ROWS_LOADED_FIELD_NUMBER: _ClassVar[int]
+    ROWS_SKIPPED_FIELD_NUMBER: _ClassVar[int]
+    ROWS_REPEATED_FIELD_NUMBER: _ClassVar[int]
+    PROBLEMS_FIELD_NUMBER: _ClassVar[int]
+    IGNORED_COLUMNS_FIELD_NUMBER: _ClassVar[int]
+    rows_read: int
+    rows_loaded: int
+    rows_skipped: int
+    rows_repeated: int
+    problems: _containers.RepeatedCompositeFieldContainer[BadRows]
+    ignored_columns: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, rows_read: _Optional[int] = ..., rows_loaded: _Optional[int] = ..., rows_skipped: _Optional[int] = ..., rows_repeated: _Optional[int] = ..., problems: _Optional[_Iterable[_Union[BadRows, _Mapping]]] = ..., ignored_columns: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class BadRows(_message.Message):
+    __slots__ = ("column", "reason", "rows", "examples")
+    COLUMN_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    ROWS_FIELD_NUMBER: _ClassVar[int]
+    EXAMPLES_FIELD_NUMBER: _ClassVar[int]
+    column: str
+    reason: str
+    rows: int
+    examples: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, column: _Optional[str] = ..., reason: _Optional[str] = ..., rows: _Optional[int] = ..., examples: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class CampaignReportRequest(_message.Message):
+    __slots__ = ("run", "campaign", "by")
+    RUN_FIELD_NUMBER: _ClassVar[int]
+    CAMPAIGN_FIELD_NUMBER: _ClassVar[int]
+    BY_FIELD_NUMBER: _ClassVar[int]
+    run: str
+    campaign: str
+    by: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, run: _Optional[str] = ..., campaign: _Optional[str] = ..., by: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class CampaignReportReply(_message.Message):
+    __slots__ = ("json",)
+    JSON_FIELD_NUMBER: _ClassVar[int]
+    json: str
+    def __init__(self, json: _Optional[str] = ...) -> None: ...
+
+class DryRunCampaignRequest(_message.Message):
+    __slots__ = ("campaign", "definition_json")
+    CAMPAIGN_FIELD_NUMBER: _ClassVar[int]
+    DEFINITION_JSON_FIELD_NUMBER: _ClassVar[int]
+    campaign: str
+    definition_json: str
+    def __init__(self, campaign: _Optional[str] = ..., definition_json: _Optional[str] = ...) -> None: ...
+
+class DryRunSegmentRequest(_message.Message):
+    __slots__ = ("segment", "rule", "suppress")
+    SEGMENT_FIELD_NUMBER: _ClassVar[int]
+    RULE_FIELD_NUMBER: _ClassVar[int]
+    SUPPRESS_FIELD_NUMBER: _ClassVar[int]
+    segment: str
+    rule: str
+    suppress: bool
+    def __init__(self, segment: _Optional[str] = ..., rule: _Optional[str] = ..., suppress: _Optional[bool] = ...) -> None: ...
+
+class DryRunReply(_message.Message):
+    __slots__ = ("kind", "name", "change", "version", "entered", "left", "stayed", "affected", "sample_entered", "sample_left", "settings", "ledger_before", "ledger_after", "variants", "downstream", "notes", "as_of", "data_version")
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    CHANGE_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    ENTERED_FIELD_NUMBER: _ClassVar[int]
+    LEFT_FIELD_NUMBER: _ClassVar[int]
+    STAYED_FIELD_NUMBER: _ClassVar[int]
+    AFFECTED_FIELD_NUMBER: _ClassVar[int]
+    SAMPLE_ENTERED_FIELD_NUMBER: _ClassVar[int]
+    SAMPLE_LEFT_FIELD_NUMBER: _ClassVar[int]
+    SETTINGS_FIELD_NUMBER: _ClassVar[int]
+    LEDGER_BEFORE_FIELD_NUMBER: _ClassVar[int]
+    LEDGER_AFTER_FIELD_NUMBER: _ClassVar[int]
+    VARIANTS_FIELD_NUMBER: _ClassVar[int]
+    DOWNSTREAM_FIELD_NUMBER: _ClassVar[int]
+    NOTES_FIELD_NUMBER: _ClassVar[int]
+    AS_OF_FIELD_NUMBER: _ClassVar[int]
+    DATA_VERSION_FIELD_NUMBER: _ClassVar[int]
+    kind: str
+    name: str
+    change: str
+    version: int
+    entered: int
+    left: int
+    stayed: int
+    affected: int
+    sample_entered: _containers.RepeatedCompositeFieldContainer[CustomerId]
+    sample_left: _containers.RepeatedCompositeFieldContainer[CustomerId]
+    settings: _containers.RepeatedCompositeFieldContainer[SettingChange]
+    ledger_before: _containers.RepeatedCompositeFieldContainer[LedgerStep]
+    ledger_after: _containers.RepeatedCompositeFieldContainer[LedgerStep]
+    variants: _containers.RepeatedCompositeFieldContainer[VariantMove]
+    downstream: _containers.RepeatedCompositeFieldContainer[Downstream]
+    notes: _containers.RepeatedScalarFieldContainer[str]
+    as_of: _timestamp_pb2.Timestamp
+    data_version: int
+    def __init__(self, kind: _Optional[str] = ..., name: _Optional[str] = ..., change: _Optional[str] = ..., version: _Optional[int] = ..., entered: _Optional[int] = ..., left: _Optional[int] = ..., stayed: _Optional[int] = ..., affected: _Optional[int] = ..., sample_entered: _Optional[_Iterable[_Union[CustomerId, _Mapping]]] = ..., sample_left: _Optional[_Iterable[_Union[CustomerId, _Mapping]]] = ..., settings: _Optional[_Iterable[_Union[SettingChange, _Mapping]]] = ..., ledger_before: _Optional[_Iterable[_Union[LedgerStep, _Mapping]]] = ..., ledger_after: _Optional[_Iterable[_Union[LedgerStep, _Mapping]]] = ..., variants: _Optional[_Iterable[_Union[VariantMove, _Mapping]]] = ..., downstream: _Optional[_Iterable[_Union[Downstream, _Mapping]]] = ..., notes: _Optional[_Iterable[str]] = ..., as_of: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., data_version: _Optional[int] = ...) -> None: ...
+
+class SettingChange(_message.Message):
+    __slots__ = ("setting", "before_json", "after_json")
+    SETTING_FIELD_NUMBER: _ClassVar[int]
+    BEFORE_JSON_FIELD_NUMBER: _ClassVar[int]
+    AFTER_JSON_FIELD_NUMBER: _ClassVar[int]
+    setting: str
+    before_json: str
+    after_json: str
+    def __init__(self, setting: _Optional[str] = ..., before_json: _Optional[str] = ..., after_json: _Optional[str] = ...) -> None: ...
+
+class VariantMove(_message.Message):
+    __slots__ = ("before", "after", "buyers")
+    BEFORE_FIELD_NUMBER: _ClassVar[int]
+    AFTER_FIELD_NUMBER: _ClassVar[int]
+    BUYERS_FIELD_NUMBER: _ClassVar[int]
+    before: str
+    after: str
+    buyers: int
+    def __init__(self, before: _Optional[str] = ..., after: _Optional[str] = ..., buyers: _Optional[int] = ...) -> None: ...
+
+class Downstream(_message.Message):
+    __slots__ = ("kind", "name", "before", "after", "entered", "left", "affected", "error")
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    BEFORE_FIELD_NUMBER: _ClassVar[int]
+    AFTER_FIELD_NUMBER: _ClassVar[int]
+    ENTERED_FIELD_NUMBER: _ClassVar[int]
+    LEFT_FIELD_NUMBER: _ClassVar[int]
+    AFFECTED_FIELD_NUMBER: _ClassVar[int]
+    ERROR_FIELD_NUMBER: _ClassVar[int]
+    kind: str
+    name: str
+    before: int
+    after: int
+    entered: int
+    left: int
+    affected: int
+    error: str
+    def __init__(self, kind: _Optional[str] = ..., name: _Optional[str] = ..., before: _Optional[int] = ..., after: _Optional[int] = ..., entered: _Optional[int] = ..., left: _Optional[int] = ..., affected: _Optional[int] = ..., error: _Optional[str] = ...) -> None: ...

@@ -395,3 +395,476 @@ class PageService:
             timeout,
             metadata,
             _registered_method=True)
+
+
+class CampaignServiceStub:
+    """What is sent to whom, when, at what cost, and what did it earn?
+    """
+
+    def __init__(self, channel):
+        """Constructor.
+
+        Args:
+            channel: A grpc.Channel.
+        """
+        self.PreviewTexts = channel.unary_unary(
+                '/segengine.v1.CampaignService/PreviewTexts',
+                request_serializer=segengine__server_dot_wire_dot_segengine__pb2.PreviewTextsRequest.SerializeToString,
+                response_deserializer=segengine__server_dot_wire_dot_segengine__pb2.PreviewTextsReply.FromString,
+                _registered_method=True)
+        self.SendHours = channel.unary_unary(
+                '/segengine.v1.CampaignService/SendHours',
+                request_serializer=segengine__server_dot_wire_dot_segengine__pb2.SendHoursRequest.SerializeToString,
+                response_deserializer=segengine__server_dot_wire_dot_segengine__pb2.SendHoursReply.FromString,
+                _registered_method=True)
+        self.PlanCampaigns = channel.unary_unary(
+                '/segengine.v1.CampaignService/PlanCampaigns',
+                request_serializer=segengine__server_dot_wire_dot_segengine__pb2.PlanCampaignsRequest.SerializeToString,
+                response_deserializer=segengine__server_dot_wire_dot_segengine__pb2.PlanCampaignsReply.FromString,
+                _registered_method=True)
+        self.RunCampaign = channel.unary_unary(
+                '/segengine.v1.CampaignService/RunCampaign',
+                request_serializer=segengine__server_dot_wire_dot_segengine__pb2.RunCampaignRequest.SerializeToString,
+                response_deserializer=segengine__server_dot_wire_dot_segengine__pb2.CampaignRun.FromString,
+                _registered_method=True)
+        self.ListRuns = channel.unary_unary(
+                '/segengine.v1.CampaignService/ListRuns',
+                request_serializer=segengine__server_dot_wire_dot_segengine__pb2.ListRunsRequest.SerializeToString,
+                response_deserializer=segengine__server_dot_wire_dot_segengine__pb2.ListRunsReply.FromString,
+                _registered_method=True)
+        self.StreamRun = channel.unary_stream(
+                '/segengine.v1.CampaignService/StreamRun',
+                request_serializer=segengine__server_dot_wire_dot_segengine__pb2.StreamRunRequest.SerializeToString,
+                response_deserializer=segengine__server_dot_wire_dot_segengine__pb2.StreamRunReply.FromString,
+                _registered_method=True)
+        self.RecordMessages = channel.unary_unary(
+                '/segengine.v1.CampaignService/RecordMessages',
+                request_serializer=segengine__server_dot_wire_dot_segengine__pb2.RecordMessagesRequest.SerializeToString,
+                response_deserializer=segengine__server_dot_wire_dot_segengine__pb2.RecordMessagesReply.FromString,
+                _registered_method=True)
+        self.CampaignReport = channel.unary_unary(
+                '/segengine.v1.CampaignService/CampaignReport',
+                request_serializer=segengine__server_dot_wire_dot_segengine__pb2.CampaignReportRequest.SerializeToString,
+                response_deserializer=segengine__server_dot_wire_dot_segengine__pb2.CampaignReportReply.FromString,
+                _registered_method=True)
+        self.DryRunCampaign = channel.unary_unary(
+                '/segengine.v1.CampaignService/DryRunCampaign',
+                request_serializer=segengine__server_dot_wire_dot_segengine__pb2.DryRunCampaignRequest.SerializeToString,
+                response_deserializer=segengine__server_dot_wire_dot_segengine__pb2.DryRunReply.FromString,
+                _registered_method=True)
+        self.DryRunSegment = channel.unary_unary(
+                '/segengine.v1.CampaignService/DryRunSegment',
+                request_serializer=segengine__server_dot_wire_dot_segengine__pb2.DryRunSegmentRequest.SerializeToString,
+                response_deserializer=segengine__server_dot_wire_dot_segengine__pb2.DryRunReply.FromString,
+                _registered_method=True)
+
+
+class CampaignServiceServicer:
+    """What is sent to whom, when, at what cost, and what did it earn?
+    """
+
+    def PreviewTexts(self, request, context):
+        """The texts of some of those whom a campaign targets.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SendHours(self, request, context):
+        """When buyers would be, or in a run are, written to: how many in each hour of the store's clock.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def PlanCampaigns(self, request, context):
+        """Who gets which of several campaigns, as they compete for buyers whom caps protect.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RunCampaign(self, request, context):
+        """Freeze who gets a campaign, in which arm and when. Asked twice, it makes two runs.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListRuns(self, request, context):
+        """The runs there are, in the order they were made.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def StreamRun(self, request, context):
+        """The buyers of a run. All `ipc` of the replies, joined in order, are one Arrow IPC stream.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RecordMessages(self, request, context):
+        """What became of runs: sent, delivered, failed. Taken as a whole or refused as a whole; the same
+        rows again count once, so that a call whose reply was lost may be repeated.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CampaignReport(self, request, context):
+        """What a run, or all runs of a campaign, came to, against those held out.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DryRunCampaign(self, request, context):
+        """What defining a campaign would change: who enters, who leaves. Nothing is changed by it.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DryRunSegment(self, request, context):
+        """What defining a segment would change, for itself and for what names it. Nothing is changed.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+
+def add_CampaignServiceServicer_to_server(servicer, server):
+    rpc_method_handlers = {
+            'PreviewTexts': grpc.unary_unary_rpc_method_handler(
+                    servicer.PreviewTexts,
+                    request_deserializer=segengine__server_dot_wire_dot_segengine__pb2.PreviewTextsRequest.FromString,
+                    response_serializer=segengine__server_dot_wire_dot_segengine__pb2.PreviewTextsReply.SerializeToString,
+            ),
+            'SendHours': grpc.unary_unary_rpc_method_handler(
+                    servicer.SendHours,
+                    request_deserializer=segengine__server_dot_wire_dot_segengine__pb2.SendHoursRequest.FromString,
+                    response_serializer=segengine__server_dot_wire_dot_segengine__pb2.SendHoursReply.SerializeToString,
+            ),
+            'PlanCampaigns': grpc.unary_unary_rpc_method_handler(
+                    servicer.PlanCampaigns,
+                    request_deserializer=segengine__server_dot_wire_dot_segengine__pb2.PlanCampaignsRequest.FromString,
+                    response_serializer=segengine__server_dot_wire_dot_segengine__pb2.PlanCampaignsReply.SerializeToString,
+            ),
+            'RunCampaign': grpc.unary_unary_rpc_method_handler(
+                    servicer.RunCampaign,
+                    request_deserializer=segengine__server_dot_wire_dot_segengine__pb2.RunCampaignRequest.FromString,
+                    response_serializer=segengine__server_dot_wire_dot_segengine__pb2.CampaignRun.SerializeToString,
+            ),
+            'ListRuns': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListRuns,
+                    request_deserializer=segengine__server_dot_wire_dot_segengine__pb2.ListRunsRequest.FromString,
+                    response_serializer=segengine__server_dot_wire_dot_segengine__pb2.ListRunsReply.SerializeToString,
+            ),
+            'StreamRun': grpc.unary_stream_rpc_method_handler(
+                    servicer.StreamRun,
+                    request_deserializer=segengine__server_dot_wire_dot_segengine__pb2.StreamRunRequest.FromString,
+                    response_serializer=segengine__server_dot_wire_dot_segengine__pb2.StreamRunReply.SerializeToString,
+            ),
+            'RecordMessages': grpc.unary_unary_rpc_method_handler(
+                    servicer.RecordMessages,
+                    request_deserializer=segengine__server_dot_wire_dot_segengine__pb2.RecordMessagesRequest.FromString,
+                    response_serializer=segengine__server_dot_wire_dot_segengine__pb2.RecordMessagesReply.SerializeToString,
+            ),
+            'CampaignReport': grpc.unary_unary_rpc_method_handler(
+                    servicer.CampaignReport,
+                    request_deserializer=segengine__server_dot_wire_dot_segengine__pb2.CampaignReportRequest.FromString,
+                    response_serializer=segengine__server_dot_wire_dot_segengine__pb2.CampaignReportReply.SerializeToString,
+            ),
+            'DryRunCampaign': grpc.unary_unary_rpc_method_handler(
+                    servicer.DryRunCampaign,
+                    request_deserializer=segengine__server_dot_wire_dot_segengine__pb2.DryRunCampaignRequest.FromString,
+                    response_serializer=segengine__server_dot_wire_dot_segengine__pb2.DryRunReply.SerializeToString,
+            ),
+            'DryRunSegment': grpc.unary_unary_rpc_method_handler(
+                    servicer.DryRunSegment,
+                    request_deserializer=segengine__server_dot_wire_dot_segengine__pb2.DryRunSegmentRequest.FromString,
+                    response_serializer=segengine__server_dot_wire_dot_segengine__pb2.DryRunReply.SerializeToString,
+            ),
+    }
+    generic_handler = grpc.method_handlers_generic_handler(
+            'segengine.v1.CampaignService', rpc_method_handlers)
+    server.add_generic_rpc_handlers((generic_handler,))
+    server.add_registered_method_handlers('segengine.v1.CampaignService', rpc_method_handlers)
+
+
+ # This class is part of an EXPERIMENTAL API.
+class CampaignService:
+    """What is sent to whom, when, at what cost, and what did it earn?
+    """
+
+    @staticmethod
+    def PreviewTexts(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/segengine.v1.CampaignService/PreviewTexts',
+            segengine__server_dot_wire_dot_segengine__pb2.PreviewTextsRequest.SerializeToString,
+            segengine__server_dot_wire_dot_segengine__pb2.PreviewTextsReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SendHours(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/segengine.v1.CampaignService/SendHours',
+            segengine__server_dot_wire_dot_segengine__pb2.SendHoursRequest.SerializeToString,
+            segengine__server_dot_wire_dot_segengine__pb2.SendHoursReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PlanCampaigns(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/segengine.v1.CampaignService/PlanCampaigns',
+            segengine__server_dot_wire_dot_segengine__pb2.PlanCampaignsRequest.SerializeToString,
+            segengine__server_dot_wire_dot_segengine__pb2.PlanCampaignsReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RunCampaign(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/segengine.v1.CampaignService/RunCampaign',
+            segengine__server_dot_wire_dot_segengine__pb2.RunCampaignRequest.SerializeToString,
+            segengine__server_dot_wire_dot_segengine__pb2.CampaignRun.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListRuns(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/segengine.v1.CampaignService/ListRuns',
+            segengine__server_dot_wire_dot_segengine__pb2.ListRunsRequest.SerializeToString,
+            segengine__server_dot_wire_dot_segengine__pb2.ListRunsReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def StreamRun(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/segengine.v1.CampaignService/StreamRun',
+            segengine__server_dot_wire_dot_segengine__pb2.StreamRunRequest.SerializeToString,
+            segengine__server_dot_wire_dot_segengine__pb2.StreamRunReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RecordMessages(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/segengine.v1.CampaignService/RecordMessages',
+            segengine__server_dot_wire_dot_segengine__pb2.RecordMessagesRequest.SerializeToString,
+            segengine__server_dot_wire_dot_segengine__pb2.RecordMessagesReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CampaignReport(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/segengine.v1.CampaignService/CampaignReport',
+            segengine__server_dot_wire_dot_segengine__pb2.CampaignReportRequest.SerializeToString,
+            segengine__server_dot_wire_dot_segengine__pb2.CampaignReportReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DryRunCampaign(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/segengine.v1.CampaignService/DryRunCampaign',
+            segengine__server_dot_wire_dot_segengine__pb2.DryRunCampaignRequest.SerializeToString,
+            segengine__server_dot_wire_dot_segengine__pb2.DryRunReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DryRunSegment(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/segengine.v1.CampaignService/DryRunSegment',
+            segengine__server_dot_wire_dot_segengine__pb2.DryRunSegmentRequest.SerializeToString,
+            segengine__server_dot_wire_dot_segengine__pb2.DryRunReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)

@@ -1,0 +1,56 @@
+"""How is long work kept off the event loop? In a few threads, and not too much of it at once.
+
+A scan takes milliseconds and more, during which pages must go on: whoever asks such a thing of the
+engine does it here. A table is sent piece by piece as the client takes it, so that a slow client
+holds no thread, and a client that is gone ends the work.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+from segengine_server.errors import BusyError
+
+_T = TypeVar("_T")
+
+
+class Work:
+    """Work in `threads`, for at most `most_calls` calls at once."""
+
+    def __init__(self, threads: ThreadPoolExecutor, most_calls: int) -> None:
+        self._threads = threads
+        self._most_calls = most_calls
+        self._calls = 0
+
+    async def do(self, work: Callable[..., _T], *arguments: Any) -> _T:
+        """What `work` returns or raises, once it was done in a thread; `BusyError` for too many."""
+        with self._place():
+            return await self._in_thread(work, *arguments)
+
+    async def pieces(
+        self, work: Callable[..., Iterator[bytes]], *arguments: Any
+    ) -> AsyncGenerator[bytes, None]:
+        """Each of the pieces that `work` gives, made when it is asked for, all in one place."""
+        with self._place():
+            pieces = await self._in_thread(work, *arguments)
+            while (piece := await self._in_thread(next, pieces, None)) is not None:
+                yield piece
+
+    async def _in_thread(self, work: Callable[..., _T], *arguments: Any) -> _T:
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._threads, work, *arguments)
+
+    @contextmanager
+    def _place(self) -> Iterator[None]:
+        """One of the places for calls at work; refused when all are taken."""
+        if self._calls >= self._most_calls:
+            raise BusyError(f"{self._calls} long calls are at work already; try again later")
+        self._calls += 1
+        try:
+            yield
+        finally:
+            self._calls -= 1
