@@ -20,6 +20,7 @@ from segengine.pages.decide import CheckedModule, CheckedPage, ready_module, rea
 from segengine.pages.page import Page, page_of
 from segengine.pages.pool import Pool
 from segengine.pages.pool_candidates import ReadyPool
+from segengine.pages.pool_notes import notes
 from segengine.pages.pool_ranker import ranker
 from segengine.rules.builder import Rule
 from segengine.rules.catalogue import Finding, SegmentCatalogue, read_rule
@@ -27,6 +28,7 @@ from segengine.rules.check import Vocabulary, check, check_value
 from segengine.rules.lint import Placed, segments_named
 from segengine.rules.parse import parse, read
 from segengine.rules.plan import Plan
+from segengine.rules.segment import View
 from segengine.rules.templates import Templates
 from segengine.rules.term import CheckedRule, Term
 from segengine.schema.cap_settings import cap_mistakes
@@ -249,6 +251,19 @@ class Definitions:
                 if each.rule is not None:
                     where = f'page "{name}", slot "{slot}", module "{each.module.name}"'
                     yield where, each.rule
+
+    def pool_notes(self, view: View) -> list[Finding]:
+        """What of the pools of pages may not be meant so."""
+        found = []
+        for name in self.pages:
+            with suppress(SegengineError):
+                for slot, modules in self.page(name).slots:
+                    for each in modules:
+                        if each.pool is not None:
+                            place = f'page "{name}", slot "{slot}", module "{each.module.name}", '
+                            said = notes(each.pool, view)
+                            found += [Finding(f"{place}pool", "note", text) for text in said]
+        return found
 
     def _check_channel(self, campaign: Campaign) -> None:
         channels = self._config.channels

@@ -24,6 +24,7 @@ from segengine.audiences.runs import Run, Runs, frozen, planned, refuse_to_run
 from segengine.audiences.send_hours import histogram, send_times
 from segengine.definitions import Definitions
 from segengine.errors import RuleError, StoreError
+from segengine.pages.bought_together import bought_together
 from segengine.pages.census import Census, census
 from segengine.pages.decide import PageAnswer, decide
 from segengine.pages.page import Page
@@ -264,14 +265,15 @@ class Engine(Store):
 
         Severities: `error` for what cannot be used; `warning` for a rule that is always or never
         true, the same as another, or of a trait that nobody has because its model was refused;
-        `note` for one within another, one that nothing uses, and windows of a day more than they
-        seem. An empty list is a good answer.
+        `note` for one within another, one that nothing uses, windows of a day more than they
+        seem, and pools that name unknown products or have none. An empty list is a good answer.
         """
         with self._looking() as view:
             found = self._definitions.findings()
             rules, used = self._definitions.placed(view.plan)
             missing = refused_traits(self._fits.of[PREDICTION.name])
             found += unfitted(self._definitions.read(rules), missing)
+            found += self._definitions.pool_notes(view)
             found += [
                 Finding(f'survey question "{question}"', "note", _NO_TRAIT)
                 for question, trait in answers.questions(self._tables, self.config).items()
@@ -323,6 +325,15 @@ class Engine(Store):
 
         checked()
         return Selection(checked, self._looking)
+
+    def bought_together(self, product_id: int | str) -> pa.Table:
+        """Table(product_id, score, orders): what is bought with a product, the nearest first.
+
+        At most 20, by cosine over the orders of the last 365 dates with 2 to 50 products, as of
+        the last load or new date. `UnknownNameError` for a product that the shop has not given.
+        """
+        with self._looking() as view:
+            return bought_together(self._definitions.ranker.together, view, product_id)
 
     def match(self, customer_id: int | str) -> list[str]:
         """The names of every defined segment that holds for a buyer, sorted."""

@@ -8,6 +8,7 @@ place. The shelf is kept until products change or are fitted anew, so an append 
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -148,7 +149,7 @@ def id_order(ids: Column, count: int) -> NDArray[np.int64]:
     return found
 
 
-def rows_named(view: View, ids: tuple[int | str, ...]) -> NDArray[np.int64]:
+def rows_named(view: View, ids: Sequence[int | str]) -> NDArray[np.int64]:
     """The row of each product that a pool names, -1 where the shop has no such product."""
     tables = view.population.tables
     column = tables.products.columns["product_id"]

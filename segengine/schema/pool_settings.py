@@ -28,10 +28,10 @@ class PoolSettings:
     out. least_orders: so many orders must have two products for them to be bought together.
     """
 
-    recent: float = 4.0
-    bought_together: float = 2.0
+    recent: float = 8.0
+    bought_together: float = 3.0
     category: float = 3.0
-    recent_category: float = 2.0
+    recent_category: float = 1.0
     brand: float = 1.0
     price: float = 1.0
     best_seller: float = 1.0
