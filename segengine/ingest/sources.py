@@ -35,6 +35,7 @@ _READERS = {
 _PACKED = (".gz", ".zst")
 _GIVEN = "source"
 """What data that was given is called in SQL."""
+GIVEN_SHOWN = "the data given"
 _MOST_IDLE = 2
 
 
@@ -220,7 +221,7 @@ def _of_arrow(connection: duckdb.DuckDBPyConnection, source: Any) -> Source:
         if len({n.lower() for n in names}) < len(names):
             raise LoadError("the source has two columns of the same name", field="source")
     connection.register(_GIVEN, data)
-    return Source(connection, _GIVEN, "the data given", rows)
+    return Source(connection, _GIVEN, GIVEN_SHOWN, rows)
 
 
 def _of_query(

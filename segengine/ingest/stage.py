@@ -6,8 +6,9 @@ Nothing in the tables changes here, but that dictionaries may learn texts nobody
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Container, Mapping
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +18,10 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from segengine.errors import LoadError
+from segengine.ingest.direct import taken_as_is
 from segengine.ingest.mapping import ColumnPlan, Reading, plan_mapping
 from segengine.ingest.report import LoadProblem, LoadReport, RefusedError, merged
-from segengine.ingest.sources import opened, said
+from segengine.ingest.sources import GIVEN_SHOWN, opened, said
 from segengine.schema.kinds import Kind, dtype_of, missing_of
 from segengine.schema.tables import CUSTOMERS
 from segengine.tables.apply import contradictions
@@ -64,11 +66,63 @@ def stage(
         raise LoadError(
             f'on_error is "refuse" or "skip", not `{request.on_error}`', field="on_error"
         )
-    spec = tables.specs[request.table]
+    read = _as_is(tables, request, progress) or _read(tables, request, timezone, progress)
+    batch, problems = read.batch, list(read.problems)
+    if latest is not None and tables.specs[request.table].is_event:
+        problems += _too_late(batch, latest, as_of)
+    for bad in contradictions(tables, batch):
+        problems.append(LoadProblem(bad.column, bad.reason, len(bad.rows), bad.examples))
+        mask = np.ones(batch.rows, np.bool_)
+        mask[bad.rows] = False
+        batch.keep(mask)
+    report = LoadReport(
+        request.table,
+        read.rows,
+        batch.rows,
+        read.rows - batch.rows,
+        problems=merged(problems),
+        ignored_columns=read.ignored,
+        seconds=time.perf_counter() - started,
+    )
+    if report.rows_skipped and request.on_error == "refuse":
+        raise RefusedError(report, read.shown)
+    return batch, report
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """The rows of a source that are sound by themselves, and what was wrong with the others."""
+
+    batch: Batch
+    rows: int
+    problems: Sequence[LoadProblem]
+    ignored: tuple[str, ...]
+    shown: str
+
+
+def _as_is(tables: Tables, request: LoadRequest, progress: Progress | None) -> _Read | None:
+    """What was given, where it is of our own types already; None: it has to be read."""
+    if request.query is not None or request.columns or request.where is not None:
+        return None
+    name = request.table
+    found = taken_as_is(
+        request.source, tables.specs[name], _fixed_kinds(tables, name), _computed(tables, name),
+        partial(tables.dictionary_for, name), money_scale=tables.money_scale,
+    )  # fmt: skip
+    if found is None:
+        return None
+    batch, ignored = found
+    if progress is not None:
+        progress(batch.rows, batch.rows)
+    return _Read(batch, batch.rows, (), ignored, GIVEN_SHOWN)
+
+
+def _read(tables: Tables, request: LoadRequest, timezone: str, progress: Progress | None) -> _Read:
+    """What DuckDB reads of the source."""
     with opened(request.source, request.query, timezone, request.folder) as source:
         mapping = plan_mapping(
-            source, spec, request.columns, request.where, _fixed_kinds(tables, request.table),
-            _computed(tables, request.table),
+            source, tables.specs[request.table], request.columns, request.where,
+            _fixed_kinds(tables, request.table), _computed(tables, request.table),
             money_scale=tables.money_scale,
         )  # fmt: skip
         staging = _Staging(tables, request.table, mapping)
@@ -80,28 +134,9 @@ def stage(
                     progress(staging.rows_read, source.rows)
         except (duckdb.Error, pa.ArrowInvalid, OSError) as error:
             raise LoadError(f"{source.shown}: {said(error)}", field="source") from None
-        batch = staging.batch()
-        problems = list(staging.problems)
-        if latest is not None and spec.is_event:
-            problems += _too_late(batch, latest, as_of)
-        for bad in contradictions(tables, batch):
-            problems.append(LoadProblem(bad.column, bad.reason, len(bad.rows), bad.examples))
-            mask = np.ones(batch.rows, np.bool_)
-            mask[bad.rows] = False
-            batch.keep(mask)
-        read = staging.rows_read
-        report = LoadReport(
-            request.table,
-            read,
-            batch.rows,
-            read - batch.rows,
-            problems=merged(problems),
-            ignored_columns=mapping.ignored,
-            seconds=time.perf_counter() - started,
+        return _Read(
+            staging.batch(), staging.rows_read, staging.problems, mapping.ignored, source.shown
         )
-        if report.rows_skipped and request.on_error == "refuse":
-            raise RefusedError(report, source.shown)
-    return batch, report
 
 
 def _computed(tables: Tables, table: str) -> Container[str]:
