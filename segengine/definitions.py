@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 from segengine.audiences.asking import CheckedCampaign, Policy
 from segengine.audiences.campaign import Campaign, campaign_of
+from segengine.audiences.goals import checked_goal
 from segengine.audiences.limit import read_order
 from segengine.audiences.text_check import check_text
 from segengine.days import Zone
@@ -309,6 +310,7 @@ class Definitions:
         exclusions = tuple(replace(exclusion, catalogued=True) for exclusion in exclusions)
         rule = replace(rule, catalogued=True)
         letter = check_text(campaign, self.segments.vocabulary(), self._config)
+        checked_goal(campaign.goal, campaign.name, self.segments.vocabulary())
         value = self._value_of(campaign, place)
         return CheckedCampaign(campaign, rule, exclusions, order, descending, letter, value)
 
