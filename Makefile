@@ -28,7 +28,7 @@ check: $(READY) ## style, types, imports, generated code
 	$(BIN)/lint-imports
 
 test: $(READY) ## the tests, long properties in a seeded, reduced tier
-	$(BIN)/python -m pytest -m "not prove"
+	$(BIN)/python -m pytest -m "not prove" -n auto --maxprocesses 4 --dist loadfile -p no:benchmark
 
 prove: $(READY) ## the properties at the sizes that the issues name
 	$(BIN)/python -m pytest -m prove

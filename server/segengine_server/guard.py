@@ -1,0 +1,141 @@
+"""May this call be made? Asked of every call but those about health, before anything else.
+
+A method needs a scope; a token has scopes, and may have a rate: a bucket that holds a second's
+worth of calls and fills as time goes by. Whoever is refused is told at once, whatever the server is
+doing.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import grpc
+
+from segengine_server.errors import BusyError, ForbiddenError, refuse
+from segengine_server.tokens import Token, TokenFileError, Tokens
+
+OPEN = "/grpc.health.v1.Health/"
+"""Methods that anybody may call."""
+_SCOPES = {
+    "PageService": "read:page",
+    "AudienceService": "read:audience",
+    "CampaignService": "read:audience",
+    "IngestService": "write:events",
+    "CatalogService": "write:catalog",
+}
+_SCOPES_OF_METHODS = {
+    "PageCensus": "read:audience",
+    "RunCampaign": "write:events",
+    "RecordMessages": "write:events",
+    "DeleteCustomer": "admin",
+}
+_LOOK_SECONDS = 1.0
+
+_log = logging.getLogger("segengine_server")
+Handler = Any
+Continuation = Callable[[grpc.HandlerCallDetails], Awaitable[Handler]]
+
+
+def scope_of(method: str) -> str | None:
+    """The scope that a full method name needs; None for one that any token may call."""
+    service, _, name = method.rpartition("/")
+    service = service.rpartition(".")[2]
+    if name in _SCOPES_OF_METHODS and service in _SCOPES:
+        return _SCOPES_OF_METHODS[name]
+    # Reflection says what the documentation says: any token will do.
+    return _SCOPES.get(service, None if service == "ServerReflection" else "admin")
+
+
+class Rate:
+    """How often a token may still call: a second's worth at once, then as time goes by."""
+
+    def __init__(self, per_second: float) -> None:
+        self._per_second = per_second
+        self._most = max(1.0, per_second)
+        self._left = self._most
+        self._at = time.perf_counter()
+
+    def takes(self) -> bool:
+        """Whether one more call may be made now."""
+        now = time.perf_counter()
+        self._left = min(self._most, self._left + (now - self._at) * self._per_second)
+        self._at = now
+        if self._left < 1:
+            return False
+        self._left -= 1
+        return True
+
+
+class Guard(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]
+    """Lets a call through or ends it. tokens None: whoever reaches the server may call."""
+
+    def __init__(self, tokens: Tokens | None) -> None:
+        self._tokens = tokens
+        self._rates: dict[str, Rate] = {}
+        self._looked = time.perf_counter()
+
+    async def intercept_service(
+        self, continuation: Continuation, call: grpc.HandlerCallDetails
+    ) -> Handler:
+        """The handler of the call, or one that refuses it."""
+        if self._tokens is None or call.method.startswith(OPEN):
+            return await continuation(call)
+        try:
+            self._check(self._tokens, call)
+        except Exception as error:
+            return _refusing(await continuation(call), error)
+        return await continuation(call)
+
+    def _check(self, tokens: Tokens, call: grpc.HandlerCallDetails) -> Token:
+        self._look_again(tokens)
+        header = next((v for k, v in call.invocation_metadata or () if k == "authorization"), None)
+        token = tokens.bearer_of(header if isinstance(header, str) else None)
+        scope = scope_of(call.method)
+        if scope is not None and not token.allows(scope):
+            raise ForbiddenError(
+                f"the token `{token.name}` is not for `{scope}`, which this call needs"
+            )
+        if token.calls_per_second is not None:
+            rate = self._rates.get(token.id)
+            if rate is None:
+                rate = self._rates[token.id] = Rate(token.calls_per_second)
+            if not rate.takes():
+                raise BusyError(
+                    f"the token `{token.name}` may call {token.calls_per_second:g} times a second; "
+                    "try again later"
+                )
+        return token
+
+    def _look_again(self, tokens: Tokens) -> None:
+        now = time.perf_counter()
+        if now - self._looked >= _LOOK_SECONDS:
+            self._looked = now
+            try:
+                tokens.look_again()
+            except TokenFileError as error:
+                _log.warning("the tokens stay as they were: %s", error)
+
+
+def _refusing(handler: Handler, error: Exception) -> Handler:
+    """A handler of the same kind that ends every call with `error`."""
+
+    async def once(_: Any, context: grpc.aio.ServicerContext[Any, Any]) -> None:
+        await refuse(context, error)
+
+    async def many(_: Any, context: grpc.aio.ServicerContext[Any, Any]) -> Any:
+        await refuse(context, error)
+        yield  # pragma: no cover - what makes this a generator
+
+    if handler is None:
+        return None
+    kinds: dict[tuple[bool, bool], tuple[Any, Any]] = {
+        (False, False): (grpc.unary_unary_rpc_method_handler, once),
+        (False, True): (grpc.unary_stream_rpc_method_handler, many),
+        (True, False): (grpc.stream_unary_rpc_method_handler, once),
+        (True, True): (grpc.stream_stream_rpc_method_handler, many),
+    }
+    make, behavior = kinds[handler.request_streaming, handler.response_streaming]
+    return make(behavior, handler.request_deserializer, handler.response_serializer)

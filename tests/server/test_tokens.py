@@ -1,0 +1,102 @@
+"""A token is let in for what it is for, as long as it holds; its file says nothing to others."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from segengine_server.errors import UnauthenticatedError
+from segengine_server.tokens import SCOPES, TokenFileError, Tokens, created, read_tokens, removed
+
+NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)
+
+
+def tokens(path: Path, now: datetime = NOW) -> Tokens:
+    return Tokens(path, lambda: now)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "tokens.toml"
+
+
+def test_a_token_is_known_by_its_text_and_by_nothing_less(path: Path) -> None:
+    text = created(path, "shop", ["read:page"], NOW)
+    other = created(path, "tool", ["read:audience", "write:events"], NOW)
+    found = tokens(path).bearer_of(f"Bearer {text}")
+    assert found.name == "shop"
+    assert found.allows("read:page")
+    assert not found.allows("read:audience")
+    assert tokens(path).bearer_of(f"bearer {other}").allows("write:events")
+    mixed = text[:13] + other[13:]
+    changed = text[:-1] + ("A" if text[-1] != "A" else "B")
+    for header in (
+        None, "", text, f"Basic {text}", f"Bearer {mixed}", f"Bearer {changed}",
+        f"Bearer {text[:-1]}", "Bearer", "Bearer seg_00000000_" + "A" * 43, f"Bearer {text} x",
+    ):  # fmt: skip
+        with pytest.raises(UnauthenticatedError):
+            tokens(path).bearer_of(header)
+
+
+def test_an_admin_token_is_for_everything(path: Path) -> None:
+    text = created(path, "root", ["admin"], NOW)
+    assert all(tokens(path).bearer_of(f"Bearer {text}").allows(scope) for scope in SCOPES)
+
+
+def test_the_file_is_its_owners_and_holds_no_secret(path: Path) -> None:
+    text = created(path, 'a "quoted" \\ name', ["read:page"], NOW)
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert text.split("_", 2)[2] not in path.read_text()
+    assert [each.name for each in read_tokens(path).values()] == ['a "quoted" \\ name']
+    path.chmod(0o640)
+    with pytest.raises(TokenFileError, match="may be read by others than its owner; `chmod 600"):
+        read_tokens(path)
+
+
+def test_a_token_holds_until_it_expires_or_is_taken_out(path: Path) -> None:
+    text = created(path, "shop", ["read:page"], NOW, days=2)
+    header = f"Bearer {text}"
+    assert tokens(path, NOW + timedelta(days=2, seconds=-1)).bearer_of(header).name == "shop"
+    with pytest.raises(UnauthenticatedError, match="expired"):
+        tokens(path, NOW + timedelta(days=2)).bearer_of(header)
+    known = tokens(path)
+    created(path, "other", ["read:page"], NOW)
+    removed(path, "shop")
+    assert known.bearer_of(header).name == "shop"
+    known.look_again()
+    with pytest.raises(UnauthenticatedError, match="not known"):
+        known.bearer_of(header)
+
+
+def test_what_cannot_be_a_token_is_refused_with_every_reason(path: Path) -> None:
+    created(path, "shop", ["read:page"], NOW)
+    before = path.read_text()
+    with pytest.raises(TokenFileError) as caught:
+        created(path, "shop", ["read:pages", "x"], NOW, days=0)
+    said = str(caught.value)
+    assert "unknown scope `read:pages`; did you mean `read:page`?" in said
+    assert "unknown scope `x`" in said
+    assert "there is a token of the name `shop` already" in said
+    assert "not `0`" in said
+    with pytest.raises(TokenFileError, match="no token of the name `shap`"):
+        removed(path, "shap")
+    assert path.read_text() == before
+
+
+def test_a_file_that_says_what_cannot_be_is_refused_with_every_reason(path: Path) -> None:
+    path.touch(0o600)
+    path.write_text(
+        "more = 1\n[[tokens]]\nid = 'a'\nscopes = ['read:x']\ncalls_per_second = -1\n"
+        "expires_at = 2026-01-01\n"
+    )
+    with pytest.raises(TokenFileError) as caught:
+        read_tokens(path)
+    for words in (
+        "`more` is not known", "`name` is missing", "`sha256` is missing", "scope `read:x`",
+        "`calls_per_second` is a number above 0", "`expires_at` is a moment with its timezone",
+    ):  # fmt: skip
+        assert words in str(caught.value)
+    path.write_text("[[tokens")
+    with pytest.raises(TokenFileError, match="is not TOML"):
+        read_tokens(path)
