@@ -90,11 +90,11 @@ def census(
     """
     walked = walk(checked, view, context, progress or _silent)
     buyers = int(bits.count_bits(walked.live))
-    reached = {
-        each.checked.module.name for _, some, _ in walked.slots for each in some if each.reach
-    }
-    names = dict.fromkeys(each.module.name for _, some in checked.slots for each in some)
-    never = tuple(name for name in names if name not in reached)
+    by_name: dict[str, list[tuple[str, Outcome, Sequence[Outcome]]]] = {}
+    for slot, some, _ in walked.slots:
+        for each in some:
+            by_name.setdefault(each.checked.module.name, []).append((slot, each, some))
+    never = tuple(n for n, found in by_name.items() if not any(each.reach for _, each, _ in found))
     different, frequent = _frequent(walked, checked, view, context, buyers)
     return Census(
         page=checked.page.name,
@@ -119,8 +119,7 @@ def census(
         never=never,
         unseen=_table(_UNSEEN, [
             {"module": name, "slot": slot, **_why(each, some)}
-            for name in never for slot, some, _ in walked.slots for each in some
-            if each.checked.module.name == name
+            for name in never for slot, each, some in by_name[name]
         ]),
         different_pages=different,
         frequent=_table(_FREQUENT, frequent),

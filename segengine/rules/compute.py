@@ -8,8 +8,10 @@ a dictionary at a time for conditions on text. Values are arrays in the form col
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -17,7 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from segengine.days import DAY, HOUR, Zone, add_to_day
+from segengine.days import DAY, HOUR, Zone, add_to_day, civil
 from segengine.kernels import arithmetic
 from segengine.kernels import truth as kernels_truth
 from segengine.rules.block import FALSE, NO_INT, TRUE, UNKNOWN, Block, Values
@@ -236,7 +238,8 @@ def _to_double(term: Term, block: Block) -> Values:
     operand = term.args[0]
     values = compute(operand, block)
     if operand.kind is Kind.VARCHAR:
-        return np.array([_number(v.as_py()) for v in values], np.float64)
+        found = [number_in(v.as_py()) for v in values]
+        return np.array([np.nan if v is None else v for v in found], np.float64)
     missing = _missing(values)
     if operand.kind is not Kind.MONEY:
         return np.where(missing, np.nan, values)
@@ -248,21 +251,25 @@ def _to_double(term: Term, block: Block) -> Values:
     return np.where(missing, np.nan, found)
 
 
-def _number(text: str | None) -> float:
+def number_in(text: str | None) -> float | None:
+    """The finite number that a text says; None where it says none."""
     try:
-        found = float(text) if text is not None and "_" not in text else np.nan
+        found = float(text) if text is not None and "_" not in text else math.nan
     except ValueError:
-        return float("nan")
-    return found if np.isfinite(found) else float("nan")
+        return None
+    return found if math.isfinite(found) else None
 
 
 def _to_bigint(term: Term, block: Block) -> Values:
-    found = []
-    for value in compute(term.args[0], block):
-        text = (value.as_py() or "").strip()
-        number = int(text) if re.fullmatch("[+-]?[0-9]{1,19}", text) else NO_INT
-        found.append(number if -(2**63) < number < 2**63 else NO_INT)
-    return np.array(found, np.int64)
+    found = [whole_number_in(value.as_py()) for value in compute(term.args[0], block)]
+    return np.array([NO_INT if v is None else v for v in found], np.int64)
+
+
+def whole_number_in(text: str | None) -> int | None:
+    """The whole number within 64 bits that a text says; None where it says none."""
+    text = (text or "").strip()
+    number = int(text) if re.fullmatch("[+-]?[0-9]{1,19}", text) else NO_INT
+    return number if -(2**63) < number < 2**63 else None
 
 
 def _to_money(term: Term, block: Block) -> Values:
@@ -341,15 +348,17 @@ def _in_last_days(term: Term, block: Block) -> NDArray[np.int8]:
 
 def _days_until_birthday(term: Term, block: Block) -> Values:
     today = block.clock.today
-    distinct, places = np.unique(_dates(term.args[0], block), return_inverse=True)
-    found = [NO_INT if d == NO_INT else _until_birthday(int(d), today) for d in distinct]
+    dates = _dates(term.args[0], block)
+    # For one buyer there is nothing to be told apart.
+    distinct, places = np.unique(dates, return_inverse=True) if len(dates) > 1 else (dates, ...)
+    found = [NO_INT if d == NO_INT else until_birthday(int(d), today) for d in distinct]
     return np.array(found, np.int64)[places]
 
 
-def _until_birthday(born: int, today: int) -> int:
+@lru_cache(maxsize=1 << 16)
+def until_birthday(born: int, today: int) -> int:
     """Dates until the next return of a date; 29 February returns on the 28th in other years."""
-    year = int(_calendar(np.array([today]))[0][0])
-    born_year = int(_calendar(np.array([born]))[0][0])
+    year, born_year = civil(today)[0], civil(born)[0]
     for ahead in range(2):
         back = add_to_day(born, months=12 * (year + ahead - born_year))
         if back >= today:
