@@ -63,6 +63,26 @@ favorite = 3
 search = 2
 view = 1
 
+[pools]                      # products of modules: what speaks for one, by weights
+recent = 8                   # what the buyer did with it lately
+bought_together = 3          # with what they bought, or have in the cart
+category = 3                 # their affinity to its category
+recent_category = 1          # what they did in its category lately
+brand = 1
+price = 1                    # a price level near to the band they choose
+best_seller = 1
+view = 1                     # what each doing counts for
+cart = 3
+favorite = 3
+search = 2
+recent_days = 14             # lately: so many dates
+half_life_days = 3           # after so many dates a doing counts for half
+just_bought_days = 30        # what was bought on so many dates is not shown; 0: all is
+bought_together_days = 30    # purchases on so many dates suggest what goes with them
+best_seller_days = 30
+most_of_category = 0.5       # of the places, while other categories have candidates
+least_orders = 3             # so many have two products that are bought together
+
 [range_mix]                  # the report of products sets these shares beside the actual ones
 star = 0.30
 cash_cow = 0.50
@@ -149,6 +169,11 @@ encoding = "ucs2"            # every character is one; "utf16": most emoji are t
 # rule = "segment('vip') AND context.device = 'mobile'"
 # priority = 10                     # higher wins; starts_at, ends_at, hours, variants, holdout too
 # payload = { title = "For you" }
+# [pages.home.slots.for_you.modules.picks.pool]     # products, ranked for the buyer
+# rule = "category = 'tea'"         # over products; what is out of stock is left out
+# k = 8
+# pin = ["p1"]                      # first; ban = [...]: never
+# open_carts_first = true
 # [pages.home.slots.banner.modules.season]
 # fallback = true                   # shows where nothing else does
 """

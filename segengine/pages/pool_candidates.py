@@ -30,11 +30,11 @@ _NO_STOCK = np.iinfo(np.int64).min
 class Candidates(NamedTuple):
     """Who is in a pool, whoever asks.
 
-    words: uint64, a bit for each place  count: how many  pins: int32, the places of pins in stock
+    words: uint64, a bit for each place  size: how many  pins: int32, the places of pins in stock
     """
 
     words: Words
-    count: int
+    size: int
     pins: NDArray[np.int32]
 
 

@@ -25,7 +25,7 @@ def notes(ready: ReadyPool, view: View) -> list[str]:
     ]  # fmt: skip
     found = [f"the shop has no product {', '.join(unknown)}"] if unknown else []
     candidates = ready.candidates(view)
-    if not candidates.count and not len(candidates.pins):
+    if not candidates.size and not len(candidates.pins):
         found.append("no product is in it now, so the module shows to nobody")
     return found
 

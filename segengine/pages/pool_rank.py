@@ -77,13 +77,13 @@ def has_products(ready: ReadyPool, visit: Visit) -> bool:
     if len(candidates.pins):
         return True
     # Gathering what was bought waits until it could matter.
-    return candidates.count > 0 and visit.remains(candidates) > 0
+    return candidates.size > 0 and visit.remains(candidates) > 0
 
 
 def products_for(ready: ReadyPool, visit: Visit) -> tuple[Product, ...]:
     """The products of the pool for the buyer, in order, at most k; none where none is left."""
     pool, candidates = ready.pool, ready.candidates(visit.view)
-    if not candidates.count and not len(candidates.pins):
+    if not candidates.size and not len(candidates.pins):
         return ()
     ranker, shelf = visit.ranker, visit.placed.shelf
     nearest = _NONE_NEAR
@@ -124,13 +124,13 @@ def pool_nonempty(ready: ReadyPool, view: View) -> Words:
     rows = view.population.rows
     candidates = ready.candidates(view)
     out = np.zeros(-(-rows // 64), np.uint64)
-    if not candidates.count and not len(candidates.pins):
+    if not candidates.size and not len(candidates.pins):
         return out
     out[:] = ~np.uint64(0)
     bought = ready.ranker.bought_by_all(view)
-    if len(candidates.pins) or candidates.count > bought.most:
+    if len(candidates.pins) or candidates.size > bought.most:
         return out
     held = (candidates.words[bought.place >> 6] >> (bought.place & 63).astype(np.uint64)) & _ONE
     different = np.bincount(bought.owner[held == 1], minlength=rows)
-    bits.clear_rows(np.flatnonzero(different == candidates.count), out)
+    bits.clear_rows(np.flatnonzero(different == candidates.size), out)
     return out

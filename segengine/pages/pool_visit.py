@@ -77,7 +77,7 @@ class Visit:
 
     def remains(self, candidates: Candidates) -> int:
         """How many products of a pool are left for the buyer, pins aside."""
-        count = candidates.count
+        count = candidates.size
         if not count or not len(self.just_bought):
             return count
         words, places = candidates.words, self.just_bought

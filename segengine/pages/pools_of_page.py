@@ -74,7 +74,7 @@ class PoolsOfPage:
                 assert pool is not None
                 candidates = pool.candidates(view)
                 if not len(candidates.pins):
-                    sizes[place] = candidates.count
+                    sizes[place] = candidates.size
             kept = self._kept = (moment, placed, sizes)
         return kept[2]
 

@@ -39,6 +39,7 @@ from segengine.schema.affinity_settings import AffinitySettings
 from segengine.schema.cap_settings import Cap
 from segengine.schema.habit_settings import HabitSettings
 from segengine.schema.level_settings import LevelSettings
+from segengine.schema.pool_settings import PoolSettings
 from segengine.schema.prediction_settings import PredictionSettings
 from segengine.schema.range_mix import RangeMix
 from segengine.schema.response_settings import ResponseSettings
@@ -51,8 +52,7 @@ from tests.docs.blocks import DOCS, PAGES, ROOT, Block, blocks_of, rules_of, sam
 SERVER = "127.0.0.1:50051"
 MOST_NOT_RUN = 6
 NOT_BUILT = (
-    *("runs", "effect"),
-    *("product pools", "census", "durable log", "authentication"),
+    *("census", "durable log", "authentication"),
 )
 COMMANDS = typer.main.get_command(app).commands  # type: ignore[attr-defined]
 
@@ -322,7 +322,8 @@ def settings() -> Iterator[str]:
         "rfm": "rfm", "lifecycle": "lifecycle", "habit": "habit", "traits": "traits.NAME",
         "standing_memory_mb": "store.standing_memory_mb", "range_mix": "range_mix",
         "prediction": "prediction", "response": "response", "levels": "levels",
-        "answers": "answers.NAME", "affinity": "affinity", "caps": "caps", "storage": "storage", "pools": "pools",
+        "answers": "answers.NAME", "affinity": "affinity", "caps": "caps", "storage": "storage",
+        "pools": "pools",
     }  # fmt: skip
     for each in dataclasses.fields(StoreConfig):
         yield places[each.name]
@@ -333,7 +334,7 @@ def settings() -> Iterator[str]:
         (ResponseSettings, "response"), (LevelSettings, "levels"),
         (PredictionSettings, "prediction"), (AffinitySettings, "affinity"),
         (store_config.SegmentSpec, "segments.NAME"), (TextSettings, "text"),
-        (Cap, "caps"), (StorageSettings, "storage"),
+        (Cap, "caps"), (StorageSettings, "storage"), (PoolSettings, "pools"),
     ):  # fmt: skip
         for each in dataclasses.fields(kind):
             yield f"{place}.{each.name}"
@@ -343,6 +344,8 @@ def settings() -> Iterator[str]:
     ):
         for name in list(inspect.signature(kind.__init__).parameters)[2:]:
             yield f"{place}.{name}"
+    for each in dataclasses.fields(se.Pool):
+        yield f"pages.NAME.slots.SLOT.modules.MODULE.pool.{each.name}"
     yield "campaigns.NAME.segment"
     yield "pages.NAME.rule"
 
