@@ -85,10 +85,11 @@ class Definitions:
         made.campaigns, made.pages = self.campaigns, self.pages
         return made
 
-    def draft_of(self, config: StoreConfig) -> Definitions:
+    def draft_of(self, config: StoreConfig, *, whole: bool = True) -> Definitions:
         """Those of another `store.toml` in place of all of these, its other settings as they are.
 
-        Mistakes in the form of one are refused; what its rules name is looked up when it is asked.
+        whole=False: these stay where it has none of the name. Mistakes in the form of one are
+        refused; what its rules name is looked up when it is asked.
         """
         settings = replace(
             self._config, traits=config.traits, segments=config.segments,
@@ -97,6 +98,12 @@ class Definitions:
         made = Definitions(settings, self._zone, self._words, self._words_state)
         made.segments.version -= next(_DRAFTS) << 32
         made.ranker = self.ranker
+        if not whole:
+            kept, given = self.segments, made.segments
+            given.definitions = {**kept.definitions, **given.definitions}
+            given.traits = {**kept.traits, **given.traits}
+            made.campaigns = {**self.campaigns, **made.campaigns}
+            made.pages = {**self.pages, **made.pages}
         return made
 
     def put_campaign(self, campaign: Campaign) -> None:

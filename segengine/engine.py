@@ -171,6 +171,10 @@ class Engine(Store):
         """
         return self._versions.of(kind, name)
 
+    def defined(self) -> list[tuple[str, str]]:
+        """The kind and name of everything that has versions, in the order first defined."""
+        return self._versions.names()
+
     def restore(self, kind: str, name: str, version: int) -> Version:
         """Define an old version anew: the newest is what it was, in force at once.
 
@@ -206,15 +210,17 @@ class Engine(Store):
         drafts.put(draft, kind, name, given)
         return self._compared([(kind, name)], self._definitions, draft)[0]
 
-    def dry_run_all(self, config: Mapping[str, Any] | StoreConfig) -> tuple[MemberDiff, ...]:
+    def dry_run_all(
+        self, config: Mapping[str, Any] | StoreConfig, *, whole: bool = True
+    ) -> tuple[MemberDiff, ...]:
         """What publishing another `store.toml` would change: of each definition that differs.
 
         Segments, traits, campaigns and pages of `config` take the place of all those in force,
-        together; its other sections are not looked at. A `DefinitionError` has everything that
-        could no longer be used.
+        together; whole=False: of those of their names. Its other sections are not looked at. A
+        `DefinitionError` has everything that could no longer be used.
         """
         settings = config if isinstance(config, StoreConfig) else parse_config(config)
-        draft = self._definitions.draft_of(settings)
+        draft = self._definitions.draft_of(settings, whole=whole)
         drafts.refuse_unsound(self._definitions, draft)
         found = drafts.changed(self._definitions, draft)
         return self._compared(found, self._definitions, draft)

@@ -282,10 +282,9 @@ def _ids(rows: NDArray[np.int64], population: Population) -> pa.Array:
 def _lines(diff: MemberDiff) -> list[str]:
     version = "none is in force" if diff.before is None else f"against version {diff.before}"
     lines = [f"{diff.kind} `{diff.name}`: {diff.change}, {version}"]
-    lines += [f"  {s.setting}: {_said(s.before)} -> {_said(s.after)}" for s in diff.settings]
-    counts = f"{diff.entered:,} enter, {diff.left:,} leave, {diff.stayed:,} stay"
-    other = diff.affected - diff.entered - diff.left
-    lines.append(f"  {counts}" + _other(diff.kind, other))
+    is_new = diff.change == NEW
+    lines += [f"  {setting_line(each, alone=is_new)}" for each in diff.settings]
+    lines.append(f"  {counts_line(diff)}")
     for word, named in (("enter", diff.sample_entered), ("leave", diff.sample_left)):
         if named:
             lines.append(f"  such as {', '.join(map(str, named))} {word}")
@@ -302,6 +301,19 @@ def _lines(diff: MemberDiff) -> list[str]:
     lines += [f"  {each}" for each in diff.notes]
     lines.append(f"  as of {iso(diff.as_of)}; nothing has been changed")
     return lines
+
+
+def setting_line(each: Setting, *, alone: bool = False) -> str:
+    """A setting as it is and as it would be, in words; alone: as it would be."""
+    if alone:
+        return f"{each.setting}: {_said(each.after)}"
+    return f"{each.setting}: {_said(each.before)} -> {_said(each.after)}"
+
+
+def counts_line(diff: MemberDiff) -> str:
+    """Who enters, leaves and stays, in words."""
+    counts = f"{diff.entered:,} enter, {diff.left:,} leave, {diff.stayed:,} stay"
+    return counts + _other(diff.kind, diff.affected - diff.entered - diff.left)
 
 
 def module_line(row: Mapping[str, Any]) -> str:
