@@ -33,9 +33,12 @@ from segengine.rules.evaluate import values_of
 from segengine.rules.frame import Words
 from segengine.rules.segment import View, rows_of
 from segengine.rules.term import Term
+from segengine.schema.cap_settings import Cap
 from segengine.schema.kinds import Kind
 
 WAYS = ("priority", "value")
+Cause = tuple[str, Words]
+"""A campaign's name, and whom it won."""
 _UNUSED = "no cap was used up before it"
 
 
@@ -69,31 +72,35 @@ class _Course:
     won: list[tuple[Contender, Words]] = field(default_factory=list)
     found: dict[str, Won] = field(default_factory=dict)
 
-    def settle(self, one: Contender, chosen: Words, limit: Step, ahead: _Ahead) -> None:
-        """Write down a campaign's steps: it was chosen by these, and keeps those of `limit`."""
-        causes = self._causes(one, one.words & ~chosen, ahead)
+    def settle(
+        self, one: Contender, chosen: Words, limit: Step, tied: Sequence[Cause] = ()
+    ) -> None:
+        """Write down a campaign's steps: it was chosen by these, and keeps those of `limit`.
+
+        tied: whom it lost to campaigns of its own rank.
+        """
+        causes = [*self._causes(one, one.words & ~chosen), *tied]
         reason = counted_causes(causes, "")
         reason = f"caps used up by {reason}" if reason else _UNUSED
         told = tuple((f"caps used up by {name}", words) for name, words in causes)
         self.found[one.name] = Won(Step(chosen, reason, told), limit)
 
-    def _causes(self, one: Contender, lost: Words, ahead: _Ahead) -> list[tuple[str, Words]]:
+    def _causes(self, one: Contender, lost: Words) -> list[Cause]:
         """By whom those whom a campaign lost were won, where that used up a cap that binds it."""
+        causes: list[Cause] = []
         if not lost.any():
-            return []
-        causes = []
+            return causes
+        full: dict[Cap, Words] = {
+            cap: lost & self.use.full(cap) for cap in self.use.binding(one.checked.campaign)
+        }
         for other, winners in self.won:
-            if other is one:
-                continue
-            full = np.zeros_like(lost)
-            for cap in self.use.binding(one.checked.campaign):
+            found = np.zeros_like(lost)
+            for cap, words in full.items():
                 if counts_towards(other.checked.campaign, cap):
-                    full |= self.use.full(cap)
-            words = lost & winners & full
-            if words.any():
-                words = ahead.kept(words, other, one)
-            if words.any():
-                causes.append((other.name, words))
+                    found |= words
+            found &= winners
+            if found.any():
+                causes.append((other.name, found))
         return causes
 
 
@@ -133,48 +140,24 @@ def _take(one: Contender, course: _Course) -> None:
     """A campaign takes whom the caps still leave it, up to its limit and budget."""
     chosen = course.use.allowed(one.words, one.checked.campaign)
     limit = limited(chosen, one.checked, course.asking)
-    course.settle(one, chosen, limit, _Ahead())
+    course.settle(one, chosen, limit)
     course.won.append((one, limit.words))
     course.use.win(limit.words, one.checked.campaign)
-
-
-@dataclass(slots=True, eq=False)
-class _Ahead:
-    """Whom a buyer's own order sends to one campaign before another; empty: as they come."""
-
-    tied: list[Contender] = field(default_factory=list)
-    rows: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
-    values: NDArray[np.float64] = field(default_factory=lambda: np.empty((0, 0)))
-
-    def kept(self, words: Words, first: Contender, second: Contender) -> Words:
-        """Those of a bitmap to whom `first` comes before `second`."""
-        if first not in self.tied:
-            return words
-        place, other = self.tied.index(first), self.tied.index(second)
-        mine, theirs = self.values[:, place], self.values[:, other]
-        before = (mine > theirs) | (~np.isnan(mine) & np.isnan(theirs))
-        if place < other:
-            before |= (mine == theirs) | (np.isnan(mine) & np.isnan(theirs))
-        return words & of_rows(self.rows[before], len(words))
 
 
 def _in_rounds(tied: list[Contender], course: _Course) -> None:
     """Campaigns whose order is each buyer's own take until nobody is rejected any more."""
     asking, use = course.asking, course.use
     contested = _contested(tied, use)
-    rows = rows_of(contested)
-    values = _values(tied, rows, asking.view)
-    is_open = np.stack([bits_of(each.words, rows) for each in tied], axis=1)
-    chosen = np.zeros_like(is_open)
-    rules = _Rules.of(tied, use, rows)
+    found = _Choices.of(tied, rows_of(contested), course)
     sure = [use.allowed(c.words, c.checked.campaign) & ~contested for c in tied]
     rejected = [np.zeros_like(contested) for _ in tied]
     limits = [Step(words, "") for words in sure]
-    rules.choose(np.arange(len(rows)), values, is_open, chosen)
+    found.choose(np.arange(len(found.rows)))
     stale = set(range(len(tied)))
     while stale:
         place = min(stale)
-        came = sure[place] | of_rows(rows[chosen[:, place]], len(contested))
+        came = sure[place] | of_rows(found.rows[found.chosen[place]], len(contested))
         limits[place] = limited(came, tied[place].checked, asking)
         stale.remove(place)
         out = came & ~limits[place].words
@@ -182,18 +165,19 @@ def _in_rounds(tied: list[Contender], course: _Course) -> None:
             continue
         rejected[place] |= out
         sure[place] = sure[place] & ~out
-        lost = bits_of(out, rows)
-        is_open[lost, place] = False
-        which = np.flatnonzero(lost)
-        before = chosen[which]
-        rules.choose(which, values, is_open, chosen)
-        stale |= set(np.flatnonzero((before != chosen[which]).any(axis=0)).tolist()) - {place}
+        which = np.flatnonzero(bits_of(out, found.rows))
+        found.is_open[place, which] = False
+        before = found.chosen[:, which]
+        found.choose(which)
+        moved = (before != found.chosen[:, which]).any(axis=1)
+        stale |= set(np.flatnonzero(moved).tolist()) - {place}
     for each, limit in zip(tied, limits, strict=True):
-        course.won.append((each, limit.words))
         use.win(limit.words, each.checked.campaign)
-    ahead = _Ahead(tied, rows, values)
-    for each, limit, out in zip(tied, limits, rejected, strict=True):
-        course.settle(each, limit.words | out, limit, ahead)
+    for place, (each, limit, out) in enumerate(zip(tied, limits, rejected, strict=True)):
+        chosen = limit.words | out
+        lost = found.lost_to(place, each.words & ~chosen)
+        course.settle(each, chosen, limit, [(tied[k].name, words) for k, words in lost])
+    course.won += [(each, limit.words) for each, limit in zip(tied, limits, strict=True)]
 
 
 def _contested(tied: list[Contender], use: CapUse) -> Words:
@@ -210,49 +194,60 @@ def _contested(tied: list[Contender], use: CapUse) -> Words:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Rules:
-    """Caps as arrays: what is used, what is allowed, whom they bind and what they count."""
+class _Choices:
+    """What single buyers choose from, and what they chose; arrays as in `arbitration_loops`."""
 
+    rows: NDArray[np.int64]
+    values: NDArray[np.float64]
+    is_open: NDArray[np.bool_]
+    chosen: NDArray[np.bool_]
     used: NDArray[np.int32]
     limits: NDArray[np.int32]
     binds: NDArray[np.bool_]
     counts: NDArray[np.bool_]
 
     @staticmethod
-    def of(tied: list[Contender], use: CapUse, rows: NDArray[np.int64]) -> _Rules:
-        """The caps as they stand for these rows."""
-        campaigns = [each.checked.campaign for each in tied]
-        shape = (len(campaigns), len(use.caps))
-        used = np.empty((len(rows), len(use.caps)), np.int32)
+    def of(tied: list[Contender], rows: NDArray[np.int64], course: _Course) -> _Choices:
+        """The choices of these rows as the caps stand, before any is made."""
+        use, campaigns = course.use, [each.checked.campaign for each in tied]
+        is_open = np.stack([bits_of(each.words, rows) for each in tied])
+        used = np.empty((len(use.caps), len(rows)), np.int32)
         for place, cap in enumerate(use.caps):
-            used[:, place] = use.counts_of(cap, rows)
+            used[place] = use.counts_of(cap, rows)
+        shape = (len(campaigns), len(use.caps))
         binds = [cap in use.binding(c) for c in campaigns for cap in use.caps]
         counts = [counts_towards(c, cap) for c in campaigns for cap in use.caps]
-        return _Rules(
-            used, np.array([cap.limit for cap in use.caps], np.int32),
+        return _Choices(
+            rows, _values(tied, rows, course.asking.view), is_open, np.zeros_like(is_open), used,
+            np.array([cap.limit for cap in use.caps], np.int32),
             np.array(binds, np.bool_).reshape(shape), np.array(counts, np.bool_).reshape(shape),
         )  # fmt: skip
 
-    def choose(
-        self,
-        which: NDArray[np.int64],
-        values: NDArray[np.float64],
-        is_open: NDArray[np.bool_],
-        chosen: NDArray[np.bool_],
-    ) -> None:
+    def choose(self, which: NDArray[np.int64]) -> None:
         """Let some buyers choose, anew or for the first time."""
         jit.over_ranges(
             lambda begin, end: arbitration_loops.choose(
-                which[begin:end], values, is_open, self.used, self.limits, self.binds,
-                self.counts, chosen,
+                which[begin:end], self.values, self.is_open, self.used, self.limits, self.binds,
+                self.counts, self.chosen,
             ),
             len(which),
         )  # fmt: skip
 
+    def lost_to(self, place: int, lost: Words) -> list[tuple[int, Words]]:
+        """The rivals, by place, to whom a campaign lost buyers, and those buyers."""
+        which = np.flatnonzero(bits_of(lost, self.rows))
+        found = np.zeros((len(self.chosen), len(lost)), np.uint64)
+        arbitration_loops.winners(
+            np.int64(place), which, self.rows, self.values, self.chosen, self.used, self.limits,
+            self.binds, self.counts, found,
+        )  # fmt: skip
+        # Copies: a view would keep the bitmaps of all rivals.
+        return [(k, words.copy()) for k, words in enumerate(found) if words.any()]
+
 
 def _values(tied: list[Contender], rows: NDArray[np.int64], view: View) -> NDArray[np.float64]:
-    """What each row is worth to each campaign, as doubles, NaN where that is missing."""
-    found = np.full((len(rows), len(tied)), np.nan)
+    """What each row is worth to each campaign: [campaigns, rows], NaN where that is missing."""
+    found = np.full((len(tied), len(rows)), np.nan)
     done: dict[Term, NDArray[np.float64]] = {}
     for place, each in enumerate(tied):
         term = each.checked.value
@@ -260,7 +255,7 @@ def _values(tied: list[Contender], rows: NDArray[np.int64], view: View) -> NDArr
             continue
         if term not in done:
             done[term] = _worth(term, rows, view)
-        found[:, place] = done[term]
+        found[place] = done[term]
     return found
 
 

@@ -1,11 +1,24 @@
-"""Which of the campaigns that compete for a buyer come first, and are within the caps?"""
+"""Which of the campaigns that compete for a buyer come first, and are within the caps?
+
+Arrays of campaigns have a row for each campaign: whoever fills one fills it in one go.
+"""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
 
-from segengine.kernels.jit import kernel
+from segengine.kernels.jit import Words, inlined, kernel
+
+
+@inlined
+def _before(value: np.float64, other: np.float64, campaign: np.int64, rival: np.int64) -> bool:
+    """Whether a buyer goes to a campaign before a rival: by value, NaN last, then by place."""
+    if np.isnan(value) or np.isnan(other):
+        if np.isnan(value) and np.isnan(other):
+            return campaign < rival
+        return not np.isnan(value)
+    return value > other or (value == other and campaign < rival)
 
 
 @kernel
@@ -21,42 +34,82 @@ def choose(
 ) -> None:
     """The campaigns that each of some buyers goes to, each within the caps that bind it.
 
-    A buyer goes through its open campaigns by value, NaN last, then by their order here.
-    which: int64[n], buyers  values, is_open: [buyers, campaigns]  used: int32[buyers, caps]
-    limits: int32[caps]  binds, counts: bool[campaigns, caps]  out: bool[buyers, campaigns]
+    which: int64[n], buyers  values, is_open: [campaigns, buyers]  used: int32[caps, buyers]
+    limits: int32[caps]  binds, counts: bool[campaigns, caps]  out: bool[campaigns, buyers]
     """
-    campaigns, caps = is_open.shape[1], limits.shape[0]
+    campaigns, caps = is_open.shape[0], limits.shape[0]
     spent = np.empty(caps, np.int32)
-    seen = np.empty(campaigns, np.bool_)
+    left = np.empty(campaigns, np.bool_)
     for index in range(which.shape[0]):
         buyer = which[index]
-        for cap in range(caps):
-            spent[cap] = used[buyer, cap]
         for campaign in range(campaigns):
-            seen[campaign] = not is_open[buyer, campaign]
-            out[buyer, campaign] = False
+            left[campaign] = is_open[campaign, buyer]
+            out[campaign, buyer] = False
+        for cap in range(caps):
+            spent[cap] = used[cap, buyer]
+            if spent[cap] >= limits[cap]:
+                for campaign in range(campaigns):
+                    left[campaign] &= not binds[campaign, cap]
         while True:
-            best = -1
+            best = np.int64(-1)
             for campaign in range(campaigns):
-                if seen[campaign]:
-                    continue
-                value = values[buyer, campaign]
-                if best < 0:
-                    best = campaign
-                elif not np.isnan(value):
-                    other = values[buyer, best]
-                    if np.isnan(other) or value > other:
-                        best = campaign
+                if left[campaign] and (
+                    best < 0
+                    or _before(
+                        values[campaign, buyer], values[best, buyer], np.int64(campaign), best
+                    )
+                ):
+                    best = np.int64(campaign)
             if best < 0:
                 break
-            seen[best] = True
-            fits = True
+            left[best] = False
+            out[best, buyer] = True
             for cap in range(caps):
-                if binds[best, cap] and spent[cap] >= limits[cap]:
-                    fits = False
-                    break
-            if fits:
-                out[buyer, best] = True
-                for cap in range(caps):
-                    if counts[best, cap]:
-                        spent[cap] += 1
+                if counts[best, cap]:
+                    spent[cap] += 1
+                    if spent[cap] == limits[cap]:
+                        # Whom a full cap binds is out, so nobody has to be tried for it.
+                        for campaign in range(campaigns):
+                            left[campaign] &= not binds[campaign, cap]
+
+
+@kernel
+def winners(
+    campaign: np.int64,
+    lost: NDArray[np.int64],
+    rows: NDArray[np.int64],
+    values: NDArray[np.float64],
+    chosen: NDArray[np.bool_],
+    used: NDArray[np.int32],
+    limits: NDArray[np.int32],
+    binds: NDArray[np.bool_],
+    counts: NDArray[np.bool_],
+    out: Words,
+) -> None:
+    """Who came before a campaign for the buyers it lost, and used up a cap that binds it.
+
+    lost: int64[n], buyers  rows: int64[buyers], the row of each  the others as for `choose`
+    out: uint64[campaigns, words], begins at 0: rows that each rival won
+    """
+    campaigns, caps = chosen.shape[0], limits.shape[0]
+    one = np.uint64(1)
+    for index in range(lost.shape[0]):
+        buyer = lost[index]
+        row = rows[buyer]
+        mine = values[campaign, buyer]
+        for cap in range(caps):
+            if not binds[campaign, cap]:
+                continue
+            spent = used[cap, buyer]
+            for rival in range(campaigns):
+                if chosen[rival, buyer] and counts[rival, cap]:
+                    spent += 1
+            if spent < limits[cap]:
+                continue
+            for rival in range(campaigns):
+                if (
+                    chosen[rival, buyer]
+                    and counts[rival, cap]
+                    and _before(values[rival, buyer], mine, np.int64(rival), campaign)
+                ):
+                    out[rival, row >> 6] |= one << np.uint64(row & 63)
