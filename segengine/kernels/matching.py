@@ -142,7 +142,7 @@ def match_row(
     `settled`
     leaves: int64[leaves, 4]: trait, first and end place in `bounds`, whether missing satisfies
     bounds: int64[b, 2], ascending, disjoint  state: int64[2 * traits + 1]
-    words: uint64[words of conjunctions]  out: int32[rules + conjunctions]
+    words: uint64[words of conjunctions], begins as the conjunctions to be asked  out: int32[rules + conjunctions]
     """
     one = np.uint64(1)
     count, width = traits.shape[0], rows.shape[1]
@@ -161,8 +161,6 @@ def match_row(
         elif key != traits[trait, MISSING]:
             place += 1 + _at_most(edges, traits[trait, EDGES], traits[trait, EDGES_END], key)
         state[count + trait] = place
-    for word in range(width):
-        words[word] = rows[0, word]
     trait = 0
     while trait + 4 <= count:
         # Four at once: `words` are read and written a quarter as often.

@@ -283,6 +283,14 @@ def _crossed(
     crossing: Crossing, block: Block, population: Population, row: int, clock: Clock
 ) -> int:
     """The next moment at which now() and one of the times that stand are equal, or were just."""
+    if crossing.table is None and crossing.other.op == "column" and crossing.span is not None:
+        column = population.column(crossing.other)
+        if column.kind is Kind.TIMESTAMP:
+            moment = int(column.values[row])
+            met = moment - crossing.span
+            if moment == column.missing or met < clock.as_of:
+                return NEVER
+            return max(met, clock.as_of + 1)
     if crossing.table is None:
         times = compute(crossing.other, block)
     else:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segengine.kernels import fold, jit
-from segengine.rules.block import NO_INT, TRUE, Block, Clock
+from segengine.rules.block import NO_INT, Block, Clock
 from segengine.rules.compute import compute, truth
 from segengine.rules.evaluate import bitmap
 from segengine.rules.frame import (
@@ -20,8 +20,18 @@ from segengine.rules.frame import (
     computable,
     domain_of,
     gathered,
+    truths,
 )
-from segengine.rules.plan import AllOf, Node, Ranges, plan_events
+from segengine.rules.plan import (
+    AllOf,
+    AnyOf,
+    Computed,
+    Entries,
+    Everyone,
+    Node,
+    Ranges,
+    plan_events,
+)
 from segengine.rules.products import Products
 from segengine.rules.ranges import Domain
 from segengine.rules.term import Term
@@ -37,6 +47,9 @@ ALL = Term("const", Kind.BOOLEAN, value=1)
 
 
 _SHORT = 256
+_MOST_PLANS = 4096
+_FEW_TEXTS = 1024
+"""Up to so many texts a condition is asked of all of them, and then of none again."""
 
 
 @dataclass(slots=True)
@@ -46,6 +59,7 @@ class Events:
     population: Population
     table: EventTable
     entries: dict[Any, NDArray[np.int8]] = field(default_factory=dict)
+    few: dict[int, tuple[Term, int | None, Node]] = field(default_factory=dict)
 
     @property
     def money_scale(self) -> int:
@@ -199,9 +213,58 @@ class Events:
         rows = rows[:count][::-1]
         if self.table.latest > clock.as_of:
             rows = rows[self.table.columns["time"].values[rows] <= clock.as_of]
-        if where == ALL or not len(rows):
+        if where is ALL or where == ALL or not len(rows):
             return rows
-        return rows[truth(where, self.block(rows, clock)) == TRUE]
+        return rows[self._holds(self._plan_for_few(where, clock), rows, clock)]
+
+    def _plan_for_few(self, where: Term, clock: Clock) -> Node:
+        """The plan of a condition for one buyer's events, kept for the moment it needs."""
+        moment = clock.as_of if where.reads_clock else None
+        kept = self.few.get(id(where))
+        # The term is kept beside its identity, or another one might come to stand there.
+        if kept is not None and kept[0] is where and kept[1] == moment:
+            return kept[2]
+        node = plan_events(where, self.domain, clock, self.money_scale, ())
+        if len(self.few) > _MOST_PLANS:
+            self.few.clear()
+        self.few[id(where)] = (where, moment, node)
+        return node
+
+    def _holds(self, node: Node, rows: NDArray[np.int64], clock: Clock) -> NDArray[np.bool_]:
+        """For which of a few rows a node holds; what no column decides is computed."""
+        match node:
+            case AllOf(parts=parts) | AnyOf(parts=parts):
+                found = self._holds(parts[0], rows, clock)
+                for part in parts[1:]:
+                    more = self._holds(part, rows, clock)
+                    found = found & more if isinstance(node, AllOf) else found | more
+                return found
+            case Everyone(holds=holds):
+                return np.full(len(rows), holds)
+            case Ranges(source=Term(op="event"), ranges=ranges, missing=missing):
+                column = self.table.columns[node.source.value[1]]
+                values = taken(column, rows)
+                of = target_of(column).missing
+                found = np.isnan(values) if values.dtype.kind == "f" else values == of
+                if not missing:
+                    found = np.zeros(len(rows), np.bool_)
+                for low, high in ranges:
+                    found |= (values >= low) & (values <= high)
+                return found
+            case Entries(source=Term(op="event"), term=term, wanted=wanted) if (
+                _texts(column := self.table.columns[node.source.value[1]]) <= _FEW_TEXTS
+            ):
+                of_entries = truths(self, target_of(column), term, clock)
+                return of_entries[taken(column, rows) + 1] == (1 if wanted else 0)
+            case Entries(term=term, wanted=wanted) | Computed(term=term, wanted=wanted):
+                return truth(term, self.block(rows, clock)) == (1 if wanted else 0)
+        raise AssertionError(node)
+
+
+def _texts(column: Column) -> int:
+    dictionary = target_of(column).dictionary
+    assert dictionary is not None
+    return dictionary.size
 
 
 def target_of(column: Column) -> Column:

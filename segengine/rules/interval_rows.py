@@ -19,7 +19,9 @@ from segengine.rules.conjunctions import Conjunction
 from segengine.rules.plan import Entries, Node, Ranges
 from segengine.rules.population import Population
 from segengine.rules.ranges import Range
+from segengine.rules.request_tier import RequestTier, reads_request_alone, request_tier
 from segengine.rules.second_tier import Leaf, leaf_of, price
+from segengine.rules.term import Term
 from segengine.tables.column import Column
 
 BUDGET = 64 << 20
@@ -47,6 +49,7 @@ class Layout:
 
     columns: by trait  known: dictionary entries when made  second: by conjunction from `settled`
     exact: by leaf of the first tier that a code may be too new for
+    request: the leaves that the request alone decides
     """
 
     columns: tuple[Column, ...]
@@ -63,6 +66,7 @@ class Layout:
     settled: int
     second: tuple[tuple[Leaf, ...], ...]
     exact: Mapping[int, Leaf]
+    request: RequestTier
     rule_of: list[int]
     rules: int
     defaults: tuple[NDArray[Any], ...]
@@ -123,8 +127,8 @@ class _First:
     uses: int = 0
 
 
-_Conjoined = tuple[int, list[int], list[Leaf]]
-"""A rule, and a conjunction of it: leaves of the first tier, and of the second."""
+_Conjoined = tuple[int, list[int], list[Leaf], list[Node]]
+"""A rule, and a conjunction of it: leaves of the first tier, of the second, and of the request."""
 
 
 def laid_out(
@@ -148,21 +152,26 @@ def laid_out(
         if isinstance(leaf, _First):
             place_of[number] = len(first)
             first.append(leaf)
+    requested = {
+        leaf.place for leaf in tiers if isinstance(leaf, Leaf) and reads_request_alone(leaf.node)
+    }
     settled: list[_Conjoined] = []
     open_: list[_Conjoined] = []
     for rule, parts in enumerate(numbered):
         for part in parts:
             inner = [place_of[number] for number in part if number in place_of]
             outer = [leaf for number in part if isinstance(leaf := tiers[number], Leaf)]
+            given = [leaf.node for leaf in outer if leaf.place in requested]
+            outer = [leaf for leaf in outer if leaf.place not in requested]
             outer.sort(key=lambda leaf: price(leaf.node))
             for place in inner:
                 first[place].uses += 1
-            (open_ if outer else settled).append((rule, inner, outer))
+            (open_ if outer else settled).append((rule, inner, outer, given))
     every = settled + open_
     conjunctions = np.zeros((len(every) + 1, 2), np.int32)
-    conjunctions[1:, 0] = np.cumsum([len(inner) for _, inner, _ in every], dtype=np.int64)
-    conjunctions[:-1, 1] = [rule for rule, _, _ in every]
-    leaves_of = np.array([leaf for _, inner, _ in every for leaf in inner], np.int32)
+    conjunctions[1:, 0] = np.cumsum([len(inner) for _, inner, _, _ in every], dtype=np.int64)
+    conjunctions[:-1, 1] = [rule for rule, _, _, _ in every]
+    leaves_of = np.array([leaf for _, inner, _, _ in every for leaf in inner], np.int32)
     width = max(1, (len(every) + 63) // 64)
     of_trait: list[list[_First]] = [[] for _ in columns]
     for each in first:
@@ -199,10 +208,11 @@ def laid_out(
         leaf_table,
         all_bounds,
         len(settled),
-        tuple(tuple(outer) for _, _, outer in open_),
-        {p: leaf_of(-1 - p, each.node) for p, each in enumerate(first)
+        tuple(tuple(outer) for _, _, outer, _ in open_),
+        {p: leaf_of(-1 - p, each.node, {}) for p, each in enumerate(first)
          if isinstance(each.node, Entries)},
-        [rule for rule, _, _ in every],
+        request_tier([(place, of[3]) for place, of in enumerate(every)], rows[0].copy()),
+        [rule for rule, _, _, _ in every],
         len(rules),
         tuple(np.full(1, c.default, c.dtype) for c in columns),
     )  # fmt: skip
@@ -223,6 +233,7 @@ def _tiers(
     places: dict[str, int] = {}
     conditions = Counter(node.source for node in nodes if isinstance(node, Entries))
     found: list[_First | Leaf] = []
+    values: dict[Term, int] = {}
     for node in nodes:
         column = None
         if isinstance(node, Ranges | Entries) and node.source.op == "column":
@@ -242,7 +253,7 @@ def _tiers(
                 bounds = None if decided.ranges is None else list(decided.ranges)
                 missing = decided.missing
         if column is None or bounds is None:
-            found.append(leaf_of(len(found), node))
+            found.append(leaf_of(len(found), node, values))
             continue
         if column.name not in places:
             places[column.name] = len(columns)

@@ -29,12 +29,12 @@ from segengine.rules.frame import BucketsOf
 from segengine.rules.interval_rows import BUDGET, MOST_EDGES, Layout, Scratch, laid_out
 from segengine.rules.plan import Node, plan_rule
 from segengine.rules.ranges import Domain
-from segengine.rules.second_tier import Asked
+from segengine.rules.second_tier import Asked, Leaf
 from segengine.rules.segment import View
 from segengine.rules.term import CheckedRule, Term
 
 Key = TypeVar("Key", bound=Hashable)
-_NOT_ASKED = object()
+_NO_REQUEST: Mapping[str, str] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,13 +113,14 @@ class Matcher(Generic[Key]):
         layout = bound.layout
         scratch = layout.take_scratch()
         state, out = scratch.state, scratch.out
+        asked = Asked(view, row, context, buckets)
+        scratch.words[:] = layout.request.left_open(context or _NO_REQUEST, asked.truth_of)
         found = matching.match_row(
             row, bound.traits, layout.edges, layout.rows, layout.unsure_of, layout.unsure,
             layout.conjunctions, layout.leaves_of, layout.leaves, layout.bounds, layout.settled,
             state, scratch.words, out,
         )  # fmt: skip
         if state[-1]:
-            asked = Asked(view, row, context, buckets)
             rules = _with_candidates(layout, scratch, out[:found], asked)
         else:
             # What is written to is used again.
@@ -169,12 +170,23 @@ def _with_candidates(
     """The rules that hold, and those whose candidates the second tier confirms."""
     state, out = scratch.state, scratch.out
     unknown = frozenset(np.flatnonzero(state[len(layout.columns) : -1] == 0).tolist())
-    found = set(rules.tolist())
+    settled, second, truths = layout.settled, layout.second, asked.truths
+    found: set[int] = set()
     for conjunction in out[len(out) - int(state[-1]) :].tolist():
-        rule = layout.rule_of[conjunction]
-        if rule not in found and all(map(asked.holds, layout.open_leaves(conjunction, unknown))):
-            found.add(rule)
-    return np.array(sorted(found), np.int32)
+        leaves: Sequence[Leaf] = (
+            layout.open_leaves(conjunction, unknown) if unknown else second[conjunction - settled]
+        )
+        for leaf in leaves:
+            truth = truths.get(leaf.place)
+            if truth is None:
+                truth = asked.holds(leaf)
+            if not truth:
+                break
+        else:
+            found.add(layout.rule_of[conjunction])
+    if not found:
+        return rules.copy()
+    return np.array(sorted(found.union(rules.tolist())), np.int32)
 
 
 @dataclass(frozen=True, slots=True)

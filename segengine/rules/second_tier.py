@@ -6,11 +6,12 @@ import operator
 from bisect import bisect_right
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from operator import itemgetter
 from typing import Any
 
 from segengine.rules.block import NO_INT, Block
-from segengine.rules.compute import compute, truth
+from segengine.rules.compute import compute, truth, until_birthday
 from segengine.rules.conjunctions import Moving
 from segengine.rules.evaluate import holds
 from segengine.rules.frame import BucketsOf
@@ -20,7 +21,7 @@ from segengine.rules.term import COLUMNS, SOURCES, Term
 from segengine.schema.kinds import Kind
 
 _MOST_CODES = 1 << 16
-_MOST_REQUESTS = 1 << 10
+_NUMBERS = (Kind.BIGINT, Kind.DOUBLE, Kind.MONEY, Kind.DATE, Kind.TIMESTAMP)
 _COMPARES: dict[str, Callable[[Any, Any], bool]] = {
     "=": operator.eq, "<>": operator.ne, "<": operator.lt,
     "<=": operator.le, ">": operator.gt, ">=": operator.ge,
@@ -31,55 +32,47 @@ _COMPARES: dict[str, Callable[[Any, Any], bool]] = {
 class Leaf:
     """A leaf that is asked for one row at a time, and what of it outlasts a request.
 
-    by_code: the truth by dictionary code, where no more than that decides.
-    keys: what it reads of the request, where no more than that decides; by_request: the truth by
-    those texts. number: such a leaf that compares a number of the request with a fixed one.
+    by_code: the truth by dictionary code, where no more than that decides. given, test: a value,
+    None for a missing one, and whether it satisfies; number: the same for leaves of one value.
     """
 
     place: int
     node: Node
     by_code: dict[int, bool] | None = None
     planned: tuple[int, Node] | None = None
-    keys: tuple[str, ...] = ()
-    by_request: dict[tuple[str | None, ...], bool] | None = None
-    number: NumberOfRequest | None = None
+    given: Term | None = None
+    test: Callable[[Any], bool] | None = None
+    number: int = -1
 
 
-@dataclass(frozen=True, slots=True)
-class NumberOfRequest:
-    """A comparison of a number that a request gives with one that the rule gives."""
-
-    given: Term
-    is_true: Callable[[Any, Any], bool]
-    fixed: Any
-    wanted: bool
-
-
-def leaf_of(place: int, node: Node) -> Leaf:
-    """The leaf of a node; `place` tells it from the others."""
+def leaf_of(place: int, node: Node, numbers: dict[Term, int]) -> Leaf:
+    """The leaf of a node; `place` tells it from the others, `numbers` the values they test."""
+    given, test = _tested(node)
+    if given is not None:
+        number = numbers.setdefault(given, len(numbers))
+        return Leaf(place, node, given=given, test=test, number=number)
     lasting = isinstance(node, Entries) and node.source.op in COLUMNS and not node.term.reads_clock
-    if isinstance(node, Computed) and _reads_request_alone(node.term):
-        keys = sorted({each.value for each in node.term.walk() if each.op == "context"})
-        return Leaf(place, node, keys=tuple(keys), by_request={}, number=_number_of(node))
     return Leaf(place, node, {} if lasting else None)
 
 
-def _reads_request_alone(term: Term) -> bool:
-    """Whether the request decides, whoever the buyer and whatever the moment."""
-    return (
-        term.reads_context
-        and not term.reads_clock
-        and not any(each.op in SOURCES or each.op == "bucket" for each in term.walk())
-    )
+def _tested(node: Node) -> tuple[Term | None, Callable[[Any], bool] | None]:
+    """The value that a leaf is about, and its test, where it is about one that is made."""
+    match node:
+        case Ranges(source=source) if source.op not in COLUMNS:
+            return source, partial(_lies_in, node)
+        case Computed(term=Term(op=op, args=(left, right)), wanted=wanted) if (
+            op in _COMPARES
+            and right.op == "const"
+            and left.kind in _NUMBERS
+            and not left.reads_context
+            and not left.asks_bucket
+        ):
+            return left, partial(_compares, _COMPARES[op], right.value, wanted)
+    return None, None
 
 
-def _number_of(node: Computed) -> NumberOfRequest | None:
-    term = node.term
-    if term.op not in _COMPARES or term.args[1].op != "const" or term.args[1].value is None:
-        return None
-    if term.args[0].kind not in (Kind.BIGINT, Kind.DOUBLE):
-        return None
-    return NumberOfRequest(term.args[0], _COMPARES[term.op], term.args[1].value, node.wanted)
+def _compares(is_true: Callable[[Any, Any], bool], fixed: Any, wanted: bool, value: Any) -> bool:
+    return value is not None and fixed is not None and is_true(value, fixed) is wanted
 
 
 def price(node: Node) -> int:
@@ -100,20 +93,23 @@ class Asked:
     row: int
     context: Mapping[str, str] | None = None
     buckets: BucketsOf | None = None
-    _truths: dict[int, bool] = field(default_factory=dict)
+    truths: dict[int, bool] = field(default_factory=dict)
     _values: dict[Term, Any] = field(default_factory=dict)
+    _known: dict[int, Any] = field(default_factory=dict)
     _block: Block | None = None
 
     def holds(self, leaf: Leaf) -> bool:
         """Whether a leaf holds."""
-        found = self._truths.get(leaf.place)
+        found = self.truths.get(leaf.place)
         if found is None:
-            found = self._truths[leaf.place] = self._find(leaf)
+            found = self.truths[leaf.place] = self._find(leaf)
         return found
 
     def _find(self, leaf: Leaf) -> bool:
-        if leaf.by_request is not None:
-            return self._of_request(leaf, leaf.by_request)
+        if leaf.test is not None:
+            if leaf.number not in self._known:
+                self._known[leaf.number] = self._given(leaf)
+            return leaf.test(self._known[leaf.number])
         node, kept = leaf.node, leaf.by_code
         if kept is not None:
             assert isinstance(node, Entries)
@@ -127,28 +123,6 @@ class Asked:
         if isinstance(node, Moving):
             return self._node(self._planned(leaf, node))
         return self._node(node)
-
-    def _of_request(self, leaf: Leaf, kept: dict[tuple[str | None, ...], bool]) -> bool:
-        """A leaf that the request alone decides; texts come again, numbers rarely do."""
-        if leaf.number is not None:
-            return self._compares(leaf.number)
-        context = self.context or {}
-        given = tuple([context.get(key) for key in leaf.keys])
-        found = kept.get(given)
-        if found is None:
-            if len(kept) > _MOST_REQUESTS:
-                kept.clear()
-            found = kept[given] = self._node(leaf.node)
-        return found
-
-    def _compares(self, number: NumberOfRequest) -> bool:
-        if number.given not in self._values:
-            value = compute(number.given, self._row())[0].item()
-            # NaN, and the least int64, are missing.
-            missing = value != value or value == NO_INT  # noqa: PLR0124
-            self._values[number.given] = None if missing else value
-        value = self._values[number.given]
-        return value is not None and number.is_true(value, number.fixed) is number.wanted
 
     def _planned(self, leaf: Leaf, node: Moving) -> Node:
         clock, population = self.view.clock, self.view.population
@@ -169,6 +143,28 @@ class Asked:
             case Ranges(source=source) if source.op not in COLUMNS:
                 return _lies_in(node, self._value(source))
         return holds(node, self.view.population, self.row, self.view.clock, self._row)
+
+    def _given(self, leaf: Leaf) -> Any:
+        """The value that a leaf tests, which others may test too; None for a missing one."""
+        term = leaf.given
+        assert term is not None
+        if term.op in SOURCES:
+            return self.view.population.value(term, self.row, self.view.clock)
+        if term.op == "days_until_birthday" and term.args[0].op == "column":
+            column = self.view.population.column(term.args[0])
+            if column.kind is Kind.DATE:
+                born = column.values[self.row].item()
+                return None if born == column.missing else until_birthday(born, self._today())
+        value = compute(term, self._row())[0].item()
+        missing = value != value or value == NO_INT  # noqa: PLR0124 - NaN
+        return None if missing else value
+
+    def _today(self) -> int:
+        return self.view.clock.today
+
+    def truth_of(self, node: Node) -> bool:
+        """Whether a leaf holds that is asked rarely: nothing of it is kept."""
+        return self._node(node)
 
     def _value(self, source: Term) -> Any:
         """The value of a source that is no column; None for a missing one."""

@@ -21,6 +21,9 @@ from segengine.tables.row_lists import RowLists
 KINDS = ("category", "brand")
 
 
+_MOST_CODES = 4096
+
+
 def fresh_scores() -> dict[str, RowLists]:
     """Nothing about anybody, by kind."""
     return {kind: RowLists(scored=True) for kind in KINDS}
@@ -35,11 +38,20 @@ class Affinities:
     def __init__(self, dictionary: Callable[[str], Dictionary]) -> None:
         self._dictionary = dictionary
         self.kept = fresh_scores()
+        self._codes: dict[tuple[str, str], tuple[Dictionary, int, int]] = {}
 
     def code(self, kind: str, value: str) -> int:
         """The code of a value; -1, which no score has, for one that was never met."""
-        asked = pa.array([value], pa.large_string())
-        return int(self._dictionary(kind).find(asked)[0])
+        dictionary = self._dictionary(kind)
+        known = self._codes.get((kind, value))
+        # A code, once given, means the same text for ever; one that was never met may come.
+        if known is not None and (known[0] is dictionary and known[1] in (-1, dictionary.size)):
+            return known[2]
+        code = int(dictionary.find(pa.array([value], pa.large_string()))[0])
+        if len(self._codes) > _MOST_CODES:
+            self._codes.clear()
+        self._codes[kind, value] = (dictionary, dictionary.size if code < 0 else -1, code)
+        return code
 
     def score(self, kind: str, value: str, row: int) -> float:
         """One buyer's score for a value; NaN without evidence for the kind."""

@@ -175,7 +175,7 @@ def hold(seed):
                 assert case.ask(customer, visit)[1] == found
 
 
-@pytest.mark.parametrize("seed", range(60))
+@pytest.mark.parametrize("seed", range(40))
 def test_placements_and_losers_are_the_twins(seed):
     compare(seed)
 
@@ -186,7 +186,7 @@ def test_many_random_pages_are_the_twins(seed):
     compare(seed)
 
 
-@pytest.mark.parametrize("seed", range(5000, 5030))
+@pytest.mark.parametrize("seed", range(5000, 5020))
 def test_no_answer_changes_before_it_says_so(seed):
     hold(seed)
 

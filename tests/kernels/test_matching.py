@@ -69,6 +69,7 @@ def test_a_match_is_what_every_range_says(seed: int) -> None:
     state, words = np.zeros(2 * len(values) + 1, np.int64), np.zeros(3, np.uint64)
     out = np.zeros(75 + 150, np.int32)
     for row in range(50):
+        words[:] = rows[0]
         found = matching.match_row(
             row, traits, edges, rows, unsure_of, np.ascontiguousarray(unsure[:, 1:]), conjunctions,
             leaves_of, leaves, bounds, settled, state, words, out,
