@@ -33,6 +33,8 @@ _ADDED = {
     "w_time": "TIMESTAMP '2020-01-01 12:00:00' + to_hours(customer_id % 1301)",
     "w_empty": "''",
 }
+_NUMBERED = "CASE WHEN product_id IS NOT NULL THEN (hash(product_id) >> 2)::BIGINT END"
+"""The demo's products go by texts; a shop's may go by numbers."""
 _OF_EACH_SORT = (
     *("customer_id", "region", "birthday", "tags", "sms_consent"),
     *("order_count", "r_score", "amount_total", "gap_ratio", "first_order_at"),
@@ -172,7 +174,13 @@ def _config(store: DemoStore) -> dict[str, Any]:
                     **{f"m_{n}": {"rule": rule} for n, rule in enumerate(_rules_by_hand())},
                     "split": {"variants": {"a": 0.5, "b": 0.5}, "holdout": 0.1},
                 }
-            }
+            },
+            "two": {
+                "modules": {
+                    "pool": {"pool": {"rule": "units_30d >= 0 OR stock > 0"}},
+                    "cart": {"priority": 1, "pool": {"open_carts_first": True}},
+                }
+            },
         },
     }
     return config
@@ -229,6 +237,8 @@ def _load(engine: Engine, store: DemoStore, *, as_text: bool) -> None:
     for name in store.tables:
         whole = store.reader(name).read_all()
         columns = {i: f"CAST({i} AS VARCHAR)" for i in _IDS if i in whole.column_names and as_text}
+        if "product_id" in whole.column_names and not as_text:
+            columns["product_id"] = _NUMBERED
         if name == "customers":
             columns |= _ADDED
         engine.load(name, whole, columns=columns)
@@ -319,6 +329,8 @@ def _ask(engine: Engine) -> None:
     for name in engine.pages:
         for customer_id in (ids[0], ids[-1], None):
             engine.page(name, customer_id, {"device": "mobile"})
+    for product_id in engine.products("TRUE").ids()[:1].to_pylist():
+        engine.bought_together(product_id)
     engine.connect().close()
     engine.memory()
 
