@@ -8,7 +8,7 @@ what is appended.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +21,7 @@ from segengine.pages.answer import Placement, Reason, Rejected
 from segengine.pages.certificate import Reads, Standing
 from segengine.pages.page import Module, Page
 from segengine.pages.pool_candidates import ReadyPool
-from segengine.pages.pool_rank import Product, products_for
+from segengine.pages.pool_rank import products_for
 from segengine.pages.pool_visit import POOL_TRAITS, Visit
 from segengine.pages.pools_of_page import PoolsOfPage
 from segengine.pages.seen import Watch, Watching
@@ -81,6 +81,7 @@ class CheckedPage:
     ends: int32[slots + 1], where each slot's modules begin  names: how many different ones
     rules: distinct rules, the page's own first if it has one  matcher: of these rules
     watches: the modules of caps and decays, by the numbers in the table
+    shown: for each module its placement, by variant
     unseen: int32[watches, 2] of 0  fertile: uint8[modules] of 0, no pool of theirs is empty
     pools: those of the modules
     """
@@ -98,6 +99,7 @@ class CheckedPage:
     windows: Windows
     watches: tuple[Watch, ...]
     fades: bool
+    shown: tuple[tuple[Placement, ...], ...]
     unseen: NDArray[np.int32]
     fertile: NDArray[np.uint8]
     pools: PoolsOfPage
@@ -116,19 +118,11 @@ class CheckedPage:
         """The placement of a winner; a visitor without an id gets the first variant."""
         if place < 0:
             return Placement(slot, None, None, Reason.EMPTY)
-        winner = self.modules[place]
-        module = winner.module
-        variant, payload = None, module.payload
-        if winner.arms is not None:
-            arm = module.variants[0 if bucket is None else int(winner.arms[bucket])]
-            variant = arm.name
-            if arm.payload is not None:
-                payload = arm.payload
-        reason = Reason.FALLBACK if module.fallback else Reason.MATCHED
-        products: tuple[Product, ...] = ()
+        winner, shown = self.modules[place], self.shown[place]
+        arm = 0 if winner.arms is None or bucket is None else winner.arms[bucket]
         if winner.pool is not None and visit is not None:
-            products = products_for(winner.pool, visit)
-        return Placement(slot, module.name, variant, reason, products, payload)
+            return replace(shown[arm], products=products_for(winner.pool, visit))
+        return shown[arm]
 
     def losers(self, outcome: NDArray[np.uint8], ranks: NDArray[np.int64]) -> Rejected:
         """Every module that does not show and why, slot by slot, in the order of each slot."""
@@ -182,8 +176,7 @@ def ready_page(
     modules: list[CheckedModule] = []
     ends = [0]
     for _, candidates in ordered:
-        modules += [c for c in candidates if not c.module.fallback]
-        modules += [c for c in candidates if c.module.fallback]
+        modules += _in_order(candidates)
         ends.append(len(modules))
     rules: dict[Term, tuple[int, CheckedRule]] = {}
     for each in (rule, *(m.rule for m in modules)):
@@ -199,8 +192,27 @@ def ready_page(
         _matcher(distinct, previous),
         windows([(m.starts, m.ends, m.module.hours) for m in modules]),
         tuple(watches), any(m.module.decay is not None for m in modules),
+        tuple(_placements(name, m) for name, of in ordered for m in _in_order(of)),
         np.zeros((len(watches), 2), np.int32), np.zeros(len(modules), np.uint8),
         pools,
+    )  # fmt: skip
+
+
+def _in_order(candidates: Sequence[CheckedModule]) -> list[CheckedModule]:
+    """Candidates of a slot with the fallbacks last."""
+    return sorted(candidates, key=lambda candidate: candidate.module.fallback)
+
+
+def _placements(slot: str, checked: CheckedModule) -> tuple[Placement, ...]:
+    """What a slot shows where a module wins, for each of its variants."""
+    module = checked.module
+    reason = Reason.FALLBACK if module.fallback else Reason.MATCHED
+    if not module.variants:
+        return (Placement(slot, module.name, None, reason, (), module.payload),)
+    return tuple(
+        Placement(slot, module.name, arm.name, reason, (),
+                  module.payload if arm.payload is None else arm.payload)
+        for arm in module.variants
     )  # fmt: skip
 
 
