@@ -210,7 +210,7 @@ def _places(run: Run, runs: Runs, tables: Tables) -> NDArray[np.int32]:
     def rows_of(ids: pa.Array) -> NDArray[np.int64]:
         dictionary = customers.columns["customer_id"].dictionary
         if dictionary is None:
-            return customers.find(ids.to_numpy())
+            return customers.find(np.array(ids.to_numpy()))
         return customers.find(dictionary.find(ids))
 
     return runs.places(run, rows_of, customers.rows)

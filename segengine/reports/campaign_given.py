@@ -128,7 +128,7 @@ def _rows_of(view: View, run: Run) -> NDArray[np.int64]:
     dictionary = customers.columns["customer_id"].dictionary
     if dictionary is not None:
         return customers.find(dictionary.find(ids))
-    return customers.find(ids.to_numpy())
+    return customers.find(np.array(ids.to_numpy()))
 
 
 def _members(runs: Sequence[Run], rows: Sequence[NDArray[np.int64]]) -> pa.Table:
