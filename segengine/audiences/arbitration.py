@@ -90,15 +90,16 @@ class _Course:
         causes: list[Cause] = []
         if not lost.any():
             return causes
-        full: dict[Cap, Words] = {
-            cap: lost & self.use.full(cap) for cap in self.use.binding(one.checked.campaign)
-        }
+        binding = self.use.binding(one.checked.campaign)
+        full: dict[tuple[Cap, ...], Words] = {}
         for other, winners in self.won:
-            found = np.zeros_like(lost)
-            for cap, words in full.items():
-                if counts_towards(other.checked.campaign, cap):
-                    found |= words
-            found &= winners
+            caps = tuple(c for c in binding if counts_towards(other.checked.campaign, c))
+            if caps not in full:
+                words = np.zeros_like(lost)
+                for cap in caps:
+                    words |= self.use.full(cap)
+                full[caps] = words & lost
+            found = full[caps] & winners
             if found.any():
                 causes.append((other.name, found))
         return causes
@@ -173,10 +174,16 @@ def _in_rounds(tied: list[Contender], course: _Course) -> None:
         stale |= set(np.flatnonzero(moved).tolist()) - {place}
     for each, limit in zip(tied, limits, strict=True):
         use.win(limit.words, each.checked.campaign)
+    lost: list[list[tuple[int, Words]]] = [[] for _ in tied]
+
+    def find(place: int) -> None:
+        kept = limits[place].words | rejected[place]
+        lost[place] = found.lost_to(place, tied[place].words & ~kept)
+
+    jit.each(find, len(tied))
     for place, (each, limit, out) in enumerate(zip(tied, limits, rejected, strict=True)):
-        chosen = limit.words | out
-        lost = found.lost_to(place, each.words & ~chosen)
-        course.settle(each, chosen, limit, [(tied[k].name, words) for k, words in lost])
+        causes = [(tied[rival].name, words) for rival, words in lost[place]]
+        course.settle(each, limit.words | out, limit, causes)
     course.won += [(each, limit.words) for each, limit in zip(tied, limits, strict=True)]
 
 

@@ -14,11 +14,13 @@ from segengine.kernels.jit import Words, inlined, kernel
 @inlined
 def _before(value: np.float64, other: np.float64, campaign: np.int64, rival: np.int64) -> bool:
     """Whether a buyer goes to a campaign before a rival: by value, NaN last, then by place."""
-    if np.isnan(value) or np.isnan(other):
-        if np.isnan(value) and np.isnan(other):
-            return campaign < rival
-        return not np.isnan(value)
-    return value > other or (value == other and campaign < rival)
+    if value > other:
+        return True
+    if value < other:
+        return False
+    # Equal, or one of them is missing.
+    known, others = not np.isnan(value), not np.isnan(other)
+    return campaign < rival if known == others else known
 
 
 @kernel
@@ -92,24 +94,31 @@ def winners(
     out: uint64[campaigns, words], begins at 0: rows that each rival won
     """
     campaigns, caps = chosen.shape[0], limits.shape[0]
+    ahead = np.empty(campaigns, np.int64)
+    won = np.empty(campaigns, np.int64)
     one = np.uint64(1)
     for index in range(lost.shape[0]):
         buyer = lost[index]
-        row = rows[buyer]
         mine = values[campaign, buyer]
+        firsts = every = 0
+        for rival in range(campaigns):
+            if chosen[rival, buyer]:
+                won[every] = rival
+                every += 1
+                if _before(values[rival, buyer], mine, np.int64(rival), campaign):
+                    ahead[firsts] = rival
+                    firsts += 1
+        if firsts == 0:
+            continue
+        word, bit = rows[buyer] >> 6, one << np.uint64(rows[buyer] & 63)
         for cap in range(caps):
             if not binds[campaign, cap]:
                 continue
             spent = used[cap, buyer]
-            for rival in range(campaigns):
-                if chosen[rival, buyer] and counts[rival, cap]:
-                    spent += 1
+            for place in range(every):
+                spent += counts[won[place], cap]
             if spent < limits[cap]:
                 continue
-            for rival in range(campaigns):
-                if (
-                    chosen[rival, buyer]
-                    and counts[rival, cap]
-                    and _before(values[rival, buyer], mine, np.int64(rival), campaign)
-                ):
-                    out[rival, row >> 6] |= one << np.uint64(row & 63)
+            for place in range(firsts):
+                if counts[ahead[place], cap]:
+                    out[ahead[place], word] |= bit

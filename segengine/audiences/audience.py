@@ -82,6 +82,7 @@ class Audience:
         self._buckets = buckets
         self._variants = tuple(v.name for v in campaign.variants)
         self._count = size(self._steps[-1].words)
+        self._ledger: pa.Table | None = None
         self._read: _Members | None = None
         self._reading = threading.Lock()
         view.population.unread.add(self)
@@ -197,7 +198,9 @@ class Audience:
     @property
     def ledger(self) -> pa.Table:
         """step, entered, dropped, remaining, reasons: all steps, in order, summing exactly."""
-        return ledger_of(self._steps)
+        if self._ledger is None:
+            self._ledger = ledger_of(self._steps)
+        return self._ledger
 
     def explain(self, customer_id: int | str) -> AudienceExplanation:
         """The step that dropped a buyer, or the variant they get; `UnknownCustomer` else."""

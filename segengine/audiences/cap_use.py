@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from segengine.audiences.asking import Asking
 from segengine.audiences.campaign import Campaign
 from segengine.audiences.caps import binding, counts_towards, used
+from segengine.kernels import bits
 from segengine.rules.frame import Words
 from segengine.schema.cap_settings import Cap
 
@@ -71,7 +72,9 @@ class CapUse:
 
 def bits_of(words: Words, rows: NDArray[np.int64]) -> NDArray[np.bool_]:
     """Whether each of some rows is in a bitmap: bool[n]."""
-    return ((words[rows >> 6] >> (rows & 63).astype(np.uint64)) & np.uint64(1)).astype(np.bool_)
+    found = np.empty(len(rows), np.bool_)
+    bits.bits_at(words, rows, found)
+    return found
 
 
 def shared(campaigns: Iterable[Campaign], cap: Cap, use: CapUse) -> list[Campaign]:

@@ -83,3 +83,12 @@ def clear_rows(rows: NDArray[np.int64], out: Words) -> None:
     for index in range(rows.shape[0]):
         row = rows[index]
         out[row >> 6] &= ~(one << np.uint64(row & 63))
+
+
+@kernel
+def bits_at(words: Words, rows: NDArray[np.int64], out: NDArray[np.bool_]) -> None:
+    """Whether each of these rows is in the bitmap.  rows: int64[n]  out: bool[n]"""
+    one = np.uint64(1)
+    for index in range(rows.shape[0]):
+        row = rows[index]
+        out[index] = (words[row >> 6] >> np.uint64(row & 63)) & one != 0
