@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any
 from zoneinfo import ZoneInfo
 
@@ -58,10 +59,7 @@ def page(
         screen.print(placements_table(shown, rejected=rejected))
         asked = f"page `{name}`, as of {moment(answer.as_of, engine.timezone)}"
         screen.print(f"{asked}, in {milliseconds(seconds)}")
-        if answer.valid_until is not None:
-            until = f"{answer.valid_until.astimezone(ZoneInfo(engine.timezone)):%Y-%m-%d %H:%M:%S}"
-            # To the second: a page that reads the clock may hold for less than a minute.
-            screen.print(f"may be kept until {until}, while the store is told nothing new")
+        screen.print(_kept(answer.valid_until, engine.timezone))
         if shown["rejected"] and not rejected:
             others = counted(len(shown["rejected"]), "other")
             screen.print(f"{others} did not show; --rejected says why")
@@ -100,6 +98,15 @@ def placement_json(placement: Any) -> dict[str, Any]:
         ],
         "payload": placement.payload,
     }
+
+
+def _kept(until: datetime | None, timezone: str) -> str:
+    """Until when an answer may be kept."""
+    if until is None:
+        return "may be kept until the store is told something new"
+    # To the second: a page that reads the clock may hold for less than a minute.
+    local = f"{until.astimezone(ZoneInfo(timezone)):%Y-%m-%d %H:%M:%S}"
+    return f"may be kept until {local}, unless the store is told something new"
 
 
 def placements_table(page: Mapping[str, Any], *, rejected: bool = True) -> Table:

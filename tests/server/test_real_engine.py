@@ -16,6 +16,7 @@ import segengine as se
 from tests.server.serving import serving
 
 PHONE = {"device": "phone"}
+UNTIL = datetime(2099, 1, 1, tzinfo=UTC)
 RULES = ["region = 'north'", "score > 50 OR region IS NULL", "NOT (score < 10)", "score > 10000"]
 
 
@@ -46,6 +47,10 @@ def made(as_of: datetime | None) -> se.Engine:
     vip = se.Module("vip", rule="segment('north') AND context.device = 'phone'", payload={"n": 1})
     banner = se.Slot("banner", [vip, se.Module("all", fallback=True)])
     engine.define_page(se.Page("home", [banner, se.Slot("foot", [vip])]))
+    prices = [10.0 * (i + 1) for i in range(9)]
+    engine.load("products", pa.table({"product_id": range(9), "price": prices}))
+    picks = se.Module("picks", pool=se.Pool("price > 30", k=3, pin=[7]), ends_at=UNTIL)
+    engine.define_page(se.Page("shelf", [se.Slot("picks", [picks]), se.Slot("none", [])]))
     return engine
 
 
@@ -117,6 +122,20 @@ def test_match_and_pages_are_the_same_on_both_sides(real: se.Engine, asked: Clie
             (p.slot, p.module, p.variant, p.reason.value, p.payload) for p in page.placements
         ]
         assert told == asked.page("home", visitor, PHONE)
+
+
+def test_products_and_how_long_they_may_be_kept_are_the_same_on_both_sides(
+    real: se.Engine, asked: Client
+) -> None:
+    for visitor in (1, None):
+        told, page = asked.page("shelf", visitor), real.page("shelf", visitor)
+        products = [(str(p.product_id), p.score, p.reason) for p in page.placements[0].products]
+        assert [(p.product_id, p.score, p.reason) for p in told.placements[0].products] == products
+        assert len(products) == 3
+        assert products[0][0] == "7"
+        assert told.placements[1].products == []
+        assert told.valid_until == page.valid_until is not None
+        assert told == asked.pages("shelf", [visitor])[0]
 
 
 def test_a_census_is_the_same_on_both_sides(real: se.Engine, asked: Client) -> None:
