@@ -51,7 +51,7 @@ from segengine.tables.batch import Change as Taken
 from segengine.tables.compact import compacted
 from segengine.tables.settle import settle, unsettled
 from segengine.tables.tables import Tables
-from segengine.traits.build import Building, build_all, declare, refresh
+from segengine.traits.build import Building, build_all, changed_by, declare, refresh
 from segengine.traits.products import ProductTraits
 from segengine.traits.work import Fits, TraitSettings
 
@@ -384,10 +384,12 @@ class Store:
         """Make a checked batch lasting, then take it in: one change, seen whole."""
         if self._durable is not None:
             self._keep(_APPEND, batch_to_bytes(batch))
-        name = batch.table
+        name, known = batch.table, self._tables.customers.rows
         with self._tables.gate.writing():
             change = apply(self._tables, batch)
-            self._refreshed(change.touched)
+            is_known = change.touched < known
+            self._refreshed(change.touched[is_known], changed_by(name))
+            self._refreshed(change.touched[~is_known])
             self._note(name, change.touched)
             self._version += 1
         return change
@@ -461,9 +463,12 @@ class Store:
         else:
             self._population.standing.note(touched)
 
-    def _refreshed(self, rows: NDArray[np.int64]) -> None:
-        """Bring the traits of these buyers up to date; the fits stay as they are."""
-        refresh(self._tables, self._settings, self._as_of, self._fits, rows)
+    def _refreshed(self, rows: NDArray[np.int64], changed: frozenset[str] | None = None) -> None:
+        """Bring the traits of these buyers up to date; the fits stay as they are.
+
+        changed: the tables whose events of theirs are others now; None: any, or all is new.
+        """
+        refresh(self._tables, self._settings, self._as_of, self._fits, rows, changed=changed)
         self._are_fits_current = False
 
     def _rebuilt(self, building: Building | None = None) -> Fits:

@@ -63,4 +63,4 @@ def _facts(work: Work) -> None:
         work.give_lists(kind, lengths, np.concatenate(codes), np.concatenate(scores))
 
 
-AFFINITY = Family("affinity", "", (), facts=_facts)
+AFFINITY = Family("affinity", "", (), facts=_facts, reads=("behaviors", ORDER_LINES))

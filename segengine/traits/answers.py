@@ -115,4 +115,4 @@ def _is_full(customers: CustomerTable) -> bool:
     return sum(name.startswith(PREFIX) for name in customers.traits) >= MOST_QUESTIONS
 
 
-ANSWERS = Family("answers", "", (), facts=_facts)
+ANSWERS = Family("answers", "", (), facts=_facts, reads=("behaviors",))

@@ -14,6 +14,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from segengine.schema.kinds import Kind
+from segengine.schema.tables import ORDER_LINES, ORDERS, PRODUCTS
 from segengine.tables.column import Column
 from segengine.tables.dictionary import Dictionary
 from segengine.tables.list_column import ListColumn
@@ -102,18 +103,40 @@ def build_all(
 
 
 def refresh(
-    tables: Tables, settings: TraitSettings, as_of: int, fits: Fits, rows: NDArray[np.int64]
+    tables: Tables,
+    settings: TraitSettings,
+    as_of: int,
+    fits: Fits,
+    rows: NDArray[np.int64],
+    *,
+    changed: frozenset[str] | None = None,
 ) -> None:
-    """Bring the traits of these buyers up to date in place, against the fitted values."""
+    """Bring the traits of these buyers up to date in place, against the fitted values.
+
+    changed: the tables that are another since their traits were true for this moment: families
+    that read none of them stay as they are. None: any table, or buyers who had no traits yet.
+    """
     if len(rows) == 0:
         return
     blocks = tables.customers.blocks()
     rows = np.unique(rows).astype(np.int64)
-    work = Work(tables, settings, as_of, rows, blocks, all_rows=False)
-    for family in FAMILIES:
+    work = Work(tables, settings, as_of, rows, blocks, all_rows=False, changed=changed)
+    families = [f for f in FAMILIES if not f.reads or work.has_news_of(*f.reads)]
+    for family in families:
         if family.facts is not None:
             family.facts(work)
-    for family in FAMILIES:
+    for family in families:
         if family.place is not None:
             family.place(work, fits.of.get(family.name))
     tables.customers.touch_traits(rows)
+
+
+def changed_by(table: str) -> frozenset[str] | None:
+    """The tables that events of one change, for buyers who are known; None: it may be any.
+
+    Lines make orders and settle them, orders settle their lines; a product fills in what events
+    of several tables lack.
+    """
+    if table == PRODUCTS:
+        return None
+    return frozenset((ORDERS, ORDER_LINES) if table in (ORDERS, ORDER_LINES) else (table,))

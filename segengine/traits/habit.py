@@ -65,9 +65,9 @@ _TRAITS = (
 
 
 def _facts(work: Work) -> None:
-    _items(work)
-    _orders(work)
-    _devices(work)
+    for table, tell in ((ORDER_LINES, _items), (ORDERS, _orders), ("behaviors", _devices)):
+        if work.has_news_of(table):
+            tell(work)
 
 
 def _items(work: Work) -> None:
@@ -144,4 +144,4 @@ def _tally(texts: Texts) -> Tally:
     return Tally(np.zeros((codes, 4), np.int64), np.zeros(codes, np.int32))
 
 
-HABIT = Family(HABITS, SENTENCE, _TRAITS, facts=_facts)
+HABIT = Family(HABITS, SENTENCE, _TRAITS, facts=_facts, reads=(ORDERS, ORDER_LINES, "behaviors"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from segengine.schema.kinds import Kind
-from segengine.schema.tables import ORDERS
+from segengine.schema.tables import CUSTOMERS, ORDERS
 from segengine.traits import intent_loops
 from segengine.traits.trait import Family, Trait
 from segengine.traits.work import Work
@@ -55,4 +55,4 @@ def _facts(work: Work) -> None:
     work.over_buyers(loop)
 
 
-INTENT = Family("intent", "", _TRAITS, facts=_facts)
+INTENT = Family("intent", "", _TRAITS, facts=_facts, reads=("behaviors", ORDERS, CUSTOMERS))

@@ -135,4 +135,7 @@ def _see(work: Work, table: str, kinds: tuple[str, ...], seen: NDArray[np.int64]
         )  # fmt: skip
 
 
-INTEREST = Family("interest", "What a buyer looked at and wanted lately.", _traits(), facts=_facts)
+INTEREST = Family(
+    "interest", "What a buyer looked at and wanted lately.", _traits(), facts=_facts,
+    reads=(_BEHAVIORS, ORDERS, ORDER_LINES, *_SEEN_IN),
+)  # fmt: skip

@@ -15,6 +15,7 @@ import numpy as np
 
 from segengine.schema.kinds import Kind
 from segengine.schema.store_config import LifecycleSettings
+from segengine.schema.tables import ORDERS
 from segengine.traits import life_cycle_loops
 from segengine.traits.quantiles import quantiles_at
 from segengine.traits.trait import Family, Trait
@@ -121,5 +122,6 @@ def _place(work: Work, fitted: LifeCycleFit) -> None:
 
 
 LIFE_CYCLE = Family(
-    _NAME, "How far a buyer has come with the shop.", _TRAITS, fit=_fit, place=_place
-)
+    _NAME, "How far a buyer has come with the shop.", _TRAITS, fit=_fit, place=_place,
+    reads=(ORDERS,),
+)  # fmt: skip

@@ -170,4 +170,5 @@ MARKETING = Family(
     _TRAITS,
     facts=_facts,
     place=_place,
+    # No `reads`: a campaign's goal may be events of any table.
 )

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segengine.schema.kinds import Kind, missing_of
+from segengine.schema.tables import CUSTOMERS, ORDERS
 from segengine.traits import membership_loops as loops
 from segengine.traits.trait import Family, Trait
 from segengine.traits.work import Work
@@ -92,4 +93,5 @@ MEMBERSHIP = Family(
     _TRAITS,
     facts=_facts,
     place=_place,
+    reads=("points", "behaviors", CUSTOMERS, ORDERS),
 )

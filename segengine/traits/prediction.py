@@ -162,4 +162,5 @@ PREDICTION = Family(
     _TRAITS,
     fit=_fit,
     place=_place,
+    reads=(ORDERS,),
 )

@@ -143,4 +143,4 @@ def _place(work: Work, fitted: PriceFit) -> None:
     work.over_buyers(loop)
 
 
-PRICE_BAND = Family("price band", "", _TRAITS, fit=_fit, place=_place)
+PRICE_BAND = Family("price band", "", _TRAITS, fit=_fit, place=_place, reads=(ORDER_LINES,))

@@ -103,5 +103,6 @@ def _facts(work: Work) -> None:
 
 
 PURCHASE = Family(
-    "purchase", "What, when and how much a buyer bought.", _purchase_traits(), facts=_facts
-)
+    "purchase", "What, when and how much a buyer bought.", _purchase_traits(), facts=_facts,
+    reads=(ORDERS, ORDER_LINES),
+)  # fmt: skip

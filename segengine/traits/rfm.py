@@ -8,6 +8,7 @@ from fractions import Fraction
 import numpy as np
 
 from segengine.schema.kinds import Kind
+from segengine.schema.tables import ORDERS
 from segengine.traits import purchase_loops, rfm_loops
 from segengine.traits.quantiles import quantiles
 from segengine.traits.rfm_loops import Cuts
@@ -118,4 +119,5 @@ RFM = Family(
     _TRAITS,
     fit=_fit,
     place=_place,
+    reads=(ORDERS,),
 )

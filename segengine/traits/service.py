@@ -54,4 +54,7 @@ def _facts(work: Work) -> None:
     work.over_buyers(loop)
 
 
-SERVICE = Family(_NAME, "What went wrong between a buyer and the shop.", _TRAITS, facts=_facts)
+SERVICE = Family(
+    _NAME, "What went wrong between a buyer and the shop.", _TRAITS, facts=_facts,
+    reads=(ORDERS, "reviews"),
+)  # fmt: skip

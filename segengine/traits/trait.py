@@ -43,6 +43,9 @@ class Family:
     facts: events -> the blocks of the buyers of a work. fit: what the facts of all buyers come
     to, such as cut points; frozen, with `shown` for operators. place: facts against that fit ->
     blocks. A load and a new date run all three, an append `facts` and `place`.
+
+    reads: the tables that facts and place come from, those of other families' traits included;
+    an append to another table leaves the family alone. Empty: any table may be read.
     """
 
     name: str
@@ -51,3 +54,4 @@ class Family:
     facts: Callable[[Work], None] | None = None
     fit: Callable[[Work], Any] | None = None
     place: Callable[[Work, Any], None] | None = None
+    reads: tuple[str, ...] = ()

@@ -83,6 +83,8 @@ class Fits:
 class Work:
     """The buyers whose traits are derived, the moment, and the matrices to fill.
 
+    changed: the tables that have changed since the traits were made; None where any may have, or
+    they never were.
     rows: int64[n], ascending  blocks: T[traits, capacity] by name  as_of: microseconds, UTC
     """
 
@@ -96,12 +98,14 @@ class Work:
         *,
         all_rows: bool,
         lists: Mapping[str, RowLists] | None = None,
+        changed: frozenset[str] | None = None,
     ) -> None:
         self.tables, self.settings, self.as_of = tables, settings, as_of
         self.rows, self.blocks = rows, blocks
         self._lists = tables.lists() if lists is None else lists
         self.is_of_all = all_rows
         """Whether the rows are all there are: 0, 1, 2, ..."""
+        self._changed = changed
         zone = settings.zone
         self.today = zone.day_of(as_of)
         segment = np.searchsorted(zone.starts, as_of, side="right") - 1
@@ -122,6 +126,10 @@ class Work:
     def is_in_place(self) -> bool:
         """Whether the matrices are those in use, which nobody looks at now."""
         return all(self.tables.customers.block(n) is each for n, each in self.blocks.items())
+
+    def has_news_of(self, *tables: str) -> bool:
+        """Whether any of these tables may have told something since the traits were made."""
+        return self._changed is None or not self._changed.isdisjoint(tables)
 
     def since(self, days: int) -> np.int64:
         """The first instant of the `days` dates that end today."""

@@ -163,7 +163,7 @@ def test_every_section_that_traits_depend_on_can_be_previewed() -> None:
     others = {
         "timezone", "currency", "channels", "as_of", "money_scale", "standing_memory_mb", "load",
         "further_tables", "consent_missing", "holdout_share", "range_mix", "constants", "traits",
-        "segments", "campaigns", "pages", "answers", "text",
+        "segments", "campaigns", "pages", "answers", "text", "pools", "caps", "storage",
     }  # fmt: skip
     left = set(StoreConfig.__dataclass_fields__) - others
     assert left == set(preview.SECTIONS)

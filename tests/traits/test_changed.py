@@ -1,0 +1,92 @@
+"""An append leaves alone what reads nothing of it, and nobody could tell."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import segengine as se
+from segengine.schema.tables import catalogue
+from segengine.traits import build
+from segengine.traits.catalogue import FAMILIES
+from tests.traits.histories import differences, traits_of
+from tests.traits.test_incremental import NOT_FITTED, Life
+
+AS_OF = datetime(2024, 7, 1, 12, tzinfo=UTC)
+
+
+def refresh_all(engine: se.Engine) -> None:
+    """Every family of every buyer, whatever has changed."""
+    rows = np.arange(engine._tables.customers.rows, dtype=np.int64)
+    build.refresh(engine._tables, engine._settings, engine._as_of, engine._fits, rows)
+
+
+@settings(max_examples=4)
+@given(st.integers(0, 2**32))
+def test_running_every_family_after_an_append_changes_nothing(seed: int) -> None:
+    life = Life(seed, steps=2, rows=8)
+    for _ in range(6):
+        life.append(6)
+        before = traits_of(life.engine, NOT_FITTED)
+        refresh_all(life.engine)
+        assert differences(before, traits_of(life.engine, NOT_FITTED)) == []
+
+
+def test_families_read_tables_that_there_are() -> None:
+    known = set(catalogue())
+    assert {table for family in FAMILIES for table in family.reads} <= known
+    # Marketing reads whatever a campaign's goal names; of products there is nothing to refresh.
+    assert [f.name for f in FAMILIES if not f.reads] == ["product side", "marketing"]
+
+
+@pytest.mark.parametrize(
+    ("table", "rows", "left_alone"),
+    [
+        ("behaviors", {"kind": ["view"]}, {"purchase", "RFM", "prediction", "service"}),
+        ("points", {"kind": ["earn"], "amount": [3]}, {"purchase", "interest", "habit"}),
+        ("orders", {"amount": [3.0]}, {"answers"}),
+        ("messages", {"kind": ["sent"]}, {"purchase", "affinity", "membership", "answers"}),
+    ],
+)  # fmt: skip
+def test_a_family_that_reads_nothing_of_a_batch_is_not_asked_but_for_new_buyers(
+    monkeypatch: pytest.MonkeyPatch, table: str, rows: dict[str, Any], left_alone: set[str]
+) -> None:
+    asked: list[str] = []
+
+    def noting(name: str, step: Callable[..., Any]) -> Callable[..., Any]:
+        def noted(*args: Any) -> Any:
+            asked.append(name)
+            return step(*args)
+
+        return noted
+
+    families = []
+    for family in FAMILIES:
+        steps: dict[str, Any] = {"facts": family.facts, "place": family.place}
+        noted: dict[str, Any] = {
+            what: noting(family.name, step) for what, step in steps.items() if step
+        }
+        families.append(replace(family, **noted))
+    engine = se.Engine(as_of=AS_OF)
+    engine.load("orders", pa.table({"customer_id": [1], "time": [AS_OF], "amount": [5.0]}))
+    monkeypatch.setattr(build, "FAMILIES", families)
+
+    def appended(buyer: int) -> set[str]:
+        asked.clear()
+        engine.append(table, pa.table({"customer_id": [buyer], "time": [AS_OF], **rows}))
+        return set(asked)
+
+    everything = {f.name for f in FAMILIES if f.facts or f.place}
+    of_known = appended(1)
+    assert not of_known & left_alone
+    assert "marketing" in of_known
+    assert appended(2) == everything
+    assert engine.segment("order_count >= 0").count() == 2
