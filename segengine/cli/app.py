@@ -15,6 +15,7 @@ from segengine.cli.census import census
 from segengine.cli.check import check
 from segengine.cli.count import count
 from segengine.cli.demo import demo
+from segengine.cli.diff import diff
 from segengine.cli.explain import explain
 from segengine.cli.init import init
 from segengine.cli.load import load
@@ -30,7 +31,9 @@ from segengine.cli.run import runs
 from segengine.cli.segment import segment
 from segengine.cli.serve import serve
 from segengine.cli.store import store
+from segengine.cli.token import token
 from segengine.cli.traits import traits
+from segengine.cli.versions import versions
 from segengine.cli.warmup import warmup
 
 app = typer.Typer(
@@ -132,6 +135,15 @@ for function, lines in (
             "segengine preview --set rfm.mode=fixed --set rfm.recency=[7,30,90,180] ...",
         ],
     ),
+    (
+        diff,
+        [
+            "segengine diff next.toml",
+            "segengine diff next.toml --part --out who.csv",
+            'segengine diff --segment vip "amount_365d >= 800"',
+        ],
+    ),
+    (versions, ["segengine versions", "segengine versions segment vip"]),
     (check, ["segengine check --store my-store"]),
     (bench, ["segengine bench --customers 1000000 --out bench.csv"]),
     (warmup, ["segengine warmup"]),
@@ -140,6 +152,7 @@ for function, lines in (
     app.command(epilog=example(*lines))(function)
 
 app.add_typer(store)
+app.add_typer(token)
 
 
 def _print_version(asked: bool) -> None:

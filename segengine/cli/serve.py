@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import ipaddress
 import logging
 import sys
 import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from segengine.cli.options import HERE, AsJson, Store, opened, saved
+from segengine.cli.outcome import InputError
 from segengine.cli.plain import print_json
 from segengine.errors import SegengineError
 
 if TYPE_CHECKING:
+    from segengine_server.tls import Tls
+    from segengine_server.tokens import Tokens
+
     from segengine.engine import Engine
 
 Host = Annotated[str, typer.Option("--host", metavar="HOST", help="The address to listen on.")]
@@ -23,11 +29,47 @@ Port = Annotated[
     int, typer.Option("--port", metavar="PORT", help="The port to listen on; 0: any free one.")
 ]
 
+TokenFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--tokens",
+        metavar="FILE",
+        help="Who may ask, as `segengine token` writes it; by default tokens.toml of the store.",
+    ),
+]
+Insecure = Annotated[
+    bool,
+    typer.Option(
+        "--insecure", help="Answer whoever reaches the port, without tokens; on loopback alone."
+    ),
+]
+_TlsFile = Path | None
+TlsCert = Annotated[
+    _TlsFile, typer.Option("--tls-cert", metavar="FILE", help="The server's certificate, PEM.")
+]
+TlsKey = Annotated[_TlsFile, typer.Option("--tls-key", metavar="FILE", help="Its key, PEM.")]
+TlsClientCa = Annotated[
+    _TlsFile,
+    typer.Option(
+        "--tls-client-ca",
+        metavar="FILE",
+        help="Who signs the certificates of clients, PEM; a client without one is not let in.",
+    ),
+]
+
 _log = logging.getLogger("segengine")
 
 
 def serve(
-    host: Host = "127.0.0.1", port: Port = 50051, store: Store = HERE, as_json: AsJson = False
+    host: Host = "127.0.0.1",
+    port: Port = 50051,
+    store: Store = HERE,
+    tokens: TokenFile = None,
+    insecure: Insecure = False,
+    tls_cert: TlsCert = None,
+    tls_key: TlsKey = None,
+    tls_client_ca: TlsClientCa = None,
+    as_json: AsJson = False,
 ) -> None:
     """Answer over gRPC until SIGTERM or Ctrl-C; prints `ready on HOST:PORT` when it can."""
     from segengine_server import serve as answer_until_told
@@ -46,10 +88,50 @@ def serve(
         sys.stdout.flush()
 
     check_address(host, port)
+    who = _tokens(tokens, store, host, insecure=insecure)
+    tls = _tls(tls_cert, tls_key, tls_client_ca)
     with opened(store) as engine:
+        engine.claim()
         _ask_everything_once(engine)
-        answer_until_told(engine, host, port, ready=ready)
+        answer_until_told(engine, host, port, ready=ready, tokens=who, tls=tls)
         _log.info("drained, and gone")
+
+
+def _tokens(file: Path | None, store: Path, host: str, *, insecure: bool) -> Tokens | None:
+    """Who may ask; None: whoever is on this machine."""
+    from segengine_server import clock
+    from segengine_server.tokens import FILE_NAME, Tokens
+
+    path = file or store / FILE_NAME
+    if insecure and file is not None:
+        raise InputError("`--insecure` asks for no token, and `--tokens` for one; keep one of them")
+    if (file is not None or path.exists()) and not insecure:
+        return Tokens(path, clock.now)
+    if not _is_loopback(host):
+        raise InputError(
+            f"`{host}` is reached by others than this machine, and there are no tokens: "
+            f"`segengine token create NAME --scope read:page --store {store}` makes one"
+        )
+    if not insecure:
+        _log.warning("there are no tokens: every program on this machine may ask")
+    return None
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _tls(cert: Path | None, key: Path | None, client_ca: Path | None) -> Tls | None:
+    from segengine_server.tls import Tls
+
+    if cert is None and key is None and client_ca is None:
+        return None
+    if cert is None or key is None:
+        raise InputError("TLS needs both `--tls-cert` and `--tls-key`")
+    return Tls(cert, key, client_ca)
 
 
 def _ask_everything_once(engine: Engine) -> None:

@@ -26,8 +26,11 @@ from segengine_server.audience_service import AudienceService
 from segengine_server.campaign_service import CampaignService
 from segengine_server.engine_api import Engine
 from segengine_server.errors import ListenError
+from segengine_server.guard import Guard
 from segengine_server.health import Health
 from segengine_server.page_service import PageService
+from segengine_server.tls import Tls
+from segengine_server.tokens import Tokens
 from segengine_server.wire import segengine_pb2 as pb
 from segengine_server.wire import segengine_pb2_grpc as wire
 from segengine_server.work import Work
@@ -62,13 +65,16 @@ def serve(
     *,
     ready: Callable[[str, int], None] | None = None,
     limits: Limits | None = None,
+    tokens: Tokens | None = None,
+    tls: Tls | None = None,
 ) -> int:
     """Answer until SIGTERM or SIGINT, then drain; 0 when all calls have had their time.
 
-    port: 0 for a free one. `ready` is told host and port once calls are taken. A second signal
-    ends the drain at once. To be called from the main thread. ListenError: nothing was started.
+    port: 0 for a free one. `ready` is told host and port once calls are taken. tokens: who may
+    call; None: whoever reaches the port. A second signal ends the drain at once. To be called from
+    the main thread. ListenError: nothing was started.
     """
-    asyncio.run(_until_signal(engine, host, port, ready, limits or Limits()))
+    asyncio.run(_until_signal(engine, host, port, ready, limits or Limits(), tokens, tls))
     return 0
 
 
@@ -81,6 +87,8 @@ async def run(
     hurry: asyncio.Event | None = None,
     ready: Callable[[str, int], None] | None = None,
     limits: Limits | None = None,
+    tokens: Tokens | None = None,
+    tls: Tls | None = None,
 ) -> None:
     """Answer on the running loop until `stop` is set, then drain, until `hurry` is set."""
     limits = limits or Limits()
@@ -93,8 +101,8 @@ async def run(
         _ticking(engine),
     ):
         state = Health(SERVICES)
-        server = _server(engine, threads, census, state, limits)
-        bound = _listen(server, host, port)
+        server = _server(engine, threads, census, state, limits, tokens)
+        bound = _listen(server, host, port, tls)
         await server.start()
         try:
             state.serve()
@@ -155,6 +163,8 @@ async def _until_signal(
     port: int,
     ready: Callable[[str, int], None] | None,
     limits: Limits,
+    tokens: Tokens | None,
+    tls: Tls | None,
 ) -> None:
     stop, hurry = asyncio.Event(), asyncio.Event()
 
@@ -163,7 +173,10 @@ async def _until_signal(
 
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, signalled)
-    await run(engine, host, port, stop=stop, hurry=hurry, ready=ready, limits=limits)
+    await run(
+        engine, host, port, stop=stop, hurry=hurry, ready=ready, limits=limits, tokens=tokens,
+        tls=tls,
+    )  # fmt: skip
 
 
 def _server(
@@ -172,6 +185,7 @@ def _server(
     census: ThreadPoolExecutor,
     state: Health,
     limits: Limits,
+    tokens: Tokens | None,
 ) -> grpc.aio.Server:
     """A server of all services that does not listen yet."""
     server = grpc.aio.server(
@@ -181,6 +195,7 @@ def _server(
             ("grpc.max_receive_message_length", limits.request_bytes),
             ("grpc.max_send_message_length", limits.reply_bytes),
         ],
+        interceptors=() if tokens is None else (Guard(tokens),),
         maximum_concurrent_rpcs=limits.calls,
     )
     work = Work(threads, limits.audience_calls)
@@ -196,10 +211,12 @@ def _server(
     return server
 
 
-def _listen(server: grpc.aio.Server, host: str, port: int) -> int:
+def _listen(server: grpc.aio.Server, host: str, port: int, tls: Tls | None) -> int:
     """The port that `server` is bound to now."""
     address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
     try:
+        if tls is not None:
+            return server.add_secure_port(address, tls.credentials())
         return server.add_insecure_port(address)
     except RuntimeError as error:
         # Between our look and now somebody took it.

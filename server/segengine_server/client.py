@@ -39,15 +39,31 @@ class Client:
     """A connection to the server at `target` (`host:port`); also a context manager.
 
     timeout: seconds that one answer may take, and of a stream each of its parts. Threads may share
-    a client. Every method raises ServerError when the server refuses or cannot be reached.
+    a client. token: what `segengine token create` printed. tls: PEM bytes of who signed the
+    server's certificate, or True for those that this machine trusts; cert, key: the client's own,
+    in PEM.
+    Every method raises ServerError when the server refuses or cannot be reached.
     """
 
-    def __init__(self, target: str, *, timeout: float = 10.0) -> None:
+    def __init__(
+        self,
+        target: str,
+        *,
+        timeout: float = 10.0,
+        token: str | None = None,
+        tls: bytes | bool = False,
+        cert: bytes | None = None,
+        key: bytes | None = None,
+    ) -> None:
         self._target = target
         self._timeout = timeout
-        self._channel = grpc.insecure_channel(
-            target, options=[("grpc.max_receive_message_length", REPLY_BYTES)]
-        )
+        options = [("grpc.max_receive_message_length", REPLY_BYTES)]
+        if tls is False:
+            self._channel = grpc.insecure_channel(target, options=options)
+        else:
+            credentials = grpc.ssl_channel_credentials(None if tls is True else tls, key, cert)
+            self._channel = grpc.secure_channel(target, credentials, options=options)
+        self._who = () if token is None else (("authorization", f"Bearer {token}"),)
         self._audiences = AudienceServiceStub(self._channel)  # type: ignore[no-untyped-call]
         self._pages = PageServiceStub(self._channel)  # type: ignore[no-untyped-call]
         self._campaigns = CampaignServiceStub(self._channel)  # type: ignore[no-untyped-call]
@@ -248,7 +264,7 @@ class Client:
     def _ask(self, method: Callable[..., _T], request: Any, timeout: float | None = None) -> _T:
         seconds = self._timeout if timeout is None else timeout
         try:
-            return method(request, timeout=seconds)
+            return method(request, timeout=seconds, metadata=self._who)
         except grpc.RpcError as error:
             raise server_error_of(error, self._target, seconds) from None
 
@@ -261,7 +277,7 @@ class Client:
         self, method: Callable[..., Any], request: Any
     ) -> Iterator[pa.RecordBatchStreamReader]:
         """A reader of the stream that answers `request`; the call ends with the block."""
-        call = method(request)
+        call = method(request, metadata=self._who)
         late = threading.Event()
 
         def give_up() -> None:

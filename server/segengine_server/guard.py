@@ -70,9 +70,9 @@ class Rate:
 
 
 class Guard(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]
-    """Lets a call through or ends it. tokens None: whoever reaches the server may call."""
+    """Lets a call through or ends it."""
 
-    def __init__(self, tokens: Tokens | None) -> None:
+    def __init__(self, tokens: Tokens) -> None:
         self._tokens = tokens
         self._rates: dict[str, Rate] = {}
         self._looked = time.perf_counter()
@@ -81,7 +81,7 @@ class Guard(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]
         self, continuation: Continuation, call: grpc.HandlerCallDetails
     ) -> Handler:
         """The handler of the call, or one that refuses it."""
-        if self._tokens is None or call.method.startswith(OPEN):
+        if call.method.startswith(OPEN):
             return await continuation(call)
         try:
             self._check(self._tokens, call)

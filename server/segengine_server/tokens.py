@@ -145,23 +145,20 @@ class Tokens:
         self._path, self._clock = path, clock
         self._read: tuple[int, int] | None = None
         self._kept: Mapping[str, Token] = {}
-        self._follow()
-
-    def _follow(self) -> None:
-        found = self._path.stat()
-        state = (found.st_mtime_ns, found.st_size)
-        if state != self._read:
-            self._kept = read_tokens(self._path)
-            self._read = state
+        self.look_again()
 
     def look_again(self) -> None:
         """Follow the file, if it has changed; `TokenFileError` leaves those that were."""
         try:
-            self._follow()
+            found = self._path.stat()
         except OSError as error:
             raise TokenFileError(
                 f"`{self._path}` cannot be read: {error.strerror}", field="tokens"
             ) from error
+        state = (found.st_mtime_ns, found.st_size)
+        if state != self._read:
+            self._kept = read_tokens(self._path)
+            self._read = state
 
     def bearer_of(self, header: str | None) -> Token:
         """Whose token an `authorization` header holds; `UnauthenticatedError` for nobody's."""

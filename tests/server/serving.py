@@ -15,7 +15,7 @@ from segengine_server.app import Limits, run
 class Served:
     """A running server; `stop` begins the drain, `ended` waits for its end."""
 
-    def __init__(self, engine: Any, limits: Limits, host: str, port: int) -> None:
+    def __init__(self, engine: Any, limits: Limits, host: str, port: int, **options: Any) -> None:
         self.engine = engine
         self.target = ""
         self.failure: BaseException | None = None
@@ -23,7 +23,7 @@ class Served:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stop: asyncio.Event | None = None
         self._hurry: asyncio.Event | None = None
-        self._thread = threading.Thread(target=self._run, args=(limits, host, port))
+        self._thread = threading.Thread(target=self._run, args=(limits, host, port), kwargs=options)
         self._thread.start()
         self._ready.wait(20)
         if self.failure is not None:
@@ -49,7 +49,7 @@ class Served:
         self._thread.join(seconds)
         return not self._thread.is_alive()
 
-    def _run(self, limits: Limits, host: str, port: int) -> None:
+    def _run(self, limits: Limits, host: str, port: int, **options: Any) -> None:
         async def serve() -> None:
             self._loop = asyncio.get_running_loop()
             self._stop, self._hurry = asyncio.Event(), asyncio.Event()
@@ -61,6 +61,7 @@ class Served:
                 hurry=self._hurry,
                 ready=self._heard_ready,
                 limits=limits,
+                **options,
             )
 
         try:
@@ -77,10 +78,14 @@ class Served:
 
 @contextmanager
 def serving(
-    engine: Any, limits: Limits | None = None, host: str = "127.0.0.1", port: int = 0
+    engine: Any,
+    limits: Limits | None = None,
+    host: str = "127.0.0.1",
+    port: int = 0,
+    **options: Any,
 ) -> Iterator[Served]:
-    """A server for `engine` that is gone at the end."""
-    served = Served(engine, limits or Limits(), host, port)
+    """A server for `engine` that is gone at the end; options: those of `run`."""
+    served = Served(engine, limits or Limits(), host, port, **options)
     try:
         yield served
     finally:

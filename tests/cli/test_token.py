@@ -1,0 +1,53 @@
+"""Tokens are printed once and refused where they cannot be; a server is not open by accident."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from segengine.cli.app import app
+
+
+def ask(*arguments: object) -> tuple[int, str, str]:
+    found = CliRunner().invoke(app, [str(each) for each in arguments])
+    return found.exit_code, found.stdout, found.stderr
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "store.toml").write_text('[store]\ntimezone = "UTC"\n')
+    return tmp_path
+
+
+def test_a_token_is_made_listed_and_taken_out(folder: Path) -> None:
+    code, text, said = ask("token", "create", "shop", "--scope", "read:page", "--store", folder)
+    assert code == 0
+    assert text.startswith("seg_")
+    assert "printed once" in said
+    assert text.strip() not in (folder / "tokens.toml").read_text()
+    code, listed, _ = ask("token", "list", "--store", folder, "--json")
+    (found,) = json.loads(listed)["tokens"]
+    assert (found["name"], found["scopes"], found["expires_at"]) == ("shop", ["read:page"], None)
+    assert "never" in ask("token", "list", "--store", folder)[1]
+    assert ask("token", "remove", "shop", "--store", folder)[0] == 0
+    assert json.loads(ask("token", "list", "--store", folder, "--json")[1]) == {"tokens": []}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["token", "create", "x", "--scope", "read"], "unknown scope `read`"),
+        (["token", "remove", "x"], "cannot be read"),
+        (["serve", "--host", "0.0.0.0", "--port", "0"], "there are no tokens"),
+        (["serve", "--host", "0.0.0.0", "--port", "0", "--insecure"], "reached by others"),
+        (["serve", "--port", "0", "--insecure", "--tokens", "t.toml"], "keep one of them"),
+        (["serve", "--port", "0", "--tls-cert", "c.pem"], "`--tls-key`"),
+        (["serve", "--port", "0", "--tokens", "t.toml"], "t.toml` cannot be read"),
+    ],
+)
+def test_what_cannot_be_is_bad_input(folder: Path, arguments: list[str], words: str) -> None:
+    code, _, said = ask(*arguments, "--store", folder)
+    assert (code, words in said) == (2, True), said

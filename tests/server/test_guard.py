@@ -1,0 +1,170 @@
+"""Without a token that is for it, no call is answered but those about health."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import grpc
+import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from segengine_server import Client, ListenError, ServerError
+from segengine_server.guard import Rate, scope_of
+from segengine_server.tls import Tls
+from segengine_server.tokens import SCOPES, Tokens, created
+from segengine_server.wire import segengine_pb2 as pb
+
+from tests.server.fake_engine import FakeEngine
+from tests.server.serving import Served, serving
+
+NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)
+METHODS = [
+    f"/{service.full_name}/{method.name}"
+    for service in pb.DESCRIPTOR.services_by_name.values()
+    for method in service.methods
+]
+
+
+@pytest.fixture
+def texts(tmp_path: Path) -> dict[str, str]:
+    """The text of a token for each scope, one that has expired, and one that may call seldom."""
+    path = tmp_path / "tokens.toml"
+    found = {scope: created(path, scope, [scope], NOW) for scope in SCOPES}
+    found["old"] = created(path, "old", ["admin"], NOW - timedelta(days=9), days=8)
+    found["slow"] = created(path, "slow", ["read:page"], NOW, calls_per_second=2)
+    return found
+
+
+@pytest.fixture
+def served(engine: FakeEngine, tmp_path: Path, texts: dict[str, str]) -> Iterator[Served]:
+    with serving(engine, tokens=Tokens(tmp_path / "tokens.toml", lambda: NOW)) as found:
+        yield found
+
+
+def code_of(served: Served, method: str, token: str | None) -> str:
+    """The status name of a call of any kind with no bytes."""
+    service, _, name = method.strip("/").partition("/")
+    kind = pb.DESCRIPTOR.services_by_name[service.rpartition(".")[2]].methods_by_name[name]
+    metadata = () if token is None else (("authorization", f"Bearer {token}"),)
+    with grpc.insecure_channel(served.target) as channel:
+        try:
+            if kind.client_streaming:
+                make = channel.stream_stream if kind.server_streaming else channel.stream_unary
+                call = make(method)(iter([b""]), timeout=10, metadata=metadata)
+            else:
+                make = channel.unary_stream if kind.server_streaming else channel.unary_unary
+                call = make(method)(b"", timeout=10, metadata=metadata)
+            if kind.server_streaming:
+                list(call)
+        except grpc.RpcError as error:
+            return error.code().name
+    return "OK"
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_no_method_answers_without_a_token_that_is_for_it(
+    served: Served, texts: dict[str, str], method: str
+) -> None:
+    scope = scope_of(method)
+    assert scope in SCOPES
+    for token in (None, "", "seg_00000000_" + "A" * 43, texts["old"]):
+        assert code_of(served, method, token) == "UNAUTHENTICATED"
+    for other in SCOPES:
+        code = code_of(served, method, texts[other])
+        if other in (scope, "admin"):
+            assert code not in ("UNAUTHENTICATED", "PERMISSION_DENIED")
+        else:
+            assert code == "PERMISSION_DENIED"
+
+
+def test_health_answers_everybody(served: Served) -> None:
+    with grpc.insecure_channel(served.target) as channel:
+        found = health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest())
+    assert found.status == health_pb2.HealthCheckResponse.SERVING
+
+
+def test_a_client_with_its_token_is_answered(served: Served, texts: dict[str, str]) -> None:
+    with Client(served.target, token=texts["read:audience"]) as client:
+        assert client.match(17) == client.match(17)
+        with pytest.raises(ServerError, match="is not for `read:page`") as refused:
+            client.page("home")
+    assert (refused.value.code, refused.value.reason) == ("PERMISSION_DENIED", "FORBIDDEN")
+
+
+def test_a_token_that_calls_too_often_is_refused_at_once(
+    served: Served, texts: dict[str, str]
+) -> None:
+    with Client(served.target, token=texts["slow"]) as client:
+        codes = []
+        for _ in range(6):
+            try:
+                client.page("home")
+                codes.append("OK")
+            except ServerError as error:
+                codes.append(error.code)
+    assert codes[0] == "OK"
+    assert codes[-1] == "RESOURCE_EXHAUSTED"
+
+
+def test_a_rate_fills_as_time_goes_by(monkeypatch: pytest.MonkeyPatch) -> None:
+    at = [100.0]
+    monkeypatch.setattr(time, "perf_counter", lambda: at[0])
+    rate = Rate(10)
+    assert [rate.takes() for _ in range(11)] == [True] * 10 + [False]
+    at[0] += 0.25
+    assert [rate.takes() for _ in range(3)] == [True, True, False]
+
+
+def _certificate(folder: Path, name: str, authority: str | None = None) -> None:
+    """A key and a certificate for loopback, signed by an authority or by itself."""
+    made = [
+        "openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1",
+        "-nodes", "-days", "2", "-subj", f"/CN={name}", "-keyout", f"{name}.key", "-out",
+        f"{name}.pem", "-addext", "subjectAltName=IP:127.0.0.1",
+    ]  # fmt: skip
+    if authority is not None:
+        made += ["-CA", f"{authority}.pem", "-CAkey", f"{authority}.key"]
+    subprocess.run(made, cwd=folder, check=True, capture_output=True)
+
+
+@pytest.mark.skipif(
+    subprocess.run(["which", "openssl"], capture_output=True, check=False).returncode != 0,
+    reason="openssl makes the certificates",
+)
+def test_tls_lets_in_whom_it_knows(engine: FakeEngine, tmp_path: Path) -> None:
+    _certificate(tmp_path, "ca")
+    _certificate(tmp_path, "server", "ca")
+    _certificate(tmp_path, "client", "ca")
+    _certificate(tmp_path, "stranger")
+    pem = {p.name: p.read_bytes() for p in tmp_path.iterdir()}
+    tls = Tls(tmp_path / "server.pem", tmp_path / "server.key")
+    with serving(engine, tls=tls) as served:
+        with Client(served.target, tls=pem["ca.pem"]) as client:
+            assert client.match(17) == client.match(17)
+        with Client(served.target, timeout=3) as plain, pytest.raises(ServerError):
+            plain.match(17)
+    mutual = Tls(tmp_path / "server.pem", tmp_path / "server.key", tmp_path / "ca.pem")
+    with serving(engine, tls=mutual) as served:
+        with Client(
+            served.target, tls=pem["ca.pem"], cert=pem["client.pem"], key=pem["client.key"]
+        ) as client:
+            assert client.match(17) == client.match(17)
+        with (
+            Client(
+                served.target, timeout=3, tls=pem["ca.pem"], cert=pem["stranger.pem"],
+                key=pem["stranger.key"],
+            ) as stranger,
+            pytest.raises(ServerError),
+        ):  # fmt: skip
+            stranger.match(17)
+
+
+def test_files_that_are_no_certificates_are_named(tmp_path: Path) -> None:
+    with pytest.raises(ListenError, match=r"none.pem` cannot be read: No such file"):
+        Tls(tmp_path / "none.pem", tmp_path / "none.key").credentials()
+    (tmp_path / "bad.pem").write_text("nothing")
+    with pytest.raises(ListenError, match=r"bad.pem` holds no certificate in PEM"):
+        Tls(tmp_path / "bad.pem", tmp_path / "bad.pem").credentials()
