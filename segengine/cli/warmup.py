@@ -173,6 +173,8 @@ def _config(store: DemoStore) -> dict[str, Any]:
                 "modules": {
                     **{f"m_{n}": {"rule": rule} for n, rule in enumerate(_rules_by_hand())},
                     "split": {"variants": {"a": 0.5, "b": 0.5}, "holdout": 0.1},
+                    # The demo's impressions are of such names.
+                    "season": {"cap": {"limit": 3, "days": 7}, "decay": {"after": 2}},
                 }
             },
             "two": {
@@ -329,6 +331,7 @@ def _ask(engine: Engine) -> None:
     for name in engine.pages:
         for customer_id in (ids[0], ids[-1], None):
             engine.page(name, customer_id, {"device": "mobile"})
+        engine.page_census(name, {"device": "mobile"})
     for product_id in engine.products("TRUE").ids()[:1].to_pylist():
         engine.bought_together(product_id)
     engine.connect().close()
