@@ -183,6 +183,7 @@ def _config(store: DemoStore) -> dict[str, Any]:
                     "cart": {"priority": 1, "pool": {"open_carts_first": True}},
                 }
             },
+            "three": {"modules": {"alone": {"variants": {"a": 0.5, "b": 0.5}, "holdout": 0.1}}},
         },
     }
     return config
