@@ -47,13 +47,15 @@ _LONGEST_NAME = 40
 class RunFacts:
     """What a run keeps of its campaign, as it was then; `as_of` in microseconds.
 
-    segment: the rule's text. kind: the class of its messages. variants: names with weights.
-    price_per_part: money as text; None: not known. targeted: buyers of each variant, in the order
-    of `variants` (one number where there are none), and held_out, as frozen; forgotten: how many of
-    these were deleted since, in the same order, the held-out last.
+    number: which run of the store it was, from 1. segment: the rule's text. kind: the class of its
+    messages. variants: names with weights. price_per_part: money as text; None: not known.
+    targeted: buyers of each variant, in the order of `variants` (one number where there are none),
+    and held_out, as frozen; forgotten: how many of these were deleted since, in the same order, the
+    held-out last.
     """
 
     run: str
+    number: int
     campaign: str
     as_of: int
     data_version: int
@@ -254,7 +256,7 @@ class Runs(Mapping[str, Run]):
     def live_in(self, folder: Path) -> None:
         """Keep runs in a store's directory, beginning with those that are there."""
         found = [facts_of(read_facts(folder, name)) for name in run_names(folder)]
-        found.sort(key=lambda facts: (facts.as_of, facts.run))
+        found.sort(key=lambda facts: (facts.number, facts.run))
         self.folder = folder
         self._kept = {facts.run: Run(facts, _reader(folder, facts.run)) for facts in found}
 
@@ -266,13 +268,14 @@ class Runs(Mapping[str, Run]):
         with self._lock:
             stem = f"{_slug(facts.campaign)}-{_date(facts)}"
             used = {name.casefold() for name in self._kept}
+            place = 1 + max((run.facts.number for run in self._kept.values()), default=0)
             number = 0
             while True:
                 number += 1
                 name = f"{stem}-{number}"
                 if name.casefold() in used or taken(name):
                     continue
-                named = replace(facts, run=name)
+                named = replace(facts, run=name, number=place)
                 if self.folder is None or write_run(
                     self.folder, name, asdict(named), members.batch()
                 ):
@@ -405,7 +408,7 @@ def frozen(
         parts[: len(ids)] = np.concatenate([np.empty(0, np.int64), *each])
     sizes = np.bincount(np.maximum(arms[: len(ids)], 0), minlength=max(1, len(names)))
     facts = RunFacts(
-        "", campaign.name, days.micros(audience.as_of, days.zone("UTC")), audience.data_version,
+        "", 0, campaign.name, days.micros(audience.as_of, days.zone("UTC")), audience.data_version,
         timezone, segment, campaign.channel, campaign.kind,
         tuple((v.name, v.weight) for v in campaign.variants), campaign.holdout, campaign.goal,
         campaign.window_days, None if price is None else f"{price:f}",

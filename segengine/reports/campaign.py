@@ -22,6 +22,7 @@ from segengine.reports.campaign_units import (
     added,
     arms_of,
     effects,
+    extra_sales,
     make_units,
     response_by_day,
 )
@@ -100,7 +101,8 @@ def campaign(
     ]
     figures = _figures(whole, of_all if len(runs) == 1 else {}, len(runs))
     if given.cells is not None:
-        cells, rule = _cells(given.cells, effects(source, ["cell"], prices, scale))
+        by_cell = effects(source, ["cell"], prices, scale)
+        cells, rule = _cells(given.cells, by_cell, extra_sales(source, scale))
         tables.append(cells)
         figures.append(rule)
     asked = runs[0].campaign if campaign is not None or len(runs) > 1 else runs[0].run
@@ -214,7 +216,11 @@ def _by_response_day(source: Source) -> Table:
     )
 
 
-def _cells(cells: Cells, found: Mapping[tuple[object, ...], Effect]) -> tuple[Table, Figure]:
+def _cells(
+    cells: Cells,
+    found: Mapping[tuple[object, ...], Effect],
+    extras: Mapping[int, tuple[int, float | None]],
+) -> tuple[Table, Figure]:
     """The cells with what each came to, and the rule that selects those that paid."""
     rows, paid = [], []
     for number, cell in enumerate(cells.cells):
@@ -224,18 +230,21 @@ def _cells(cells: Cells, found: Mapping[tuple[object, ...], Effect]) -> tuple[Ta
         if has_paid:
             paid.append(cell)
         if effect.targeted:
-            rows.append((*cell.labels, *effect.row(), has_paid))
+            held_out, extra = extras.get(number, (0, None))
+            rows.append((*cell.labels, *effect.row(), has_paid, held_out, extra))
     rule = rule_of(paid, cells.traits)
     traits = ", ".join(cells.traits)
     table = Table(
         "cells",
         f"By {traits}",
         f"{traits}: as the buyers have them now, not as they were when the run was made; paid: "
-        f"return on cost is 1 or more; {_AS_ABOVE}",
-        (*cells.traits, *MEASURES, "paid"),
+        "return on cost is 1 or more; extra sales = (mean sales of the sent - mean sales of the "
+        "held-out of the cell) x sent: an estimate of what would not have come anyway, rough where "
+        f"few are held out; {_AS_ABOVE}",
+        (*cells.traits, *MEASURES, "paid", "held_out", "extra_sales"),
         tuple(rows),
         Picture("bars", cells.traits[0], ("return_on_cost",)) if len(cells.traits) == 1 else None,
-        (*("",) * len(cells.traits), *UNITS, ""),
+        (*("",) * len(cells.traits), *UNITS, "", "buyers", MONEY),
     )
     return table, Figure(
         "keep",

@@ -202,6 +202,23 @@ def arms_of(source: Source, scale: int) -> dict[tuple[int, int], Arm]:
     }
 
 
+def extra_sales(source: Source, scale: int) -> dict[int, tuple[int, float | None]]:
+    """By cell: how many are held out, and what the sent bought beyond that, as an estimate.
+
+    (mean sales of the sent - mean sales of the held-out) x sent; None where one of them is empty.
+    """
+    rows = source.rows(
+        f"""
+        SELECT cell, count(*) FILTER (arm = {HELD_OUT}),
+               (avg(sales::DOUBLE) FILTER (arm <> {HELD_OUT})
+                - avg(sales::DOUBLE) FILTER (arm = {HELD_OUT}))
+               * count(*) FILTER (arm <> {HELD_OUT}) / {10**scale}
+        FROM units JOIN cells USING (buyer) WHERE start IS NOT NULL GROUP BY cell
+        """
+    )
+    return {cell: (held, extra) for cell, held, extra in rows}
+
+
 def together(arms: Sequence[Arm]) -> Arm:
     """Several arms as one."""
     count = sum(arm.sales.count for arm in arms)

@@ -206,6 +206,16 @@ def test_a_run_is_there_after_reopening(folder: Path) -> None:
         assert engine.run_campaign("spring").run == "spring-2024-03-01-2"
 
 
+def test_runs_are_listed_in_the_order_they_were_made_after_reopening_too(folder: Path) -> None:
+    with se.Engine.open(folder) as engine:
+        engine.define_campaign(se.Campaign("autumn", "TRUE"))
+        names = ["spring"] * 11 + ["autumn", "spring"]
+        made = [engine.run_campaign(name).run for name in names]
+        assert list(engine.runs) == made
+    with se.Engine.open(folder) as engine:
+        assert list(engine.runs) == made
+
+
 def test_what_was_recorded_of_a_run_is_there_after_reopening(folder: Path) -> None:
     with se.Engine.open(folder) as engine:
         run = engine.run_campaign("spring")

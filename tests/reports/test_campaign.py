@@ -189,6 +189,11 @@ def assert_as_plain_python(drawn: dict[str, Any]) -> None:
     for row in rows(report, "cells"):
         mine = [b for b in everybody if region[b.customer] == row["region"]]
         assert_measures(row, measures(mine, PRICE))
+        sent = [float(b.sales) for b in mine if b.start is not None and not b.held_out]
+        held = [float(b.sales) for b in mine if b.start is not None and b.held_out]
+        extra = (np.mean(sent) - np.mean(held)) * len(sent) if sent and held else None
+        assert row["held_out"] == len(held)
+        assert row["extra_sales"] == (None if extra is None else pytest.approx(extra, abs=1e-9))
     assert_lift(made, report)
     assert_kept(made, report, everybody, region)
     assert_page_is_its_data(to_html(to_json(report)), to_json(report))
