@@ -66,7 +66,9 @@ def definition_to_plain(kind: str, definition: Defined) -> Plain:
         if definition.rule is not None:
             written["rule"] = _plain(definition.rule)
         modules = [module for slot in definition.slots for module in slot.modules]
-        arrays = _arrays_of(definition.rule, *(module.rule for module in modules))
+        pools = [module.pool for module in modules if module.pool is not None]
+        rules_of = (each.rule for each in modules), (each.rule for each in pools)
+        arrays = _arrays_of(definition.rule, *rules_of[0], *rules_of[1])
     if arrays:
         written[_ARRAYS] = arrays
     return written

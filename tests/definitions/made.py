@@ -55,6 +55,27 @@ def variants(draw: st.DrawFn) -> dict[str, Any]:
     return arms
 
 
+def caps(channels: list[str | None]) -> st.SearchStrategy[se.Cap]:
+    """Caps of the class, and on the channels, that may be given."""
+    kinds = ["marketing", "care"] if len(channels) > 1 else ["marketing"]
+    return st.builds(
+        se.Cap, st.integers(0, 5), st.integers(1, 30), channel=st.sampled_from(channels),
+        kind=st.sampled_from(kinds),
+    )  # fmt: skip
+
+
+@st.composite
+def pools(draw: st.DrawFn) -> se.Pool:
+    """A pool of products by number."""
+    products = draw(st.permutations(list(range(6))))
+    cut = draw(st.integers(0, 3)), draw(st.integers(3, 6))
+    rule = st.sampled_from([None, "price > 3", se.col("price") > 3])
+    return se.Pool(
+        draw(rule), draw(st.integers(1, 12)), products[: cut[0]], tuple(products[cut[1] :]),
+        draw(st.booleans()),
+    )  # fmt: skip
+
+
 @st.composite
 def campaigns(draw: st.DrawFn) -> se.Campaign:
     """Any campaign."""
@@ -78,6 +99,7 @@ def campaigns(draw: st.DrawFn) -> se.Campaign:
             "salt": st.sampled_from(["spring", "salt"]),
             "limit": st.integers(0, 9),
             "order_by": st.sampled_from(["spent DESC", "-spent"]),
+            "caps": st.lists(caps([None, "sms"]), max_size=2, unique=True),
             "goal": st.sampled_from(["orders", "behaviors"]),
             "window_days": st.integers(1, 9),
             "text": st.sampled_from(["Dear {nickname|friend}", "{{yes}}"]),
@@ -100,6 +122,9 @@ def modules(draw: st.DrawFn, name: str) -> se.Module:
             "salt": st.sampled_from(["a", "salt"]),
             "holdout": shares,
             "fallback": st.booleans(),
+            "cap": caps([None]),
+            "decay": st.builds(se.Decay, st.integers(1, 3), st.integers(1, 3), st.integers(1, 30)),
+            "pool": pools(),
             "payload": payloads,
         },
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pyarrow as pa
@@ -25,6 +26,8 @@ def without_rules(definition: Any) -> dict[str, Any]:
             value = None if value is None else str(value)
         elif name == "exclusions":
             value = tuple(str(each) for each in value)
+        elif name == "pool" and value is not None:
+            value = replace(value, rule=None if value.rule is None else str(value.rule))
         found[name] = value
     return found
 
@@ -95,8 +98,19 @@ def test_an_array_in_a_rule_is_written_as_its_fingerprint_and_not_read() -> None
     assert first["arrays"] != second["arrays"]
     with pytest.raises(se.DefinitionError, match="array of values, which has no text"):
         definition_from_plain("campaign", "c", first)
-    page = se.Page("p", [se.Slot("s", [se.Module("m", rule=listed[0] & (se.col("spent") > 3))])])
-    assert len(definition_to_plain("page", page)["arrays"]) == 1
+    pool = se.Pool(se.col("product_id").is_in(pa.array([1, 2])))
+    module = se.Module("m", rule=listed[0] & (se.col("spent") > 3), pool=pool)
+    page = se.Page("p", [se.Slot("s", [module])])
+    assert len(definition_to_plain("page", page)["arrays"]) == 2
+
+
+def test_parts_that_are_as_they_would_be_anyway_are_still_given() -> None:
+    module = se.Module("m", pool=se.Pool(), decay=se.Decay(), cap=se.Cap(1, 2))
+    page = se.Page("p", [se.Slot("s", [module])])
+    written = definition_to_plain("page", page)
+    given = {"pool": {}, "decay": {}, "cap": {"limit": 1, "days": 2}}
+    assert written == {"slots": {"s": {"modules": {"m": given}}}}
+    assert definition_from_plain("page", "p", written) == page
 
 
 @pytest.mark.parametrize(
