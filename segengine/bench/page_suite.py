@@ -23,6 +23,7 @@ import pyarrow as pa
 from segengine.audiences.bucketing import BUCKETS, bucket_of
 from segengine.audiences.campaign import within_hours
 from segengine.bench import page_rules
+from segengine.bench.census_cases import census_cases
 from segengine.bench.optional import titled
 from segengine.bench.timing import DifferentAnswersError
 from segengine.demo import generate
@@ -88,6 +89,8 @@ def page_suite(customers: int, modules: int, pages: int, say: Say) -> dict[str, 
             _check(engine, visit, seen.get(visit.customer_id, []))
         say(f"{what}: {_CHECKED} answers are those of asking rule by rule; timing")
         cases.append(_timed(engine, what, asked, change))
+    of_all = (("the census of a page", plain[0]), ("the same with caps and decays", capped[0]))
+    cases += census_cases(engine, of_all, say)
     return {
         "suite": "pages",
         "sizes": {"customers": customers, "modules": modules, "pages": pages},

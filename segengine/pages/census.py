@@ -88,7 +88,7 @@ def census(
     context: keys in lower case. progress: is told how many modules of how many have been asked;
     what it raises ends the census.
     """
-    walked = walk(checked, view, context, progress or _silent)
+    walked = walk(checked, view, context, progress)
     buyers = int(bits.count_bits(walked.live))
     by_name: dict[str, list[tuple[str, Outcome, Sequence[Outcome]]]] = {}
     for slot, some, _ in walked.slots:
@@ -136,10 +136,6 @@ def _not_given(checked: CheckedPage, context: Mapping[str, str]) -> tuple[str, .
         if term.op == "context"
     }
     return tuple(sorted(read - set(context)))
-
-
-def _silent(done: int, of: int) -> None:
-    del done, of
 
 
 def _table(schema: pa.Schema, rows: Sequence[Mapping[str, Any]]) -> pa.Table:

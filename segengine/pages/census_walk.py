@@ -86,17 +86,25 @@ def key_of(slot: int, choice: int, arm: int) -> int:
 
 
 def walk(
-    checked: CheckedPage, view: View, context: Mapping[str, str], progress: Progress
+    checked: CheckedPage,
+    view: View,
+    context: Mapping[str, str],
+    progress: Progress | None = None,
 ) -> Walked:
     """Every buyer's page, slot by slot."""
-    work = _Walk(checked, view, context, progress)
+    told = progress or _silent
+    work = _Walk(checked, view, context, told)
     ends = checked.ends.tolist()
     slots = []
     for slot, (name, _) in enumerate(checked.slots):
         outcomes = work.fill(slot, range(ends[slot], ends[slot + 1]))
         slots.append((name, outcomes, work.without()))
-    progress(len(checked.modules), len(checked.modules))
+    told(len(checked.modules), len(checked.modules))
     return Walked(tuple(slots), work.pages, work.live)
+
+
+def _silent(done: int, of: int) -> None:
+    del done, of
 
 
 class _Walk:
@@ -281,7 +289,7 @@ class _Walk:
         if self._last[name] <= place:
             return
         if words is not None and reach < len(words):
-            words, rows = None, rows_of(words)
+            rows, words = rows_of(words), None
         if words is not None:
             self._shown_by_many.setdefault(name, []).append(words)
         if rows is not None:

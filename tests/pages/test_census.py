@@ -126,7 +126,7 @@ def agree_buyer_by_buyer(
     """Each buyer's placements are mixed into 64 bits: those of the page they are shown."""
     with engine._looking() as view:
         checked = engine._definitions.page(name)
-        pages = walk(checked, view, context, lambda done, of: None).pages
+        pages = walk(checked, view, context).pages
         hashes = {each: int(pages[view.row_of(each)]) for each in ids}
         begins = checked.ends.tolist()
         place_of = {
