@@ -297,6 +297,14 @@ def _crossed(
         events = population.events_of(crossing.table)
         rows = events.rows_for(row, crossing.where, clock)
         times = compute(crossing.other, events.block(rows, clock)) if len(rows) else rows
+    return meets(crossing, times, block, clock)
+
+
+def meets(crossing: Crossing, times: NDArray[np.int64], block: Block, clock: Clock) -> int:
+    """The next moment at which now() meets one of some times, or just did; `NEVER` for none.
+
+    times: int64[n], those that stand  block: where the moving side is computed
+    """
     times = times[times != NO_INT]
     if not len(times):
         return NEVER

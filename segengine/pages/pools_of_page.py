@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,21 @@ from segengine.rules.segment import View
 from segengine.schema.tables import ORDER_LINES
 
 
+class Sizes(NamedTuple):
+    """How many candidates the pools of a page have, and how long that stands, as far as time goes.
+
+    version: of the data where sales are read, else 0  placed: the shelf
+    sizes: int64[modules], -1 without a pool and for one that no purchase empties, as it has pins
+    since, until: instants
+    """
+
+    version: int
+    placed: Placed
+    sizes: NDArray[np.int64]
+    since: int
+    until: int
+
+
 class PoolsOfPage:
     """The pools of a page's modules, and which of them have anything to show.
 
@@ -25,15 +41,13 @@ class PoolsOfPage:
     def __init__(self, pools: Sequence[ReadyPool | None]) -> None:
         self.pools = tuple(pools)
         self._ranker = next((pool.ranker for pool in pools if pool is not None), None)
-        self._places = [place for place, pool in enumerate(pools) if pool is not None]
-        self._asks_now = any(pool is not None and pool.asks_now for pool in pools)
         self._asks_sales = any(pool is not None and pool.asks_sales for pool in pools)
-        self._kept: tuple[object, Placed, NDArray[np.int64]] | None = None
+        self._kept: Sizes | None = None
 
     @property
     def are_any(self) -> bool:
         """Whether any module has a pool."""
-        return bool(self._places)
+        return self._ranker is not None
 
     def visit(self, view: View, row: int) -> Visit | None:
         """A buyer before the shelf of the store; None where no module has a pool."""
@@ -41,14 +55,15 @@ class PoolsOfPage:
 
     def hold_until(self, visit: Visit) -> int:
         """The moment at which time alone could change the pools for a buyer: microseconds, UTC."""
-        return pools_hold_until(visit, asks_now=self._asks_now, asks_sales=self._asks_sales)
+        until = self._sizes(visit).until
+        return min(until, events_hold_until(visit, of_all=self._asks_sales))
 
     def barren(self, visit: Visit) -> NDArray[np.uint8]:
         """Whose pool has nothing for the buyer: uint8[modules].
 
         Pools are looked at one by one only where the buyer has bought enough to empty them.
         """
-        sizes = self._sizes(visit)
+        sizes = self._sizes(visit).sizes
         found = (sizes == 0).astype(np.uint8)
         bought = len(visit.just_bought)
         if bought:
@@ -58,44 +73,48 @@ class PoolsOfPage:
                 found[place] = not has_products(pool, visit)
         return found
 
-    def _sizes(self, visit: Visit) -> NDArray[np.int64]:
-        """How many candidates each has, -1 for those that no purchase empties: int64[modules]."""
+    def _sizes(self, visit: Visit) -> Sizes:
+        """The sizes of all pools, as long as they stand."""
         view, placed = visit.view, visit.placed
-        moment: object = view.clock.today
-        if self._asks_now:
-            moment = view.clock.as_of, view.data_version
-        elif self._asks_sales:
-            moment = view.clock.today, view.data_version
+        version = view.data_version if self._asks_sales else 0
         kept = self._kept
-        if kept is None or kept[1] is not placed or kept[0] != moment:
-            sizes = np.full(len(self.pools), -1, np.int64)
-            for place in self._places:
-                pool = self.pools[place]
-                assert pool is not None
-                candidates = pool.candidates(view)
-                if not len(candidates.pins):
-                    sizes[place] = candidates.size
-            kept = self._kept = (moment, placed, sizes)
-        return kept[2]
+        if (
+            kept is None
+            or kept.placed is not placed
+            or kept.version != version
+            or not kept.since <= view.clock.as_of < kept.until
+        ):
+            kept = self._kept = self._counted(view, placed, version)
+        return kept
+
+    def _counted(self, view: View, placed: Placed, version: int) -> Sizes:
+        sizes = np.full(len(self.pools), -1, np.int64)
+        found = {
+            place: pool.candidates(view)
+            for place, pool in enumerate(self.pools) if pool is not None
+        }  # fmt: skip
+        for place, candidates in found.items():
+            if not len(candidates.pins):
+                sizes[place] = candidates.size
+        since = max(each.since for each in found.values())
+        return Sizes(version, placed, sizes, since, min(each.until for each in found.values()))
 
 
-def pools_hold_until(visit: Visit, *, asks_now: bool, asks_sales: bool) -> int:
-    """The moment at which time alone could change a visitor's pools: microseconds, UTC.
+def events_hold_until(visit: Visit, *, of_all: bool) -> int:
+    """The moment at which the date, or an event that lies ahead, could change a visitor's pools.
 
     The next date; before it, the buyer's next event that is stored and lies ahead; where a rule
-    reads sales (asks_sales), anybody's; where one asks `now()`, the moment after as_of.
+    reads sales (of_all), anybody's. Microseconds, UTC.
     """
     view, tables = visit.view, visit.view.population.tables
     as_of = view.clock.as_of
     until = view.clock.zone.next_date(as_of)
-    if asks_now:
-        return as_of + 1
     for table in (BEHAVIORS, ORDER_LINES):
         events = tables.events[table]
         if events.latest <= as_of:
             continue
         times = events.columns["time"].values
-        if asks_sales:
+        if of_all:
             ahead = times[: events.rows]
         else:
             head = int(tables.customers.heads(table)[visit.row])

@@ -306,8 +306,27 @@ def test_an_answer_holds_until_the_next_date_or_the_buyers_next_event() -> None:
     shown(engine, 2, se.Pool("units_30d >= 0"))
     engine.advance(AS_OF)
     assert engine.page("p", 2).valid_until == until
-    shown(engine, 2, se.Pool("listed_at IS NULL OR listed_at < now()"))
-    assert engine.page("p", 2).valid_until == AS_OF + timedelta(microseconds=1)
+
+
+def test_a_rule_that_asks_now_holds_until_a_product_meets_it() -> None:
+    engine = shop()
+    hour = timedelta(hours=1)
+    soon = [AS_OF + hour, AS_OF - 14 * DAY + 2 * hour]
+    instant = pa.timestamp("us", tz="UTC")
+    engine.append("products", pa.table({
+        "product_id": [1, 7], "listed_at": pa.array(soon, instant)
+    }))  # fmt: skip
+    pool = se.Pool("listed_at <= now() AND listed_at > now() - INTERVAL 14 DAY")
+    for at, expected, until in (
+        (AS_OF, [7], AS_OF + hour),
+        (AS_OF + hour, [1, 7], AS_OF + hour + timedelta(microseconds=1)),
+        (AS_OF + 1.5 * hour, [1, 7], AS_OF + 2 * hour),
+        (AS_OF + 2 * hour, [1], AS_OF + 2 * hour + timedelta(microseconds=1)),
+        (AS_OF + 3 * hour, [1], datetime(2024, 3, 12, tzinfo=UTC)),
+    ):
+        engine.advance(at)
+        assert ids(engine, None, pool) == expected
+        assert engine.page("p", None).valid_until == until
 
 
 # --- all buyers

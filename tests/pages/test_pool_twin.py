@@ -6,6 +6,7 @@ from datetime import timedelta
 from random import Random
 from typing import Any
 
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -129,3 +130,47 @@ def test_a_pool_is_the_twins_for_every_buyer(seed: int) -> None:
 @given(st.integers(0, 2**32))
 def test_a_pool_is_the_twins_through_many_changes(seed: int) -> None:
     lives(seed, 8)
+
+
+MOVING = ("listed_at <= now()", "listed_at > now() - INTERVAL 2 DAY", "hour(now()) < 12",
+          "listed_at BETWEEN now() - INTERVAL 3 HOUR AND now()", "days_since(listed_at) < 2",
+          "units_30d > 0", "stock > 0")  # fmt: skip
+
+
+def no_change_before_its_time(seed: int) -> None:
+    market = market_of(seed)
+    rng, engine = market.rng, market.engine
+    numbers = rng.sample(range(18), 9)
+    ahead = [market.as_of + timedelta(minutes=rng.randrange(-4000, 3000)) for _ in numbers]
+    rows = {"product_id": [market.product_id(n) for n in numbers],
+            "listed_at": pa.array(ahead, pa.timestamp("us", tz="UTC"))}  # fmt: skip
+    engine.load("products", pa.table(rows))
+    slots = [
+        se.Slot(f"s{n}", [se.Module(f"m{n}", pool=se.Pool(rule, 5, open_carts_first=n == 1))])
+        for n, rule in enumerate(rng.sample(MOVING, 2))
+    ]
+    engine.define_page(se.Page("p", slots))
+    buyer = rng.choice((0, 1, 2, None))
+    for _ in range(4):
+        answer = engine.page("p", buyer)
+        until = answer.valid_until
+        assert until is not None
+        assert until > engine.as_of
+        room = (until - engine.as_of) // timedelta(microseconds=1)
+        for moment in (rng.randrange(room), room - 1):
+            engine.advance(answer.as_of + timedelta(microseconds=moment))
+            assert engine.page("p", buyer).placements == answer.placements
+        engine.advance(until + timedelta(minutes=rng.choice((0, 0, 7))))
+
+
+@settings(max_examples=10)
+@given(st.integers(0, 2**32))
+def test_no_pool_changes_before_it_says_so(seed: int) -> None:
+    no_change_before_its_time(seed)
+
+
+@pytest.mark.prove
+@settings(max_examples=400)
+@given(st.integers(0, 2**32))
+def test_no_pool_of_many_changes_before_it_says_so(seed: int) -> None:
+    no_change_before_its_time(seed)
