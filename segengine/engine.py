@@ -529,7 +529,7 @@ class Engine(Store):
         with self._tables.gate.reading():
             return hand_out.memory_table(
                 self._tables, self._buckets.nbytes(), self._population.standing.nbytes(),
-                self._product_traits.nbytes(),
+                self._product_traits.nbytes(), self._definitions.ranker.nbytes(),
             )  # fmt: skip
 
 

@@ -132,7 +132,11 @@ MEMORY = pa.schema(
 
 
 def memory_table(
-    tables: Tables, buckets_bytes: int, standing_bytes: int, product_bytes: int
+    tables: Tables,
+    buckets_bytes: int,
+    standing_bytes: int,
+    product_bytes: int,
+    pool_bytes: int,
 ) -> pa.Table:
     """Bytes by table and column, the largest first; a shared dictionary counts once."""
     rows: list[tuple[str, str, int, int, int]] = []
@@ -158,6 +162,7 @@ def memory_table(
     rows.append(("(buckets)", "(all salts)", buckets_bytes, 0, 0))
     rows.append(("(standing leaves)", "(all)", standing_bytes, 0, 0))
     rows.append((PRODUCTS, "(traits)", product_bytes, 0, 0))
+    rows.append((PRODUCTS, "(pools)", pool_bytes, 0, 0))
     rows.append(("(affinities)", "(all kinds)", tables.affinities.nbytes(), 0, 0))
     rows = sorted((r for r in rows if sum(r[2:])), key=lambda r: -sum(r[2:]))
     full = [(*r, sum(r[2:])) for r in rows]

@@ -53,6 +53,12 @@ class Ranker:
     _today: Today | None = None
     _bought: BoughtByAll | None = None
 
+    def nbytes(self) -> int:
+        """Bytes of what is kept for all pools; a pool itself keeps a bit a product."""
+        gathered = self._bought
+        bought = 0 if gathered is None else gathered.owner.nbytes + gathered.place.nbytes
+        return self.shelves.nbytes() + self.together.nbytes() + bought
+
     def today(self, view: View) -> Today:
         """The dates that count, worked out once for a state of the store."""
         found = self._today

@@ -68,6 +68,12 @@ class Shelves:
                 found = self._placed = _placed(view, self.settings)
         return found
 
+    def nbytes(self) -> int:
+        """Bytes of the shelf."""
+        kept = self._placed
+        arrays = () if kept is None else kept.shelf
+        return sum(int(array.nbytes) for array in arrays if isinstance(array, np.ndarray))
+
     def weights_of_kinds(self, tables: Tables) -> NDArray[np.float64]:
         """What a behaviour of each kind counts for: float64[1 + kinds], entry 0 for a missing."""
         kinds = tables.column(BEHAVIORS, "kind").dictionary
