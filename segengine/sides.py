@@ -154,7 +154,7 @@ def _of_campaign(name: str, before: Definitions, after: Definitions, look: Look)
     old, new = (
         Members(found)
         if each is None or not each.variants
-        else Members(found, each.variants, each.arms_of)
+        else Members(found, dict(zip(each.variants, each.arm_bitmaps(), strict=True)))
         for found, each in zip(words, asked, strict=True)
     )
     then = asked[1]

@@ -116,11 +116,10 @@ class Audience:
         """The names of its variants, in their order; none without."""
         return self._variants
 
-    def arms_of(self, rows: NDArray[np.int64]) -> NDArray[np.int16]:
-        """The place in `variants` of rows, ascending, whether targeted or not; -1 without."""
+    def arm_bitmaps(self) -> list[Words]:
+        """The targeted of each variant, in the order of `variants`."""
         campaign = self._checked.campaign
-        found = self._buckets.arms(campaign.salt, campaign.weights, rows)
-        return np.full(len(rows), -1, np.int16) if found is None else found
+        return self._buckets.arm_bitmaps(campaign.salt, campaign.weights, self.words)
 
     def read(self) -> None:
         """Take ids and arms over into the answer, as they are before a buyer is deleted."""

@@ -129,10 +129,14 @@ class Buckets:
 
     def arm_sizes(self, salt: str, weights: Sequence[float], words: Words) -> list[int]:
         """How many rows of a bitmap fall into each variant."""
+        return [int(bits.count_bits(each)) for each in self.arm_bitmaps(salt, weights, words)]
+
+    def arm_bitmaps(self, salt: str, weights: Sequence[float], words: Words) -> list[Words]:
+        """The rows of a bitmap that fall into each variant."""
         table = variant_table(weights)
         firsts = np.searchsorted(table, np.arange(len(weights) + 1))
         return [
-            int(bits.count_bits(words & self._within(salt, int(first), int(last))[: len(words)]))
+            words & self._within(salt, int(first), int(last))[: len(words)]
             for first, last in pairwise(firsts)
         ]
 

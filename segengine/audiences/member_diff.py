@@ -7,7 +7,7 @@ Bitmaps are compared, never lists: a few million buyers take a fraction of a mil
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -72,13 +72,23 @@ class Setting:
 class Members:
     """The buyers a definition is about, at one moment.
 
-    words: their bitmap, which nobody writes to. arms_of: rows, ascending, to int16[n], the place
-    in `variants` of each; None without variants.
+    words: their bitmap, which nobody writes to. variants: of each variant those who get it, in
+    their order; none without variants.
     """
 
     words: Words
-    variants: tuple[str, ...] = ()
-    arms_of: Callable[[NDArray[np.int64]], NDArray[np.int16]] | None = None
+    variants: Mapping[str, Words] = field(default_factory=dict)
+
+    def arms(self) -> list[tuple[str | None, Words]]:
+        """Each variant with those who get it; without variants, None with everybody."""
+        return list(self.variants.items()) or [(None, self.words)]
+
+    def arms_at(self, rows: NDArray[np.int64]) -> pa.Array:
+        """The variant of each of these rows; null for who has none or is no member."""
+        found = np.full(len(rows), -1, np.int16)
+        for place, words in enumerate(self.variants.values()):
+            found[_are_in(words, rows)] = place
+        return names_of(found, tuple(self.variants))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -223,34 +233,24 @@ def variants_moved(both: Moved) -> pa.Table | None:
     before, after = both.before, both.after
     if not before.variants and not after.variants:
         return None
-    rows = rows_of(both.differs)
-    old, new = _arms_at(before, rows), _arms_at(after, rows)
-    pairs, counts = np.unique(np.stack([old, new]), axis=1, return_counts=True)
-    return pa.table(
-        [names_of(pairs[0], before.variants), names_of(pairs[1], after.variants),
-         pa.array(counts, pa.int64())],
-        schema=VARIANTS,
-    )  # fmt: skip
+    moves = [
+        {"before": old, "after": new, "buyers": size(was & then & both.differs)}
+        for old, was in before.arms()
+        for new, then in after.arms()
+    ]
+    return table_of_rows([each for each in moves if each["buyers"]], VARIANTS)
 
 
 def _other_variants(before: Members, after: Members, stayed: Words) -> Words:
     """Who of those who stay has a variant of another name."""
-    if before.arms_of is None and after.arms_of is None:
+    if not before.variants and not after.variants:
         return np.zeros_like(stayed)
-    rows = rows_of(stayed)
-    names = list(dict.fromkeys([*before.variants, *after.variants]))
-    old, new = (
-        np.array([-1, *(names.index(name) for name in side.variants)])[_arms_at(side, rows) + 1]
-        for side in (before, after)
-    )
-    return bitmap_of(rows[old != new], len(stayed))
-
-
-def _arms_at(members: Members, rows: NDArray[np.int64]) -> NDArray[np.int16]:
-    """The variant of each of these rows, ascending; -1 for who has none or is no member."""
-    if members.arms_of is None:
-        return np.full(len(rows), -1, np.int16)
-    return np.where(_are_in(members.words, rows), members.arms_of(rows), np.int16(-1))
+    differs = stayed.copy()
+    for name, words in before.variants.items():
+        same = after.variants.get(name)
+        if same is not None:
+            differs &= ~(words & same)
+    return differs
 
 
 def _table(both: Moved, population: Population) -> pa.Table:
@@ -264,8 +264,8 @@ def _table(both: Moved, population: Population) -> pa.Table:
         {
             "customer_id": _ids(rows, population),
             "change": names.take(pa.array(changes)),
-            "before": names_of(_arms_at(both.before, rows), both.before.variants),
-            "after": names_of(_arms_at(both.after, rows), both.after.variants),
+            "before": both.before.arms_at(rows),
+            "after": both.after.arms_at(rows),
         }
     )
 
