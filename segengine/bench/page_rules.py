@@ -12,8 +12,10 @@ from random import Random
 
 from segengine.pages.limits import Decay
 from segengine.pages.page import Module, Page, Slot
+from segengine.pages.pool import Pool
 from segengine.schema.cap_settings import Cap
 
+MODULES, PAGES = 10_000, 10
 SLOTS = 8
 DEVICES = ("mobile", "desktop", "tablet")
 SOURCES = ("search", "advert", "friend", "newsletter")
@@ -84,26 +86,28 @@ def _rule(rng: Random) -> str:
     return " AND ".join(parts)
 
 
-def pages(
-    count: int, modules: int, as_of: datetime, *, capped: bool = False, seed: int = 11
-) -> Iterator[Page]:
-    """So many pages of so many modules in all; capped: a third has a cap, a third a decay."""
-    rng = Random(seed)  # noqa: S311 - made-up pages
+def pages(count: int, modules: int, as_of: datetime, sort: str = "plain") -> Iterator[Page]:
+    """So many pages of so many modules in all, of a sort.
+
+    sort: of those that are `capped` a third has a cap and a third a decay; of those that are
+    `pooled` a third shows products.
+    """
+    rng = Random(f"pages {sort}")  # noqa: S311 - made-up pages
     for number in range(count):
         each = modules * (number + 1) // count - modules * number // count
         slots = []
         for slot in range(SLOTS):
             held = each * (slot + 1) // SLOTS - each * slot // SLOTS
-            made = [_module(rng, f"m{slot}_{k}", as_of, capped=capped) for k in range(held)]
+            made = [_module(rng, f"m{slot}_{k}", as_of, sort) for k in range(held)]
             made.append(Module(f"fallback_{slot}", fallback=True))
             slots.append(Slot(f"slot_{slot}", made))
-        yield Page(f"{'capped' if capped else 'page'}_{number}", slots)
+        yield Page(f"{sort}_{number}", slots)
 
 
-def _module(rng: Random, name: str, as_of: datetime, *, capped: bool) -> Module:
+def _module(rng: Random, name: str, as_of: datetime, sort: str) -> Module:
     starts_at = as_of + timedelta(days=rng.randrange(-40, 10)) if rng.random() < 0.2 else None
     ends_at = as_of + timedelta(days=rng.randrange(10, 40)) if rng.random() < 0.2 else None
-    sort = rng.randrange(3) if capped else 2
+    third = rng.randrange(3)
     return Module(
         name,
         rule=_rule(rng),
@@ -113,10 +117,20 @@ def _module(rng: Random, name: str, as_of: datetime, *, capped: bool) -> Module:
         hours=rng.choice(_HOURS) if rng.random() < 0.1 else None,
         variants={"a": 0.5, "b": 0.5} if rng.random() < 0.2 else None,
         holdout=0.1 if rng.random() < 0.1 else 0.0,
-        cap=Cap(rng.randrange(1, 4), rng.choice((1, 7, 30))) if sort == 0 else None,
-        decay=Decay(rng.randrange(1, 30), rng.randrange(1, 4)) if sort == 1 else None,
+        cap=Cap(rng.randrange(1, 4), rng.choice((1, 7, 30)))
+        if (sort, third) == ("capped", 0)
+        else None,
+        decay=Decay(rng.randrange(1, 30), rng.randrange(1, 4))
+        if (sort, third) == ("capped", 1)
+        else None,
+        pool=_pool(rng) if (sort, third) == ("pooled", 0) else None,
         payload={"title": name},
     )
+
+
+def _pool(rng: Random) -> Pool:
+    rule = f"category = '{rng.choice(_CATEGORIES)}'" if rng.random() < 0.5 else None
+    return Pool(rule, k=rng.choice((4, 10)))
 
 
 def request(rng: Random) -> dict[str, str]:

@@ -39,7 +39,11 @@ Result = Mapping[str, Any]
 def performance(result: Result) -> str:
     """A saved result as Markdown: means by suite, some shapes, one buyer, and the machine."""
     alone = ("match", "traits")
-    about_sets = [suite for suite in result["suites"] if suite["suite"] not in alone]
+    about_sets = [
+        suite
+        for suite in result["suites"]
+        if suite["suite"] in WORK and suite["suite"] not in alone
+    ]
     of_one_case = [suite for suite in result["suites"] if suite["suite"] in alone]
     parts = []
     if about_sets:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from segengine.bench import match_rules
+from segengine.bench import match_rules, page_rules
+from segengine.bench.page_suite import page_suite
 from segengine.bench.results import bandwidth, machine, peak_memory_mb, versions
 from segengine.bench.suites import (
     ALL_RIVALS,
@@ -27,11 +28,14 @@ def run(
     suites: Sequence[str] = SUITES,
     engines: Sequence[str] = ALL_RIVALS,
     rules: int = match_rules.RULES,
+    modules: int = page_rules.MODULES,
+    pages: int = page_rules.PAGES,
     say: Say = lambda _: None,
 ) -> dict[str, Any]:
     """Milliseconds by suite, case and engine (median), their means, and the machine.
 
-    engines: the rivals to be asked, of those that are installed; rules: of the match suite.
+    engines: the rivals to be asked, of those that are installed; rules: of the match suite;
+    modules: of the pages suite, on so many pages.
     Raises `DifferentAnswersError` when two engines answer differently.
     """
     found: list[Result] = []
@@ -54,6 +58,8 @@ def run(
         result, left_out = trait_suite(buyers, repeats, engines, say)
         found.append(result)
         absent |= left_out
+    if "pages" in suites:
+        found.append(page_suite(customers, modules, pages, say))
     return {
         "repeats": repeats,
         "machine": machine(),

@@ -30,6 +30,8 @@ Say = Callable[[str], None]
 Result = dict[str, Any]
 
 SUITES = ("rules", "catalogue", "history", "match", "traits")
+FURTHER = ("pages",)
+"""Measured where they are named, not by default: they have no rivals."""
 ALL_RIVALS = (*RIVALS, *MATCHING_RIVALS)
 OURS = "segengine"
 MOST_WITH_HISTORY = 5_000_000

@@ -26,7 +26,7 @@ Suites = Annotated[
     typer.Option(
         "--suite",
         metavar="NAME",
-        help="rules, catalogue, history, match or traits; by default all.",
+        help="rules, catalogue, history, match or traits, by default all of these; or pages.",
     ),
 ]
 Engines = Annotated[
@@ -35,6 +35,12 @@ Engines = Annotated[
 ]
 Rules = Annotated[
     int, typer.Option("--rules", metavar="N", min=1, help="Rules of the match suite.")
+]
+Modules = Annotated[
+    int, typer.Option("--modules", metavar="N", min=1, help="Modules of the pages suite.")
+]
+Pages = Annotated[
+    int, typer.Option("--pages", metavar="N", min=1, help="Pages that these modules are on.")
 ]
 Out = Annotated[
     Path | None,
@@ -50,21 +56,24 @@ def bench(
     suite: Suites = None,
     engine: Engines = None,
     rules: Rules = 10_000,
+    modules: Modules = 10_000,
+    pages: Pages = 10,
     out: Out = None,
     as_json: AsJson = False,
 ) -> None:
     """Time rules in this engine and others; every answer is checked before any is timed."""
     _check(out)
     from segengine.bench import run as bench_run
-    from segengine.bench.suites import ALL_RIVALS, SUITES
+    from segengine.bench.suites import ALL_RIVALS, FURTHER, SUITES
     from segengine.bench.timing import DifferentAnswersError
 
-    suites = _chosen("--suite", suite, SUITES)
+    suites = _chosen("--suite", suite, (*SUITES, *FURTHER)) if suite else SUITES
     engines = _chosen("--engine", engine, ALL_RIVALS)
     try:
         result = bench_run.run(
-            customers, repeats=repeats, suites=suites, engines=engines, rules=rules, say=note
-        )
+            customers, repeats=repeats, suites=suites, engines=engines, rules=rules,
+            modules=modules, pages=pages, say=note,
+        )  # fmt: skip
     except DifferentAnswersError as error:
         raise FailedError(f"the answers differ: {error}") from None
     if out is not None:
@@ -122,7 +131,10 @@ def _show(result: dict[str, Any]) -> None:
     for suite in result["suites"]:
         sizes = ", ".join(f"{count:,} {what}" for what, count in suite["sizes"].items())
         screen.print(f"{suite['suite']}, ms: {sizes}".replace("_", " "))
-        screen.print(_engines(suite) if len(suite["cases"]) == 1 else _cases(suite))
+        if "p50_us" in suite["cases"][0]:
+            screen.print(_calls(suite))
+        else:
+            screen.print(_engines(suite) if len(suite["cases"]) == 1 else _cases(suite))
         if "families" in suite:
             screen.print(_families(suite))
         for case in suite["cases"]:
@@ -155,6 +167,19 @@ def _cases(suite: dict[str, Any]) -> Any:
     ]  # fmt: skip
     means = map(_ms, suite["geometric_mean_ms"].values())
     shown.append(["geometric mean", "", *means, _times(suite["geometric_mean_speedup"])])
+    return table(names, shown, numbers=names[1:])
+
+
+def _calls(suite: dict[str, Any]) -> Any:
+    """A line a case whose calls were timed one by one, in microseconds."""
+    names = ["case", "count", "p50 us", "p99 us"]
+    shown = [
+        [case["case"], f"{case['count']:,}", *(
+            f"{case[key]:,.1f}" if key in case else _ms(1000 * case["ms"]["segengine"])
+            for key in ("p50_us", "p99_us")
+        )]
+        for case in suite["cases"]
+    ]  # fmt: skip
     return table(names, shown, numbers=names[1:])
 
 

@@ -76,6 +76,16 @@ def test_bench_shows_the_families_of_traits() -> None:
         assert said in shown.out + shown.err
 
 
+def test_bench_shows_the_pages_of_a_shop_call_by_call() -> None:
+    shown = ask(
+        "bench", "--suite", "pages", "--customers", "200", "--modules", "24", "--pages", "2"
+    )
+    assert shown.status == 0, shown.err
+    for said in ("24 modules, 2 pages", "p99 us", "a page with caps and decays"):
+        assert said in shown.out
+    assert "plain_1: 20 modules" in shown.err
+
+
 def test_bench_knows_its_suites_and_engines(tmp_path: Path) -> None:
     for option, known in (("--suite", "history"), ("--engine", "polars")):
         asked = ask("bench", option, "nothing")
