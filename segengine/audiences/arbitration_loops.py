@@ -20,7 +20,7 @@ def _before(value: np.float64, other: np.float64, campaign: np.int64, rival: np.
         return False
     # Equal, or one of them is missing.
     known, others = not np.isnan(value), not np.isnan(other)
-    return campaign < rival if known == others else known
+    return bool(campaign < rival) if known == others else bool(known)
 
 
 @kernel

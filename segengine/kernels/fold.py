@@ -289,3 +289,11 @@ def chain_rows(head: int, previous: NDArray[np.int32], out: NDArray[np.int64]) -
         count += 1
         row = previous[row]
     return count
+
+
+@kernel
+def take_places(values: Any, places: NDArray[np.int32], missing: Any, out: Any) -> None:
+    """The value at each place, missing at -1.  values, out: T; places: int32[n]  out: T[n]"""
+    for index in range(places.shape[0]):
+        place = places[index]
+        out[index] = values[place] if place >= 0 else missing

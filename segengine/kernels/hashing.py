@@ -222,8 +222,44 @@ def _fnv(state: np.uint32, byte: np.uint32) -> np.uint32:
 
 
 @inlined
+def _fnv_five(state: np.uint32, number: np.uint64) -> np.uint32:
+    """Go on with five decimal digits of a number below 100,000, the first first.
+
+    It is taken as a fraction of 2^32, whose digits come off by multiplying with ten: no division,
+    nothing kept. What rounding up adds, at most 2.8e8, is below 2^32 still at the last digit.
+    """
+    part = number * np.uint64(429_497)
+    for _ in range(5):
+        state = _fnv(state, np.uint32(part >> np.uint64(32)) + np.uint32(48))
+        part = (part & np.uint64(0xFFFFFFFF)) * np.uint64(10)
+    return state
+
+
+@inlined
+def _fnv_up_to_five(state: np.uint32, number: np.uint64) -> np.uint32:
+    """As `_fnv_five`, without zeros in front; the number is above 0."""
+    part = number * np.uint64(429_497)
+    left = 5
+    while part >> np.uint64(32) == 0:
+        part *= np.uint64(10)
+        left -= 1
+    for _ in range(left):
+        state = _fnv(state, np.uint32(part >> np.uint64(32)) + np.uint32(48))
+        part = (part & np.uint64(0xFFFFFFFF)) * np.uint64(10)
+    return state
+
+
+@inlined
 def _fnv_number(state: np.uint32, number: np.uint64, digits: NDArray[np.uint8]) -> np.uint32:
     """Go on with the decimal text of a number."""
+    if number == 0:
+        return _fnv(state, np.uint32(48))
+    if number < np.uint64(10_000_000_000):
+        high = number // np.uint64(100_000)
+        low = number - high * np.uint64(100_000)
+        if high == 0:
+            return _fnv_up_to_five(state, low)
+        return _fnv_five(_fnv_up_to_five(state, high), low)
     count = 0
     while True:
         digits[count] = np.uint8(number % np.uint64(10)) + np.uint8(48)

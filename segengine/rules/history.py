@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from segengine.kernels import bits, fold
+from segengine.kernels import bits, fold, jit
 from segengine.rules.block import NO_INT, Clock
 from segengine.rules.compute import compute
 from segengine.rules.dealing import dealt
@@ -74,8 +74,17 @@ def _at(events: Events, operand: Term, places: NDArray[np.int32], clock: Clock) 
         column = events.table.columns[operand.value[1]]
         target = target_of(column)
         found = aligned(len(places), target.dtype)
-        found[:] = taken(column, np.maximum(places, 0))
-        found[places < 0] = target.missing
+        if isinstance(column, JoinedColumn):
+            found[:] = taken(column, np.maximum(places, 0))
+            found[places < 0] = target.missing
+            return found
+        missing = target.dtype.type(target.missing)
+        jit.over_ranges(
+            lambda begin, end: fold.take_places(
+                column.values, places[begin:end], missing, found[begin:end]
+            ),
+            len(places),
+        )
         return found
     found = aligned(len(places), np.dtype(np.int64), NO_INT)
     known = np.flatnonzero(places >= 0)
