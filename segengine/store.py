@@ -45,7 +45,7 @@ from segengine.storage.batch_bytes import batch_from_bytes, batch_to_bytes
 from segengine.storage.durable import Durable
 from segengine.storage.log import Change, Numbered
 from segengine.tables.affinities import KINDS as AFFINITY_KINDS
-from segengine.tables.apply import apply
+from segengine.tables.apply import apply, drop_repeats
 from segengine.tables.batch import Batch
 from segengine.tables.batch import Change as Taken
 from segengine.tables.compact import compacted
@@ -58,6 +58,7 @@ from segengine.traits.work import Fits, TraitSettings
 _LATE = 5 * days.MINUTE
 _APPEND, _DELETE = "append", "delete"
 """Kinds of changes in the log."""
+_MOST_RECEIPTS = 100_000
 _FEED_TRAITS = frozenset({"customers", "products", "orders", "order_lines", "behaviors", "messages",
                           "reviews", "points"})  # fmt: skip
 
@@ -73,6 +74,8 @@ class Store:
         self.config = settings
         self.folder: Path | None = None
         self._durable: Durable | None = None
+        self._receipts: dict[str, LoadReport] = {}
+        """Of changes with a key, while there is no directory to keep them in."""
         self._zone = days.zone(timezone)
         self._as_of = days.micros(as_of, self._zone)
         self._tables = Tables(settings.tables(), money_scale=settings.money_scale)
@@ -286,10 +289,10 @@ class Store:
         if self._durable is not None:
             self._durable.write_snapshot(self._tables, self._durable.last)
 
-    def _keep(self, kind: str, payload: bytes, *, deletes: str = "") -> None:
+    def _keep(self, kind: str, payload: bytes, **told: Any) -> None:
         """Make a change lasting before it is made, where the store has a directory."""
         if self._durable is not None:
-            self._durable.keep(Change(kind, self._as_of, payload, deletes=deletes))
+            self._durable.keep(Change(kind, self._as_of, payload, **told))
 
     def _load(
         self,
@@ -338,20 +341,37 @@ class Store:
                 if column.is_allocated:
                     column.scan_codes(customers.rows)
 
-    def append(self, table: str, data: Any, *, on_error: str = "refuse") -> LoadReport:
+    def append(
+        self, table: str, data: Any, *, on_error: str = "refuse", key: str | None = None
+    ) -> LoadReport:
         """Add rows that have just happened; every trait but fitted ones is current at once.
 
         Events up to 5 minutes after as_of are stored at as_of; later ones are bad. A store with a
         directory has the rows in its log before they are seen; where that fails (`StoreError`),
-        nothing was taken in.
+        nothing was taken in. key: the caller's own name for this change; the same key again takes
+        nothing in and gives the first report again, also after a restart.
         """
         request = LoadRequest(table, data, on_error=on_error, folder=self.folder or Path())
         with self._writer:
+            known = None if key is None else self._receipt(key)
+            if known is not None:
+                return known
             batch, report = stage(
                 self._tables, request, self.timezone, latest=self._as_of + _LATE, as_of=self._as_of
             )
-            change = self._taken(batch)
-        return _counted(report, change.rows, change.repeats)
+            repeats = drop_repeats(self._tables, batch)
+            report = _counted(report, batch.rows, repeats)
+            if self._durable is not None:
+                report = replace(report, offset=self._durable.next_number())
+            self._taken(batch, key, report)
+        return report
+
+    def _receipt(self, key: str) -> LoadReport | None:
+        """The report of the change that had this key; None for a new key."""
+        if self._durable is None:
+            return self._receipts.get(key)
+        found = self._durable.receipt(key)
+        return None if found is None else LoadReport.from_receipt(found)
 
     def record_messages(self, data: Any, *, on_error: str = "refuse") -> LoadReport:
         """Record what became of runs; caps and traits see it at once.
@@ -380,10 +400,20 @@ class Store:
         assert dictionary is not None
         return int(dictionary.find(pa.array([run]))[0]) >= 0
 
-    def _taken(self, batch: Batch) -> Taken:
-        """Make a checked batch lasting, then take it in: one change, seen whole."""
+    def _taken(
+        self, batch: Batch, key: str | None = None, report: LoadReport | None = None
+    ) -> Taken:
+        """Make a checked batch lasting, then take it in: one change, seen whole.
+
+        key, report: what its caller calls it, and is to hear when calling it so again.
+        """
         if self._durable is not None:
-            self._keep(_APPEND, batch_to_bytes(batch))
+            receipt = "" if key is None or report is None else report.to_receipt()
+            self._keep(_APPEND, batch_to_bytes(batch), key=key, receipt=receipt)
+        elif key is not None and report is not None:
+            self._receipts[key] = report
+            if len(self._receipts) > _MOST_RECEIPTS:
+                del self._receipts[next(iter(self._receipts))]
         name, known = batch.table, self._tables.customers.rows
         with self._tables.gate.writing():
             change = apply(self._tables, batch)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
+from typing import Self
 
 from segengine.errors import LoadError
 
@@ -30,7 +32,8 @@ class LoadReport:
     """The result of one load or append.
 
     rows_read: what the source gave after `where`; rows_skipped: bad rows left out;
-    rows_repeated: rows whose event_id was there already (the first wins).
+    rows_repeated: rows whose event_id was there already (the first wins). offset: the number of
+    the change in the store's log; None where it is in no log.
     """
 
     table: str
@@ -41,6 +44,22 @@ class LoadReport:
     problems: tuple[LoadProblem, ...] = ()
     ignored_columns: tuple[str, ...] = ()
     seconds: float = field(default=0.0, compare=False)
+    offset: int | None = None
+
+    def to_receipt(self) -> str:
+        """The report as text, to be given again to whoever sends the same change again."""
+        return json.dumps(asdict(replace(self, seconds=0.0)), ensure_ascii=False)
+
+    @classmethod
+    def from_receipt(cls, text: str) -> Self:
+        """The report that a text was made of."""
+        said = json.loads(text)
+        problems = tuple(
+            LoadProblem(**{**each, "examples": tuple(each["examples"])})
+            for each in said["problems"]
+        )
+        ignored = tuple(said["ignored_columns"])
+        return cls(**{**said, "problems": problems, "ignored_columns": ignored})
 
 
 class RefusedError(LoadError):

@@ -96,6 +96,10 @@ class Durable:
         self.last = number
         return number
 
+    def next_number(self) -> int:
+        """The number that the next change will have."""
+        return self.last + 1
+
     def receipt(self, key: str) -> str | None:
         """The answer that was given to a change with this key; None for a new key."""
         return self._opened().receipt(key)

@@ -132,7 +132,7 @@ def _apply_products(tables: Tables, batch: Batch) -> Change:
 
 
 def _apply_events(tables: Tables, table: EventTable, batch: Batch) -> Change:
-    repeats = _drop_repeats(table, batch)
+    repeats = drop_repeats(tables, batch)
     count = batch.rows
     has_status = any(name in batch.columns for name in STATUS_TIMES)
     owners = tables.customers.rows_for(batch.values("customer_id"))
@@ -190,10 +190,11 @@ def _distinct(rows: NDArray[np.int64], count: int) -> NDArray[np.int64]:
     return np.flatnonzero(seen)
 
 
-def _drop_repeats(table: EventTable, batch: Batch) -> int:
-    """Rows whose event_id was seen before are left out: the first wins."""
+def drop_repeats(tables: Tables, batch: Batch) -> int:
+    """Leave out rows whose event_id was seen before, for the first wins; how many there were."""
     if "event_id" not in batch.columns or batch.rows == 0:
         return 0
+    table = tables.events[batch.table]
     ids = batch.values("event_id")
     repeated = table.has_seen(ids)
     repeated |= first_places((ids, ids)) != np.arange(batch.rows)

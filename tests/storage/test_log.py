@@ -299,3 +299,28 @@ def test_what_was_acknowledged_before_a_kill_is_there_once(tmp_path: Path) -> No
 @pytest.mark.prove
 def test_200_kills_lose_nothing(tmp_path: Path) -> None:
     check_after_kills(store(tmp_path), 200, 6)
+
+
+@pytest.mark.parametrize("durable", [True, False])
+def test_the_same_key_again_takes_nothing_in_and_gives_the_first_report(
+    tmp_path: Path, durable: bool
+) -> None:
+    folder = store(tmp_path)
+    data = pa.table(
+        {"customer_id": [1, 2, 3], "time": ["2024-02-01", "2024-02-02", "no time"],
+         "kind": ["view"] * 3, "event_id": ["a", "a", "b"]}
+    )  # fmt: skip
+    engine = se.Engine.open(folder) if durable else se.Engine(as_of=se.Engine.open(folder).as_of)
+    first = engine.append("behaviors", data, on_error="skip", key="k1")
+    assert (first.rows_loaded, first.rows_skipped, first.rows_repeated) == (1, 1, 1)
+    assert (first.offset is not None) is durable
+    assert engine.append("behaviors", data, on_error="skip", key="k1") == first
+    if durable:
+        engine.close()
+        engine = se.Engine.open(folder)
+        assert engine.append("behaviors", data, on_error="skip", key="k1") == first
+    assert engine.table("behaviors").num_rows == 1
+    other = engine.append("behaviors", data.drop(["event_id"]), on_error="skip", key="k2")
+    assert other.rows_loaded == 2
+    assert engine.table("behaviors").num_rows == 3
+    engine.close()
