@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, time
 from typing import Any
 
 from segengine.audiences.campaign import (
-    Cap,
     RuleLike,
     Variant,
     name_mistakes,
@@ -19,10 +19,11 @@ from segengine.audiences.campaign import (
     text_mistakes,
     window_mistakes,
 )
-from segengine.errors import did_you_mean
+from segengine.errors import DefinitionError, did_you_mean
 from segengine.pages.limits import Decay, read_cap, read_decay
 from segengine.pages.pool import Pool, read_pool
 from segengine.rules.builder import Rule
+from segengine.schema.cap_settings import Cap
 
 MOST_PRIORITY = 10**15
 
@@ -164,44 +165,75 @@ def _repeated(names: Sequence[str]) -> list[str]:
     return sorted({n for n in names if names.count(n) > 1})
 
 
-def page_of(name: str, section: Mapping[str, Any]) -> Page:
-    """The page that a `[pages.NAME]` section says."""
-    place = f"pages.{name}"
-    _only(section, ("slots", "rule"), place)
-    slots = []
-    for slot_name, slot in _section(section.get("slots", {}), f"{place}.slots").items():
-        where = f"{place}.slots.{slot_name}"
-        _only(_section(slot, where), ("modules",), where)
-        modules = [
-            _module_of(module_name, _section(module, f"{where}.modules.{module_name}"), where)
-            for module_name, module in _section(slot.get("modules", {}), where).items()
-        ]
-        slots.append(Slot(slot_name, modules))
-    return Page(name, slots, rule=section.get("rule"))
-
-
 _MODULE_KEYS = (
     "rule", "priority", "starts_at", "ends_at", "hours", "variants", "salt", "holdout",
     "fallback", "pool", "cap", "decay", "payload",
 )  # fmt: skip
 
 
-def _module_of(name: str, section: Mapping[str, Any], where: str) -> Module:
-    _only(section, _MODULE_KEYS, f"{where}.modules.{name}")
-    return Module(name, **section)
+def page_of(name: str, section: Mapping[str, Any]) -> Page:
+    """The page that a `[pages.NAME]` section says; a mistake says in which section it stands."""
+    place = f"pages.{name}"
+    read = _Reading()
+    read.known(section, ("slots", "rule"), place)
+    slots = []
+    for slot_name, slot in read.section(section.get("slots", {}), f"{place}.slots").items():
+        where = f"{place}.slots.{slot_name}"
+        inside = read.section(slot, where)
+        read.known(inside, ("modules",), where)
+        listed = read.section(inside.get("modules", {}), f"{where}.modules")
+        made = [read.module(n, each, f"{where}.modules.{n}") for n, each in listed.items()]
+        with read.of(where):
+            slots.append(Slot(slot_name, [each for each in made if each is not None]))
+    with read.of(place):
+        page = Page(name, slots, rule=section.get("rule"))
+    read.refuse()
+    return page
 
 
-def _section(value: object, place: str) -> Mapping[str, Any]:
-    if isinstance(value, Mapping):
-        return value
-    refuse(f"`{place}`", [f"must be a section, not `{value}`"], place)
-    raise AssertionError("refused")
+class _Reading:
+    """What is wrong with a page's sections, by the place of each: all of it is told at once."""
 
+    def __init__(self) -> None:
+        self._wrong: dict[str, list[str]] = {}
 
-def _only(section: Mapping[str, Any], known: tuple[str, ...], place: str) -> None:
-    mistakes = []
-    for key in section:
-        if key not in known:
-            hint = did_you_mean(key, known) or f"known here: {', '.join(known)}"
-            mistakes.append(f"`{key}` is not a setting; {hint}")
-    refuse(f"`{place}`", mistakes, place)
+    def refuse(self) -> None:
+        """Raise `DefinitionError` with every mistake, if there is one."""
+        said = [
+            f"`{place}` cannot be:\n" + "\n".join(f"  {mistake}" for mistake in mistakes)
+            for place, mistakes in self._wrong.items()
+        ]
+        if said:
+            raise DefinitionError("\n".join(said), field=next(iter(self._wrong)))
+
+    @contextmanager
+    def of(self, place: str) -> Iterator[None]:
+        """What is refused inside is a mistake of this section."""
+        try:
+            yield
+        except DefinitionError as error:
+            _, *lines = str(error).splitlines()
+            self._wrong.setdefault(place, []).extend(line.strip() for line in lines)
+
+    def section(self, value: object, place: str) -> Mapping[str, Any]:
+        """The section at a place, an empty one where there is none."""
+        if isinstance(value, Mapping):
+            return value
+        self._wrong.setdefault(place, []).append(f"must be a section, not `{_cut(value)}`")
+        return {}
+
+    def known(self, section: Mapping[str, Any], known: tuple[str, ...], place: str) -> None:
+        """Every key of a section is one of these."""
+        for key in section:
+            if key not in known:
+                hint = did_you_mean(key, known) or f"known here: {', '.join(known)}"
+                said = f"`{key}` is not a setting; {hint}"
+                self._wrong.setdefault(place, []).append(said)
+
+    def module(self, name: str, value: object, place: str) -> Module | None:
+        """The module that a section says; None where it cannot be."""
+        given = self.section(value, place)
+        self.known(given, _MODULE_KEYS, place)
+        with self.of(place):
+            return Module(name, **{key: given[key] for key in given if key in _MODULE_KEYS})
+        return None

@@ -37,6 +37,15 @@ BAD: dict[str, Callable[[], object]] = {
     "an unknown setting of a module": lambda: page_of(
         "p", {"slots": {"s": {"modules": {"m": {"priorty": 3}}}}}
     ),
+    "mistakes in several sections": lambda: page_of("p", {"rulle": "TRUE", "rule": 3, "slots": {
+        "a": {"modules": {
+            "m": {"piority": 3, "priority": "high", "fallback": "yes"},
+            "n": {"holdout": 2, "pool": {"k": 0}},
+            "good": {"rule": "TRUE"},
+        }},
+        "b": {"module": 2, "modules": ["m"]},
+        " c": {},
+    }}),
     "slots that are no section": lambda: page_of("p", {"slots": 3}),
     "modules that are no section": lambda: page_of("p", {"slots": {"s": {"modules": {"m": 3}}}}),
 }  # fmt: skip
