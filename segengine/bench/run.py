@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from segengine.bench import match_rules, page_rules
+from segengine.bench.campaign_suite import campaign_suite
 from segengine.bench.page_suite import page_suite
 from segengine.bench.results import bandwidth, machine, peak_memory_mb, versions
 from segengine.bench.suites import (
@@ -60,6 +61,8 @@ def run(
         absent |= left_out
     if "pages" in suites:
         found.append(page_suite(customers, modules, pages, say))
+    if "campaigns" in suites:
+        found.append(campaign_suite(customers, repeats, say))
     return {
         "repeats": repeats,
         "machine": machine(),

@@ -26,7 +26,7 @@ Suites = Annotated[
     typer.Option(
         "--suite",
         metavar="NAME",
-        help="rules, catalogue, history, match or traits, by default all of these; or pages.",
+        help="rules, catalogue, history, match or traits, by default all of these; or pages, campaigns.",
     ),
 ]
 Engines = Annotated[
