@@ -12,11 +12,19 @@ from typing import Any, TypeVar
 
 from segengine.audiences.asking import CheckedCampaign, Policy
 from segengine.audiences.campaign import Campaign, campaign_of
+from segengine.audiences.doubts import doubts
 from segengine.audiences.goals import checked_goal
 from segengine.audiences.limit import read_order
 from segengine.audiences.text_check import check_text
 from segengine.days import Zone
-from segengine.errors import ConfigError, RuleError, SegengineError, UnknownNameError, did_you_mean
+from segengine.errors import (
+    ConfigError,
+    DefinitionError,
+    RuleError,
+    SegengineError,
+    UnknownNameError,
+    did_you_mean,
+)
 from segengine.pages.decide import CheckedModule, CheckedPage, ready_module, ready_page
 from segengine.pages.page import Page, page_of
 from segengine.pages.pool import Pool
@@ -26,6 +34,7 @@ from segengine.pages.pool_ranker import ranker
 from segengine.rules.builder import Rule
 from segengine.rules.catalogue import Finding, SegmentCatalogue, read_rule
 from segengine.rules.check import Vocabulary, check, check_value
+from segengine.rules.expr import Expr
 from segengine.rules.lint import Placed, segments_named
 from segengine.rules.parse import parse, read
 from segengine.rules.plan import Plan
@@ -37,6 +46,7 @@ from segengine.schema.kinds import Kind
 from segengine.schema.store_config import StoreConfig
 
 _KEPT_TEXTS = 1024
+_READ_TEXTS = 1 << 16
 _DRAFTS = itertools.count(1)
 Checked = TypeVar("Checked", CheckedCampaign, CheckedPage)
 
@@ -66,6 +76,7 @@ class Definitions:
         self._checked: dict[tuple[str, str], tuple[object, Any]] = {}
         self._shared: dict[str, tuple[object, CheckedRule]] = {}
         self._templates = Templates()
+        self._read_texts: dict[str, Expr] = {}
         self._texts: OrderedDict[tuple[str, bool], tuple[object, CheckedRule]] = OrderedDict()
         self._lock = Lock()
         for name, expression in config.traits.items():
@@ -113,8 +124,11 @@ class Definitions:
 
     def put_page(self, page: Page) -> None:
         """Add or replace a page whose every rule checks."""
-        self._check_page(page)
+        if not isinstance(page, Page):
+            raise DefinitionError(f"a page is a `Page(name, slots)`, not `{page}`", field="page")
+        checked = self._check_page(page)
         self.pages = {**self.pages, page.name: page}
+        self._checked["page", page.name] = ((id(page), self.segments.state()), checked)
 
     def rule(self, rule: str | Rule, place: str = "", *, context: bool = False) -> CheckedRule:
         """A rule checked against the words of the moment; the same text again, at once."""
@@ -142,6 +156,25 @@ class Definitions:
             with suppress(RuleError):
                 return check(known, words, text, place)
         return check(read(text, place), words, text, place)
+
+    def _page_rule(self, rule: str | Rule, place: str) -> CheckedRule:
+        """A rule of a page: there may be thousands, so a text that was read is not read again."""
+        if not isinstance(rule, str):
+            return self.rule(rule, place, context=True)
+        words = self.segments.vocabulary(context=True)
+        expr = self._read_texts.get(rule)
+        if expr is None:
+            expr = self._templates.read(rule)
+            if expr is None:
+                expr = read(rule, place)
+            if len(self._read_texts) >= _READ_TEXTS:
+                self._read_texts.clear()
+            self._read_texts[rule] = expr
+        try:
+            return check(expr, words, rule, place)
+        except RuleError:
+            # A mistake is reported with its place, which a template does not know.
+            return check(read(rule, place), words, rule, place)
 
     def campaign(self, name: str) -> CheckedCampaign:
         """The campaign with this name, checked."""
@@ -260,6 +293,14 @@ class Definitions:
                     where = f'page "{name}", slot "{slot}", module "{each.module.name}"'
                     yield where, each.rule
 
+    def campaign_notes(self, view: View) -> list[Finding]:
+        """What may not be meant in campaigns that are sound."""
+        sound = []
+        for name in self.campaigns:
+            with suppress(SegengineError):
+                sound.append(self.campaign(name))
+        return doubts(sound, self._config.caps, view.plan, view.population.domain)
+
     def pool_notes(self, view: View) -> list[Finding]:
         """What of the pools of pages may not be meant so."""
         found = []
@@ -323,7 +364,7 @@ class Definitions:
 
     def _check_page(self, page: Page) -> CheckedPage:
         place = f'page "{page.name}"'
-        rule = None if page.rule is None else self.rule(page.rule, place, context=True)
+        rule = None if page.rule is None else self._page_rule(page.rule, place)
         slots = []
         for slot in page.slots:
             candidates: list[CheckedModule] = []
@@ -331,7 +372,7 @@ class Definitions:
                 found = None
                 where = f'{place}, slot "{slot.name}", module "{module.name}"'
                 if module.rule is not None:
-                    found = self.rule(module.rule, where, context=True)
+                    found = self._page_rule(module.rule, where)
                 pool = self._ready_pool(module.pool, f"{where}, pool")
                 candidates.append(ready_module(module, found, self._zone, pool))
             slots.append((slot.name, candidates))

@@ -23,7 +23,7 @@ from segengine.audiences.plan import CampaignPlan, plan_names, plan_of
 from segengine.audiences.runs import Run, Runs, frozen, planned, refuse_to_run
 from segengine.audiences.send_hours import histogram, send_times
 from segengine.definitions import Definitions
-from segengine.errors import RuleError, StoreError
+from segengine.errors import ConfigError, RuleError, StoreError
 from segengine.pages.bought_together import bought_together
 from segengine.pages.census import Census, census
 from segengine.pages.decide import PageAnswer, decide
@@ -270,15 +270,17 @@ class Engine(Store):
         """What is wrong with the store's definitions, and what may not be meant so.
 
         Severities: `error` for what cannot be used; `warning` for a rule that is always or never
-        true, the same as another, or of a trait that nobody has because its model was refused;
-        `note` for one within another, one that nothing uses, windows of a day more than they
-        seem, and pools that name unknown products or have none. An empty list is a good answer.
+        true, the same as another, or of a trait that nobody has because its model was refused,
+        and for a campaign that excludes itself; `note` for campaigns that are the same, a segment
+        within another, one that nothing uses, windows of a day more than they seem, and pools that
+        name unknown products or have none. An empty list is a good answer.
         """
         with self._looking() as view:
             found = self._definitions.findings()
             rules, used = self._definitions.placed(view.plan)
             missing = refused_traits(self._fits.of[PREDICTION.name])
             found += unfitted(self._definitions.read(rules), missing)
+            found += self._definitions.campaign_notes(view)
             found += self._definitions.pool_notes(view)
             found += [
                 Finding(f'survey question "{question}"', "note", _NO_TRAIT)
@@ -535,6 +537,9 @@ class Engine(Store):
 
 def _given(context: Mapping[str, str] | None) -> dict[str, str]:
     """A request as rules read it: keys in lower case, values as text, without what is None."""
+    if context is not None and not isinstance(context, Mapping):
+        said = f"`context` is a mapping such as {{'device': 'mobile'}}, not `{context}`"
+        raise ConfigError(said, field="context")
     return {str(k).lower(): str(v) for k, v in (context or {}).items() if v is not None}
 
 

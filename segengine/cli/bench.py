@@ -26,7 +26,8 @@ Suites = Annotated[
     typer.Option(
         "--suite",
         metavar="NAME",
-        help="rules, catalogue, history, match or traits, by default all of these; or pages, campaigns.",
+        help="rules, catalogue, history, match or traits, by default all of these; or pages, or "
+        "campaigns.",
     ),
 ]
 Engines = Annotated[
