@@ -100,7 +100,7 @@ def _nearest(view: View, least: int) -> Neighbours:
 
     def part(k: int) -> None:
         bought_together_loops.neighbours_of(
-            int(shares[k]), int(shares[k + 1]), ends, held, begins, baskets, by_id, least, out
+            int(shares[k]), int(shares[k + 1]), held, begins, baskets, by_id, least, out
         )
 
     jit.each(part, parts)

@@ -101,22 +101,24 @@ def place_baskets(
     places: NDArray[np.int64],
     out: NDArray[np.int32],
 ) -> None:
-    """Write the baskets of each product, one product after another; the places move on.
+    """Write where the baskets of each product begin, one product after another; places move on.
 
+    The last product of each basket becomes ~product: whoever comes to a basket need not look up
+    where it ends, which is another cache miss.
     ends: int64[baskets + 1]  held: int32[n]  places: int64[products + 1], the first of each
-    out: int32[n]
+    out: int32[n], places in `held`
     """
     for basket in range(ends.shape[0] - 1):
         for k in range(ends[basket], ends[basket + 1]):
-            out[places[held[k]]] = basket
+            out[places[held[k]]] = ends[basket]
             places[held[k]] += 1
+        held[ends[basket + 1] - 1] = ~held[ends[basket + 1] - 1]
 
 
 @kernel
 def neighbours_of(
     first: int,
     last: int,
-    ends: NDArray[np.int64],
     held: NDArray[np.int32],
     begins: NDArray[np.int64],
     baskets: NDArray[np.int32],
@@ -126,8 +128,8 @@ def neighbours_of(
 ) -> None:
     """Write the nearest of the products [first, last): by cosine, then by orders, then by id.
 
-    begins: int64[products + 1], where the baskets of each begin  baskets: int32[n]
-    id_order: int64[products]  least: orders that two products must share
+    held, baskets: as `place_baskets` has written them  begins: int64[products + 1], where the
+    baskets of each begin  id_order: int64[products]  least: orders that two products must share
     out: rows [first, last) are written, -1 where there are no more
     """
     most = out.product.shape[1]
@@ -137,13 +139,15 @@ def neighbours_of(
     for product in range(first, last):
         own, count = begins[product + 1] - begins[product], 0
         for place in range(begins[product], begins[product + 1]):
-            basket = baskets[place]
-            for k in range(ends[basket], ends[basket + 1]):
-                other = held[k]
+            k, is_last = baskets[place], False
+            while not is_last:
+                is_last = held[k] < 0
+                other = ~held[k] if is_last else held[k]
                 if together[other] == 0:
                     met[count] = other
                     count += 1
                 together[other] += 1
+                k += 1
         kept = 0
         for k in range(count):
             other = met[k]
