@@ -206,9 +206,10 @@ class Engine(Store):
         suppresses. Refused as `define` would refuse it.
         """
         kind, name, given = drafts.asked(definition, rule, suppress=suppress)
-        draft = self._definitions.draft()
-        drafts.put(draft, kind, name, given)
-        return self._compared([(kind, name)], self._definitions, draft)[0]
+        with self._writer:
+            draft = self._definitions.draft()
+            drafts.put(draft, kind, name, given)
+            return self._compared([(kind, name)], self._definitions, draft)[0]
 
     def dry_run_all(
         self, config: Mapping[str, Any] | StoreConfig, *, whole: bool = True
@@ -220,10 +221,11 @@ class Engine(Store):
         `DefinitionError` has everything that could no longer be used.
         """
         settings = config if isinstance(config, StoreConfig) else parse_config(config)
-        draft = self._definitions.draft_of(settings, whole=whole)
-        drafts.refuse_unsound(self._definitions, draft)
-        found = drafts.changed(self._definitions, draft)
-        return self._compared(found, self._definitions, draft)
+        with self._writer:
+            draft = self._definitions.draft_of(settings, whole=whole)
+            drafts.refuse_unsound(self._definitions, draft)
+            found = drafts.changed(self._definitions, draft)
+            return self._compared(found, self._definitions, draft)
 
     def member_diff(
         self, kind: str, name: str, before: int, after: int | None = None
@@ -232,16 +234,17 @@ class Engine(Store):
 
         after None: the version in force. Everything else is as it is now on both sides.
         """
-        sides = []
-        for number in (before, after):
-            side = self._definitions
-            if number is not None:
-                side = self._definitions.draft()
-                drafts.put(side, kind, name, self._versions.one(kind, name, number).given)
-            sides.append(side)
-        newest = self._versions.of(kind, name)[-1].version
-        numbers = before, newest if after is None else after
-        return self._compared([(kind, name)], *sides, numbers=numbers)[0]
+        with self._writer:
+            sides = []
+            for number in (before, after):
+                side = self._definitions
+                if number is not None:
+                    side = self._definitions.draft()
+                    drafts.put(side, kind, name, self._versions.one(kind, name, number).given)
+                sides.append(side)
+            newest = self._versions.of(kind, name)[-1].version
+            numbers = before, newest if after is None else after
+            return self._compared([(kind, name)], *sides, numbers=numbers)[0]
 
     def _compared(
         self,
@@ -251,7 +254,10 @@ class Engine(Store):
         *,
         numbers: tuple[int, int] | None = None,
     ) -> tuple[MemberDiff, ...]:
-        """The differences of some definitions, all seen at one data version."""
+        """The differences of some definitions, all seen at one data version.
+
+        Asked by whoever holds the writer, so that nobody defines anything meanwhile.
+        """
         with self._looking() as view:
             look = Look(view, self._looking, self._buckets)
             newest = (self._versions.newest(kind, name) for kind, name in names)
