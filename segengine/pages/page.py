@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime, time
+from datetime import date, datetime, time
 from typing import Any
 
 from segengine.audiences.campaign import (
@@ -95,6 +96,9 @@ class Module:
         fading, bad_decay = read_decay(decay)
         products, bad_pool = read_pool(pool)
         wrong += [*also_wrong, *bad_cap, *bad_decay, *bad_pool]
+        wrong += _unsayable("`payload`", payload)
+        for each in found:
+            wrong += _unsayable(f"the payload of variant `{each.name}`", each.payload)
         refuse(place, [*mistakes, *wrong], "module")
         values = {
             "name": name, "rule": rule, "priority": priority, "starts_at": starts_at,
@@ -154,6 +158,23 @@ class Page:
         object.__setattr__(self, "name", name)
         object.__setattr__(self, "slots", slots)
         object.__setattr__(self, "rule", rule)
+
+
+def _unsayable(what: str, payload: object) -> list[str]:
+    """Why JSON cannot say a payload; dates and times become texts."""
+    try:
+        json.dumps(payload, allow_nan=False, default=_dated)
+    except TypeError as error:
+        return [f"{what} must be what JSON can say: {error}"]
+    except (ValueError, RecursionError):
+        return [f"{what} must be what JSON can say: no NaN, no infinity, nothing within itself"]
+    return []
+
+
+def _dated(value: object) -> str:
+    if isinstance(value, date | time):
+        return value.isoformat()
+    raise TypeError(f"it holds `{_cut(value)}`")
 
 
 def _cut(value: object) -> str:

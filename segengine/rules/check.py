@@ -470,6 +470,12 @@ class Checker:
             help_ = "write a time as TIMESTAMP '2024-02-29 18:30:00'"
         elif Kind.VARCHAR in kinds:
             help_ = "text is written in quotes, numbers without"
+            given = next((t for t in (first, other) if t.op == "context"), None)
+            if given is not None:
+                help_ = (
+                    "text is written in quotes; "
+                    f"`CAST(context.{given.value} AS DOUBLE)` reads a number"
+                )
         elif kinds & {Kind.DATE, Kind.TIMESTAMP}:
             help_ = "ask days_since(...) or days_until(...) for a number of days"
         said = " and ".join(f"{_told(t)} is {named(t.kind)}" for t in (first, other) if t.kind)

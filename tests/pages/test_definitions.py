@@ -25,6 +25,9 @@ BAD: dict[str, Callable[[], object]] = {
         name=" m", rule=3, priority="high", fallback="yes", holdout=1.5, salt=5,
         variants={"a": 0.4}, ends_at="soon",
     ),
+    "payloads that JSON cannot say": lambda: module(
+        payload={"share": float("nan")}, variants={"a": (1.0, {1, 2})}
+    ),
     "hours that no clock shows": lambda: module(hours=[(24, 25)]),
     "a window that ends before it starts": lambda: module(starts_at=AS_OF, ends_at=AS_OF),
     "a slot of things that are no modules": lambda: se.Slot("", [3, "m"]),  # type: ignore[list-item]
@@ -129,3 +132,18 @@ def test_a_page_of_a_configuration_is_the_page_of_python() -> None:
         se.Module("m", rule="spent > 50", priority=10, hours=[(0, 24)], payload={"x": [1]}),
         se.Module("hello", fallback=True, variants={"a": 0.5, "b": (0.5, "pay")}),
     ])], rule="spent > 0")  # fmt: skip
+
+
+def test_what_is_no_page_and_no_request_is_refused_in_words() -> None:
+    engine = store()
+    with pytest.raises(se.DefinitionError, match=r"a page is a `Page\(name, slots\)`"):
+        engine.define_page({"name": "home"})  # type: ignore[arg-type]
+    engine.define_page(se.Page("home", []))
+    for asked in (engine.page, engine.page_census):
+        with pytest.raises(se.ConfigError, match="`context` is a mapping"):
+            asked("home", context="mobile")  # type: ignore[operator]
+
+
+def test_a_number_of_the_request_is_read_by_cast_and_the_error_says_so() -> None:
+    with pytest.raises(se.RuleError, match=r"CAST\(context.cart_value AS DOUBLE\)` reads"):
+        store().define_page(se.Page("p", [se.Slot("s", [module(rule="context.cart_value > 100")])]))
