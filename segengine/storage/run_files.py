@@ -96,7 +96,8 @@ def checksum_of(members: pa.RecordBatch) -> int:
                 first, last = int(places[0]), int(places[-1])
                 found = zlib.crc32(memoryview(data)[first:last], found)
         else:
-            found = zlib.crc32(memoryview(np.ascontiguousarray(column.to_numpy())), found)
+            values: Any = np.ascontiguousarray(column.to_numpy())
+            found = zlib.crc32(values, found)
     return found
 
 
