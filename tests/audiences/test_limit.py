@@ -7,10 +7,14 @@ from decimal import Decimal
 from random import Random
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import segengine as se
+from segengine.audiences.limit import least
 from tests.reference import bucketing
 from tests.reference.random_customers import COLUMNS, buyers_of, random_customers
 from tests.reference.random_rules import Maker, Options, random_world
@@ -110,6 +114,22 @@ def test_orders_by_expressions_are_the_twins(seed: int) -> None:
         wanted = bucketing.audience(campaign, buyers, world).targeted
         text = rule_text(order) + (" DESC" if descending else "")
         assert set(targeted(engine, limit, text)) == set(wanted), text
+
+
+@given(
+    st.lists(st.integers(0, 2**64 - 1) | st.integers(0, 3) | st.sampled_from([0, 2**64 - 1, 2**48]),
+             max_size=60),
+    st.integers(0, 70),
+)  # fmt: skip
+def test_the_least_keys_are_found_without_sorting(given_keys: list[int], count: int) -> None:
+    keys = np.array(given_keys, np.uint64)
+    sure, tied = least(keys, count)
+    wanted = sorted(given_keys)[:count]
+    surely = keys[sure].tolist()
+    rest = count - len(surely)
+    assert sorted([*surely, *keys[tied].tolist()[: max(rest, 0)]]) == wanted
+    assert len(set(keys[tied].tolist())) <= 1
+    assert not sure[tied].any()
 
 
 @pytest.mark.parametrize(
