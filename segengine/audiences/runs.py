@@ -186,12 +186,12 @@ class Run:
         found = self.members
         return histogram(found.send_at[found.arms != HELD_OUT], days.zone(self.facts.timezone))
 
-    def forget(self, customer_id: object) -> bool:
-        """Keep a deleted buyer as a number alone; False where they were not in it."""
+    def without(self, customer_id: object) -> tuple[RunFacts, Members] | None:
+        """The run with a deleted buyer as a number alone; None where they are not in it."""
         found = self.members
         place = _place(found.ids, customer_id)
         if place < 0:
-            return False
+            return None
         arm = int(found.arms[place])
         slot = {HELD_OUT: len(self.facts.forgotten) - 1, NO_VARIANT: 0}.get(arm, arm)
         forgotten = [n + (k == slot) for k, n in enumerate(self.facts.forgotten)]
@@ -202,9 +202,11 @@ class Run:
             found.ids.filter(pa.array(keep)), found.arms[keep], found.send_at[keep],
             found.parts[keep],
         )  # fmt: skip
-        self._members, self._read = left, lambda: left
-        self.facts = replace(self.facts, forgotten=tuple(forgotten))
-        return True
+        return replace(self.facts, forgotten=tuple(forgotten)), left
+
+    def become(self, facts: RunFacts, members: Members) -> None:
+        """Hold these in place of what was there, for whoever has this run in hand."""
+        self.facts, self._members, self._read = facts, members, lambda: members
 
 
 def _place(ids: pa.Array, customer_id: object) -> int:
@@ -288,10 +290,15 @@ class Runs(Mapping[str, Run]):
         """Take a deleted buyer out of every run, in memory and on disk."""
         with self._lock:
             for name, run in self._kept.items():
-                if run.forget(customer_id):
-                    self._places.pop(name, None)
-                    if self.folder is not None:
-                        rewrite_run(self.folder, name, asdict(run.facts), run.members.batch())
+                left = run.without(customer_id)
+                if left is None:
+                    continue
+                facts, members = left
+                # The file first: where it cannot be written, asking again finds the buyer still.
+                if self.folder is not None:
+                    rewrite_run(self.folder, name, asdict(facts), members.batch())
+                run.become(facts, members)
+                self._places.pop(name, None)
 
     def places(
         self, run: Run, rows_of: Callable[[pa.Array], NDArray[np.int64]], rows: int

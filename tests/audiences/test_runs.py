@@ -261,6 +261,27 @@ def test_an_id_of_text_that_was_deleted_is_in_no_file_of_a_run(folder: Path) -> 
     assert [p.name for p in path.parent.iterdir()] == [path.name]
 
 
+def test_a_deletion_that_the_disk_refused_is_whole_when_it_is_asked_again(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with se.Engine.open(folder) as engine:
+        run = engine.run_campaign("spring")
+        target = run.ids()[0].as_py()
+
+        def refuse(*_: object) -> None:
+            raise OSError(28, "No space left on device")
+
+        monkeypatch.setattr(run_files.os, "fsync", refuse)
+        with pytest.raises(se.StoreError, match="No space left on device"):
+            engine.delete_customer(target)
+        monkeypatch.undo()
+        assert target in run.ids().to_pylist()
+        assert engine.segment("TRUE").contains(target)
+        engine.delete_customer(target)
+    with se.Engine.open(folder) as engine:
+        assert target not in engine.runs[run.run].ids().to_pylist()
+
+
 def test_a_buyer_who_comes_back_is_not_in_the_run_again(folder: Path) -> None:
     with se.Engine.open(folder) as engine:
         run = engine.run_campaign("spring")
