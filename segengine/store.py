@@ -289,10 +289,11 @@ class Store:
         if self._durable is not None:
             self._durable.write_snapshot(self._tables, self._durable.last)
 
-    def _keep(self, kind: str, payload: bytes, **told: Any) -> None:
-        """Make a change lasting before it is made, where the store has a directory."""
-        if self._durable is not None:
-            self._durable.keep(Change(kind, self._as_of, payload, **told))
+    def _keep(self, kind: str, payload: bytes, **told: Any) -> int | None:
+        """Make a change lasting before it is made, where the store has a directory; its number."""
+        if self._durable is None:
+            return None
+        return self._durable.keep(Change(kind, self._as_of, payload, **told))
 
     def _load(
         self,
@@ -424,20 +425,22 @@ class Store:
             self._version += 1
         return change
 
-    def compact(self) -> None:
+    def compact(self) -> int | None:
         """Write a snapshot that holds nothing of deleted buyers, and take them out of the log.
 
         Afterwards they are in no file of the store's directory. Batches wait while the tables are
-        copied, questions do not. A store without a directory has nothing to be done.
+        copied, questions do not. The number of the newest change that the snapshot holds; None for
+        a store without a directory, which has no files.
         """
         durable = self._durable
         if durable is None:
-            return
+            return None
         with self._files:
             with self._writer:
                 self.claim()
                 fresh, last = compacted(self._tables), durable.last
             durable.write_snapshot(fresh, last, erase=True)
+        return last
 
     def delete_again(self, elsewhere: Path) -> int:
         """Delete whoever was deleted in another copy of this store; how many there were.
@@ -458,10 +461,12 @@ class Store:
                     self.delete_customer(each)
         return sum(gone)
 
-    def delete_customer(self, customer_id: int | str) -> None:
+    def delete_customer(self, customer_id: int | str) -> int | None:
         """Take a buyer out of every answer and run at once; `UnknownCustomer` for an unknown one.
 
-        A run keeps that somebody was in that arm, and no more.
+        A run keeps that somebody was in that arm, and no more. The number of the change in the
+        store's log; None for a store without a directory. In its files the buyer is until
+        `compact`.
         """
         with self._writer:
             row = self._tables.customers.row_of(customer_id)
@@ -471,7 +476,7 @@ class Store:
             # Before the deletion is acknowledged: none that is has left an id in a file of a run.
             self._runs.forget(customer_id)
             said = json.dumps(customer_id, default=int)
-            self._keep(_DELETE, said.encode(), deletes=said)
+            number = self._keep(_DELETE, said.encode(), deletes=said)
             for answer in list(self._population.unread):
                 answer.read()
             with self._tables.gate.writing():
@@ -480,6 +485,7 @@ class Store:
                 self._refreshed(rows)
                 self._population.standing.note(rows)
                 self._version += 1
+        return number
 
     def _forget(self, row: int) -> None:
         for table in self._tables.events.values():

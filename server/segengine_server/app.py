@@ -28,6 +28,7 @@ from segengine_server.engine_api import Engine
 from segengine_server.errors import ListenError
 from segengine_server.guard import Guard
 from segengine_server.health import Health
+from segengine_server.ingest_service import IngestService
 from segengine_server.page_service import PageService
 from segengine_server.tls import Tls
 from segengine_server.tokens import Tokens
@@ -55,6 +56,7 @@ class Limits:
     reply_bytes: int = 64 << 20
     audience_calls: int = 64
     audience_threads: int = 4
+    ingest_calls: int = 64
     drain_seconds: float = 10.0
 
 
@@ -98,10 +100,11 @@ async def run(
         _switching_quickly(),
         ThreadPoolExecutor(limits.audience_threads, "audience") as threads,
         ThreadPoolExecutor(1, "census") as census,
+        ThreadPoolExecutor(1, "ingest") as ingest,
         _ticking(engine),
     ):
         state = Health(SERVICES)
-        server = _server(engine, threads, census, state, limits, tokens)
+        server = _server(engine, threads, census, ingest, state, limits, tokens)
         bound = _listen(server, host, port, tls)
         await server.start()
         try:
@@ -114,6 +117,7 @@ async def run(
             await _drain(server, limits.drain_seconds, hurry)
             threads.shutdown(wait=False, cancel_futures=True)
             census.shutdown(wait=False, cancel_futures=True)
+            ingest.shutdown(wait=False, cancel_futures=True)
 
 
 def check_address(host: str, port: int) -> None:
@@ -183,6 +187,7 @@ def _server(
     engine: Engine,
     threads: ThreadPoolExecutor,
     census: ThreadPoolExecutor,
+    ingest: ThreadPoolExecutor,
     state: Health,
     limits: Limits,
     tokens: Tokens | None,
@@ -202,6 +207,8 @@ def _server(
     audience, campaigns = AudienceService(engine, work), CampaignService(engine, work)
     wire.add_AudienceServiceServicer_to_server(audience, server)  # type: ignore[no-untyped-call]
     wire.add_CampaignServiceServicer_to_server(campaigns, server)  # type: ignore[no-untyped-call]
+    events = IngestService(engine, Work(ingest, limits.ingest_calls))
+    wire.add_IngestServiceServicer_to_server(events, server)  # type: ignore[no-untyped-call]
     pages = PageService(engine, census)
     wire.add_PageServiceServicer_to_server(pages, server)  # type: ignore[no-untyped-call]
     health_pb2_grpc.add_HealthServicer_to_server(state, server)

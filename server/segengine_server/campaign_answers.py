@@ -86,7 +86,10 @@ class BadRows:
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """What came of recorded rows. rows_repeated: those that had been recorded before."""
+    """What came of rows. rows_repeated: those that were there before.
+
+    offset: the number of the change in the store's log; None where it is in none, and of several.
+    """
 
     rows_read: int
     rows_loaded: int
@@ -94,6 +97,7 @@ class Receipt:
     rows_repeated: int
     problems: tuple[BadRows, ...]
     ignored_columns: tuple[str, ...]
+    offset: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -92,8 +92,10 @@ class BadRows(Protocol):
 
 
 class Receipt(Protocol):
-    """What came of recorded rows."""
+    """What came of rows; `offset` is None where they are in no log."""
 
+    @property
+    def offset(self) -> int | None: ...
     @property
     def rows_read(self) -> int: ...
     @property

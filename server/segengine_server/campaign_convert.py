@@ -176,9 +176,10 @@ def from_proto_messages(ipc: bytes) -> pa.Table:
     return table
 
 
-def to_proto_receipt(receipt: campaign_api.Receipt) -> pb.RecordMessagesReply:
-    """What came of recorded rows."""
-    return pb.RecordMessagesReply(
+def to_proto_receipt(receipt: campaign_api.Receipt) -> pb.Receipt:
+    """What came of rows."""
+    return pb.Receipt(
+        offset=receipt.offset or 0,
         rows_read=receipt.rows_read,
         rows_loaded=receipt.rows_loaded,
         rows_skipped=receipt.rows_skipped,
@@ -191,15 +192,15 @@ def to_proto_receipt(receipt: campaign_api.Receipt) -> pb.RecordMessagesReply:
     )
 
 
-def from_proto_receipt(reply: pb.RecordMessagesReply) -> Receipt:
-    """What came of recorded rows."""
+def from_proto_receipt(reply: pb.Receipt) -> Receipt:
+    """What came of rows."""
     problems = tuple(
         BadRows(each.column, each.reason, each.rows, tuple(each.examples))
         for each in reply.problems
     )
     return Receipt(
         reply.rows_read, reply.rows_loaded, reply.rows_skipped, reply.rows_repeated, problems,
-        tuple(reply.ignored_columns),
+        tuple(reply.ignored_columns), reply.offset or None,
     )  # fmt: skip
 
 

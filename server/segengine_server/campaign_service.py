@@ -81,7 +81,7 @@ class CampaignService(CampaignServiceServicer):
 
     async def RecordMessages(  # noqa: N802 - the wire's name
         self, request: pb.RecordMessagesRequest, context: _Context
-    ) -> pb.RecordMessagesReply:
+    ) -> pb.Receipt:
         """What became of runs, as one change."""
         return await self._answer(self._recorded, request, context)
 
@@ -156,7 +156,7 @@ class CampaignService(CampaignServiceServicer):
     def _pieces(self, request: pb.StreamRunRequest) -> Iterator[bytes]:
         return pieces_of(self._named(request.run).table(held_out=request.with_held_out))
 
-    def _recorded(self, request: pb.RecordMessagesRequest) -> pb.RecordMessagesReply:
+    def _recorded(self, request: pb.RecordMessagesRequest) -> pb.Receipt:
         kind = request.WhichOneof("messages")
         if kind is None:
             raise RequestError(Violation("messages", "set `ipc` or `run`"))

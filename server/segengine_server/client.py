@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import repeat
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -22,6 +23,7 @@ from segengine_server.wire import segengine_pb2 as pb
 from segengine_server.wire.segengine_pb2_grpc import (
     AudienceServiceStub,
     CampaignServiceStub,
+    IngestServiceStub,
     PageServiceStub,
 )
 
@@ -67,6 +69,7 @@ class Client:
         self._audiences = AudienceServiceStub(self._channel)  # type: ignore[no-untyped-call]
         self._pages = PageServiceStub(self._channel)  # type: ignore[no-untyped-call]
         self._campaigns = CampaignServiceStub(self._channel)  # type: ignore[no-untyped-call]
+        self._ingest = IngestServiceStub(self._channel)  # type: ignore[no-untyped-call]
 
     def __enter__(self) -> Self:
         return self
@@ -232,6 +235,63 @@ class Client:
             for begin in range(0, max(1, table.num_rows), ROWS_A_CALL)
         ]
         return campaign_convert.joined_receipts(receipts)
+
+    def append(
+        self, table: str, data: Any, *, key: str | None = None, skip_bad_rows: bool = False
+    ) -> Receipt:
+        """Add rows that have just happened; the receipt is given when they are lasting and seen.
+
+        data: anything that Arrow reads. key: the caller's own name for these rows; the same key
+        again counts once and gives the same receipt. Raises ServerError where rows are bad.
+        """
+        return self.append_all(table, [data], keys=[key], skip_bad_rows=skip_bad_rows)[0]
+
+    def append_all(
+        self,
+        table: str,
+        batches: Iterable[Any],
+        *,
+        keys: Iterable[str | None] | None = None,
+        skip_bad_rows: bool = False,
+    ) -> list[Receipt]:
+        """Add batches in one call, each a change of its own; a bad one ends it, those before stay.
+
+        keys: one for each batch.
+        """
+
+        def requests() -> Iterator[pb.AppendRequest]:
+            for batch, key in zip(batches, repeat(None) if keys is None else keys, strict=False):
+                rows = batch if isinstance(batch, pa.Table) else pa.table(batch)
+                ipc = campaign_convert.to_proto_messages(rows)
+                yield pb.AppendRequest(
+                    table=table, ipc=ipc, key=key or "", skip_bad_rows=skip_bad_rows
+                )
+
+        reply: pb.AppendReply = self._ask(self._ingest.Append, requests())
+        return [campaign_convert.from_proto_receipt(each) for each in reply.receipts]
+
+    def upsert_customers(
+        self, data: Any, *, key: str | None = None, skip_bad_rows: bool = False
+    ) -> Receipt:
+        """Add buyers, and set columns of those there are; what is not sent stays as it was."""
+        rows = data if isinstance(data, pa.Table) else pa.table(data)
+        request = pb.UpsertCustomersRequest(
+            ipc=campaign_convert.to_proto_messages(rows), key=key or "", skip_bad_rows=skip_bad_rows
+        )
+        return campaign_convert.from_proto_receipt(self._ask(self._ingest.UpsertCustomers, request))
+
+    def delete_customer(self, customer_id: CustomerId) -> int | None:
+        """Take a buyer out of every answer; the number of the change in the store's log.
+
+        In the files of the store the buyer is until `compact`.
+        """
+        request = pb.DeleteCustomerRequest(customer=convert.to_proto_customer(customer_id))
+        reply: pb.DeleteCustomerReply = self._ask(self._ingest.DeleteCustomer, request)
+        return reply.offset or None
+
+    def compact(self, *, timeout: float = 3_600.0) -> None:
+        """Write the files anew without deleted buyers; they are in none afterwards."""
+        self._ask(self._ingest.Compact, pb.CompactRequest(), timeout)
 
     def campaign_report(
         self, *, run: str | None = None, campaign: str | None = None, by: Sequence[str] = ()

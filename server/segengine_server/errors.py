@@ -89,6 +89,12 @@ class BusyError(SegengineError):
     reason = "BUSY"
 
 
+class NotWrittenError(SegengineError):
+    """A change that the store's files could not take; nothing of it was taken in."""
+
+    reason = "NOT_WRITTEN"
+
+
 class UnauthenticatedError(SegengineError):
     """A call without a token, or with one that is none, or no longer one."""
 
@@ -139,6 +145,7 @@ _CODES: tuple[tuple[type[SegengineError], grpc.StatusCode], ...] = (
     (RunError, grpc.StatusCode.FAILED_PRECONDITION),
     (NotBuiltYetError, grpc.StatusCode.UNIMPLEMENTED),
     (BusyError, grpc.StatusCode.RESOURCE_EXHAUSTED),
+    (NotWrittenError, grpc.StatusCode.UNAVAILABLE),
     (UnauthenticatedError, grpc.StatusCode.UNAUTHENTICATED),
     (ForbiddenError, grpc.StatusCode.PERMISSION_DENIED),
 )

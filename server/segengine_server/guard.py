@@ -31,6 +31,7 @@ _SCOPES_OF_METHODS = {
     "RunCampaign": "write:events",
     "RecordMessages": "write:events",
     "DeleteCustomer": "admin",
+    "Compact": "admin",
 }
 _LOOK_SECONDS = 1.0
 

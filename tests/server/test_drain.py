@@ -55,7 +55,7 @@ def test_a_server_that_answers_is_serving(channel: grpc.Channel, service: str) -
 
 
 def test_a_service_that_is_not_here_has_no_health(channel: grpc.Channel) -> None:
-    request = health_pb2.HealthCheckRequest(service="segengine.v1.IngestService")
+    request = health_pb2.HealthCheckRequest(service="segengine.v1.NoSuchService")
     with pytest.raises(grpc.RpcError) as failed:
         HealthStub(channel).Check(request, timeout=10)
     assert failed.value.code() is grpc.StatusCode.NOT_FOUND

@@ -52,6 +52,7 @@ def test_every_service_and_method_of_the_contract_is_there() -> None:
             *("PreviewTexts", "SendHours", "PlanCampaigns", "RunCampaign", "ListRuns"),
             *("StreamRun", "RecordMessages", "CampaignReport", "DryRunCampaign", "DryRunSegment"),
         ],
+        "IngestService": ["Append", "UpsertCustomers", "DeleteCustomer", "Compact"],
     }
 
 
@@ -144,9 +145,16 @@ CAMPAIGNS = {
     "StreamRunRequest": numbered("run with_held_out"),
     "StreamRunReply": numbered("ipc"),
     "RecordMessagesRequest": numbered("ipc run skip_bad_rows"),
-    "RecordMessagesReply": numbered(
-        "rows_read rows_loaded rows_skipped rows_repeated problems ignored_columns"
+    "Receipt": numbered(
+        "offset rows_read rows_loaded rows_skipped rows_repeated problems ignored_columns"
     ),
+    "AppendRequest": numbered("table ipc key skip_bad_rows"),
+    "AppendReply": numbered("receipts"),
+    "UpsertCustomersRequest": numbered("ipc key skip_bad_rows"),
+    "DeleteCustomerRequest": numbered("customer"),
+    "DeleteCustomerReply": numbered("offset in_files_until"),
+    "CompactRequest": {},
+    "CompactReply": numbered("offset"),
     "BadRows": numbered("column reason rows examples"),
     "CampaignReportRequest": numbered("run campaign by"),
     "CampaignReportReply": numbered("json"),

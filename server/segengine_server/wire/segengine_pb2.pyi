@@ -460,22 +460,6 @@ class RecordMessagesRequest(_message.Message):
     skip_bad_rows: bool
     def __init__(self, ipc: _Optional[bytes] = ..., run: _Optional[str] = ..., skip_bad_rows: _Optional[bool] = ...) -> None: ...
 
-class RecordMessagesReply(_message.Message):
-    __slots__ = ("rows_read", "rows_loaded", "rows_skipped", "rows_repeated", "problems", "ignored_columns")
-    ROWS_READ_FIELD_NUMBER: _ClassVar[int]
-    ROWS_LOADED_FIELD_NUMBER: _ClassVar[int]
-    ROWS_SKIPPED_FIELD_NUMBER: _ClassVar[int]
-    ROWS_REPEATED_FIELD_NUMBER: _ClassVar[int]
-    PROBLEMS_FIELD_NUMBER: _ClassVar[int]
-    IGNORED_COLUMNS_FIELD_NUMBER: _ClassVar[int]
-    rows_read: int
-    rows_loaded: int
-    rows_skipped: int
-    rows_repeated: int
-    problems: _containers.RepeatedCompositeFieldContainer[BadRows]
-    ignored_columns: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, rows_read: _Optional[int] = ..., rows_loaded: _Optional[int] = ..., rows_skipped: _Optional[int] = ..., rows_repeated: _Optional[int] = ..., problems: _Optional[_Iterable[_Union[BadRows, _Mapping]]] = ..., ignored_columns: _Optional[_Iterable[str]] = ...) -> None: ...
-
 class BadRows(_message.Message):
     __slots__ = ("column", "reason", "rows", "examples")
     COLUMN_FIELD_NUMBER: _ClassVar[int]
@@ -601,3 +585,73 @@ class Downstream(_message.Message):
     affected: int
     error: str
     def __init__(self, kind: _Optional[str] = ..., name: _Optional[str] = ..., before: _Optional[int] = ..., after: _Optional[int] = ..., entered: _Optional[int] = ..., left: _Optional[int] = ..., affected: _Optional[int] = ..., error: _Optional[str] = ...) -> None: ...
+
+class AppendRequest(_message.Message):
+    __slots__ = ("table", "ipc", "key", "skip_bad_rows")
+    TABLE_FIELD_NUMBER: _ClassVar[int]
+    IPC_FIELD_NUMBER: _ClassVar[int]
+    KEY_FIELD_NUMBER: _ClassVar[int]
+    SKIP_BAD_ROWS_FIELD_NUMBER: _ClassVar[int]
+    table: str
+    ipc: bytes
+    key: str
+    skip_bad_rows: bool
+    def __init__(self, table: _Optional[str] = ..., ipc: _Optional[bytes] = ..., key: _Optional[str] = ..., skip_bad_rows: _Optional[bool] = ...) -> None: ...
+
+class AppendReply(_message.Message):
+    __slots__ = ("receipts",)
+    RECEIPTS_FIELD_NUMBER: _ClassVar[int]
+    receipts: _containers.RepeatedCompositeFieldContainer[Receipt]
+    def __init__(self, receipts: _Optional[_Iterable[_Union[Receipt, _Mapping]]] = ...) -> None: ...
+
+class Receipt(_message.Message):
+    __slots__ = ("offset", "rows_read", "rows_loaded", "rows_skipped", "rows_repeated", "problems", "ignored_columns")
+    OFFSET_FIELD_NUMBER: _ClassVar[int]
+    ROWS_READ_FIELD_NUMBER: _ClassVar[int]
+    ROWS_LOADED_FIELD_NUMBER: _ClassVar[int]
+    ROWS_SKIPPED_FIELD_NUMBER: _ClassVar[int]
+    ROWS_REPEATED_FIELD_NUMBER: _ClassVar[int]
+    PROBLEMS_FIELD_NUMBER: _ClassVar[int]
+    IGNORED_COLUMNS_FIELD_NUMBER: _ClassVar[int]
+    offset: int
+    rows_read: int
+    rows_loaded: int
+    rows_skipped: int
+    rows_repeated: int
+    problems: _containers.RepeatedCompositeFieldContainer[BadRows]
+    ignored_columns: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, offset: _Optional[int] = ..., rows_read: _Optional[int] = ..., rows_loaded: _Optional[int] = ..., rows_skipped: _Optional[int] = ..., rows_repeated: _Optional[int] = ..., problems: _Optional[_Iterable[_Union[BadRows, _Mapping]]] = ..., ignored_columns: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class UpsertCustomersRequest(_message.Message):
+    __slots__ = ("ipc", "key", "skip_bad_rows")
+    IPC_FIELD_NUMBER: _ClassVar[int]
+    KEY_FIELD_NUMBER: _ClassVar[int]
+    SKIP_BAD_ROWS_FIELD_NUMBER: _ClassVar[int]
+    ipc: bytes
+    key: str
+    skip_bad_rows: bool
+    def __init__(self, ipc: _Optional[bytes] = ..., key: _Optional[str] = ..., skip_bad_rows: _Optional[bool] = ...) -> None: ...
+
+class DeleteCustomerRequest(_message.Message):
+    __slots__ = ("customer",)
+    CUSTOMER_FIELD_NUMBER: _ClassVar[int]
+    customer: CustomerId
+    def __init__(self, customer: _Optional[_Union[CustomerId, _Mapping]] = ...) -> None: ...
+
+class DeleteCustomerReply(_message.Message):
+    __slots__ = ("offset", "in_files_until")
+    OFFSET_FIELD_NUMBER: _ClassVar[int]
+    IN_FILES_UNTIL_FIELD_NUMBER: _ClassVar[int]
+    offset: int
+    in_files_until: str
+    def __init__(self, offset: _Optional[int] = ..., in_files_until: _Optional[str] = ...) -> None: ...
+
+class CompactRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class CompactReply(_message.Message):
+    __slots__ = ("offset",)
+    OFFSET_FIELD_NUMBER: _ClassVar[int]
+    offset: int
+    def __init__(self, offset: _Optional[int] = ...) -> None: ...

@@ -440,7 +440,7 @@ class CampaignServiceStub:
         self.RecordMessages = channel.unary_unary(
                 '/segengine.v1.CampaignService/RecordMessages',
                 request_serializer=segengine__server_dot_wire_dot_segengine__pb2.RecordMessagesRequest.SerializeToString,
-                response_deserializer=segengine__server_dot_wire_dot_segengine__pb2.RecordMessagesReply.FromString,
+                response_deserializer=segengine__server_dot_wire_dot_segengine__pb2.Receipt.FromString,
                 _registered_method=True)
         self.CampaignReport = channel.unary_unary(
                 '/segengine.v1.CampaignService/CampaignReport',
@@ -570,7 +570,7 @@ def add_CampaignServiceServicer_to_server(servicer, server):
             'RecordMessages': grpc.unary_unary_rpc_method_handler(
                     servicer.RecordMessages,
                     request_deserializer=segengine__server_dot_wire_dot_segengine__pb2.RecordMessagesRequest.FromString,
-                    response_serializer=segengine__server_dot_wire_dot_segengine__pb2.RecordMessagesReply.SerializeToString,
+                    response_serializer=segengine__server_dot_wire_dot_segengine__pb2.Receipt.SerializeToString,
             ),
             'CampaignReport': grpc.unary_unary_rpc_method_handler(
                     servicer.CampaignReport,
@@ -777,7 +777,7 @@ class CampaignService:
             target,
             '/segengine.v1.CampaignService/RecordMessages',
             segengine__server_dot_wire_dot_segengine__pb2.RecordMessagesRequest.SerializeToString,
-            segengine__server_dot_wire_dot_segengine__pb2.RecordMessagesReply.FromString,
+            segengine__server_dot_wire_dot_segengine__pb2.Receipt.FromString,
             options,
             channel_credentials,
             insecure,
@@ -859,6 +859,216 @@ class CampaignService:
             '/segengine.v1.CampaignService/DryRunSegment',
             segengine__server_dot_wire_dot_segengine__pb2.DryRunSegmentRequest.SerializeToString,
             segengine__server_dot_wire_dot_segengine__pb2.DryRunReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+
+class IngestServiceStub:
+    """What has happened in the shop, and who is a customer of it?
+    """
+
+    def __init__(self, channel):
+        """Constructor.
+
+        Args:
+            channel: A grpc.Channel.
+        """
+        self.Append = channel.stream_unary(
+                '/segengine.v1.IngestService/Append',
+                request_serializer=segengine__server_dot_wire_dot_segengine__pb2.AppendRequest.SerializeToString,
+                response_deserializer=segengine__server_dot_wire_dot_segengine__pb2.AppendReply.FromString,
+                _registered_method=True)
+        self.UpsertCustomers = channel.unary_unary(
+                '/segengine.v1.IngestService/UpsertCustomers',
+                request_serializer=segengine__server_dot_wire_dot_segengine__pb2.UpsertCustomersRequest.SerializeToString,
+                response_deserializer=segengine__server_dot_wire_dot_segengine__pb2.Receipt.FromString,
+                _registered_method=True)
+        self.DeleteCustomer = channel.unary_unary(
+                '/segengine.v1.IngestService/DeleteCustomer',
+                request_serializer=segengine__server_dot_wire_dot_segengine__pb2.DeleteCustomerRequest.SerializeToString,
+                response_deserializer=segengine__server_dot_wire_dot_segengine__pb2.DeleteCustomerReply.FromString,
+                _registered_method=True)
+        self.Compact = channel.unary_unary(
+                '/segengine.v1.IngestService/Compact',
+                request_serializer=segengine__server_dot_wire_dot_segengine__pb2.CompactRequest.SerializeToString,
+                response_deserializer=segengine__server_dot_wire_dot_segengine__pb2.CompactReply.FromString,
+                _registered_method=True)
+
+
+class IngestServiceServicer:
+    """What has happened in the shop, and who is a customer of it?
+    """
+
+    def Append(self, request_iterator, context):
+        """Batches of rows that have just happened, each a change of its own: lasting and seen by whoever
+        asks before the next one is taken. A bad batch ends the call; those before it were taken in. A
+        batch with a key may be sent again: it counts once.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UpsertCustomers(self, request, context):
+        """New buyers, and columns of those there are; what is not sent stays as it was.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteCustomer(self, request, context):
+        """A buyer is out of every answer at once, and out of the files when Compact has ended.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Compact(self, request, context):
+        """Write the files anew without deleted buyers. The reply comes when they are in none.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+
+def add_IngestServiceServicer_to_server(servicer, server):
+    rpc_method_handlers = {
+            'Append': grpc.stream_unary_rpc_method_handler(
+                    servicer.Append,
+                    request_deserializer=segengine__server_dot_wire_dot_segengine__pb2.AppendRequest.FromString,
+                    response_serializer=segengine__server_dot_wire_dot_segengine__pb2.AppendReply.SerializeToString,
+            ),
+            'UpsertCustomers': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpsertCustomers,
+                    request_deserializer=segengine__server_dot_wire_dot_segengine__pb2.UpsertCustomersRequest.FromString,
+                    response_serializer=segengine__server_dot_wire_dot_segengine__pb2.Receipt.SerializeToString,
+            ),
+            'DeleteCustomer': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteCustomer,
+                    request_deserializer=segengine__server_dot_wire_dot_segengine__pb2.DeleteCustomerRequest.FromString,
+                    response_serializer=segengine__server_dot_wire_dot_segengine__pb2.DeleteCustomerReply.SerializeToString,
+            ),
+            'Compact': grpc.unary_unary_rpc_method_handler(
+                    servicer.Compact,
+                    request_deserializer=segengine__server_dot_wire_dot_segengine__pb2.CompactRequest.FromString,
+                    response_serializer=segengine__server_dot_wire_dot_segengine__pb2.CompactReply.SerializeToString,
+            ),
+    }
+    generic_handler = grpc.method_handlers_generic_handler(
+            'segengine.v1.IngestService', rpc_method_handlers)
+    server.add_generic_rpc_handlers((generic_handler,))
+    server.add_registered_method_handlers('segengine.v1.IngestService', rpc_method_handlers)
+
+
+ # This class is part of an EXPERIMENTAL API.
+class IngestService:
+    """What has happened in the shop, and who is a customer of it?
+    """
+
+    @staticmethod
+    def Append(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_unary(
+            request_iterator,
+            target,
+            '/segengine.v1.IngestService/Append',
+            segengine__server_dot_wire_dot_segengine__pb2.AppendRequest.SerializeToString,
+            segengine__server_dot_wire_dot_segengine__pb2.AppendReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpsertCustomers(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/segengine.v1.IngestService/UpsertCustomers',
+            segengine__server_dot_wire_dot_segengine__pb2.UpsertCustomersRequest.SerializeToString,
+            segengine__server_dot_wire_dot_segengine__pb2.Receipt.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteCustomer(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/segengine.v1.IngestService/DeleteCustomer',
+            segengine__server_dot_wire_dot_segengine__pb2.DeleteCustomerRequest.SerializeToString,
+            segengine__server_dot_wire_dot_segengine__pb2.DeleteCustomerReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Compact(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/segengine.v1.IngestService/Compact',
+            segengine__server_dot_wire_dot_segengine__pb2.CompactRequest.SerializeToString,
+            segengine__server_dot_wire_dot_segengine__pb2.CompactReply.FromString,
             options,
             channel_credentials,
             insecure,

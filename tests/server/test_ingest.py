@@ -1,0 +1,162 @@
+"""What is sent is lasting and seen when its receipt comes; bad rows are refused with reasons."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from segengine_server import Client, ServerError
+from segengine_server.wire import segengine_pb2 as pb
+
+import segengine as se
+from segengine.storage.log import Log
+from tests.server.serving import serving
+
+AS_OF = "2026-01-31T12:00:00Z"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "store.toml").write_text(f"[store]\nas_of = {AS_OF}\n")
+    return tmp_path
+
+
+@pytest.fixture
+def engine(folder: Path) -> Iterator[se.Engine]:
+    with se.Engine.open(folder) as found:
+        yield found
+
+
+@pytest.fixture
+def client(engine: se.Engine) -> Iterator[Client]:
+    with serving(engine) as served, Client(served.target) as found:
+        yield found
+
+
+def views(*ids: int, **columns: Any) -> pa.Table:
+    rows = {"customer_id": ids, "time": [AS_OF] * len(ids), "kind": ["view"] * len(ids)}
+    return pa.table(rows | columns)
+
+
+def test_a_receipt_comes_when_the_rows_are_lasting_and_seen(
+    client: Client, engine: se.Engine, folder: Path
+) -> None:
+    receipt = client.append("behaviors", views(1, 2, 2, colour=["a", "b", "c"]))
+    assert (receipt.offset, receipt.rows_loaded, receipt.rows_skipped) == (1, 3, 0)
+    assert receipt.ignored_columns == ("colour",)
+    assert client.count(rule="views_7d = 2").count == 1
+    with se.Engine.open(folder) as other:
+        assert other.segment("views_7d >= 1").ids().to_pylist() == [1, 2]
+    assert engine.table("behaviors").num_rows == 3
+
+
+def test_many_batches_go_in_one_call_each_with_its_receipt(client: Client) -> None:
+    receipts = client.append_all("behaviors", [views(1), views(2, 3), views(1)])
+    assert [each.offset for each in receipts] == [1, 2, 3]
+    assert [each.rows_loaded for each in receipts] == [1, 2, 1]
+    assert client.append_all("behaviors", []) == []
+
+
+def test_the_same_key_again_counts_once_and_has_the_same_receipt(client: Client) -> None:
+    first = client.append("behaviors", views(1, 2), key="batch-1")
+    assert client.append("behaviors", views(1, 2), key="batch-1") == first
+    assert client.append("behaviors", views(1, 2), key="batch-2").offset == 2
+    assert client.count(rule="views_7d = 2").count == 2
+
+
+def test_a_bad_batch_ends_the_call_and_those_before_it_stay(client: Client) -> None:
+    bad = views(2, 3).set_column(1, "time", pa.array([AS_OF, "never"]))
+    with pytest.raises(ServerError) as refused:
+        client.append_all("behaviors", [views(1), bad, views(4)])
+    assert (refused.value.code, refused.value.reason) == ("INVALID_ARGUMENT", "BAD_DATA")
+    (violation,) = refused.value.violations
+    assert violation.field == "time"
+    assert "`never`" in violation.description
+    assert client.count(rule="views_7d >= 1").count == 1
+    receipt = client.append("behaviors", bad, skip_bad_rows=True)
+    assert (receipt.rows_loaded, receipt.rows_skipped) == (1, 1)
+    assert receipt.problems[0].column == "time"
+
+
+def test_buyers_are_added_and_changed_and_the_rest_of_them_stays(
+    client: Client, engine: se.Engine
+) -> None:
+    client.upsert_customers({"customer_id": [1, 2], "city": ["x", "y"], "tags": [["a"], []]})
+    client.upsert_customers({"customer_id": [2, 3], "city": ["z", "z"]}, key="k")
+    assert engine.table("customers", ["customer_id", "city", "tags"]).to_pylist() == [
+        {"customer_id": 1, "city": "x", "tags": ["a"]},
+        {"customer_id": 2, "city": "z", "tags": []},
+        {"customer_id": 3, "city": "z", "tags": []},
+    ]
+
+
+def test_a_deleted_buyer_is_gone_at_once_and_from_the_files_after_compact(
+    client: Client, folder: Path
+) -> None:
+    client.upsert_customers({"customer_id": ["seldom-seen", "b"], "nickname": ["unheard-of", "c"]})
+    offset = client.delete_customer("seldom-seen")
+    assert offset == 2
+    assert client.count(rule="true").count == 1
+    with pytest.raises(ServerError, match="seldom-seen") as refused:
+        client.delete_customer("seldom-seen")
+    assert refused.value.code == "NOT_FOUND"
+    client.compact()
+    for path in folder.rglob("*"):
+        if path.is_file():
+            data = path.read_bytes()
+            assert b"seldom-seen" not in data, path
+            assert b"unheard-of" not in data, path
+
+
+@pytest.mark.parametrize(
+    ("table", "data", "code", "words"),
+    [
+        ("behaviours", views(1), "NOT_FOUND", "did you mean `behaviors`?"),
+        ("", views(1), "INVALID_ARGUMENT", "say which table"),
+        ("behaviors", pa.table({"kind": ["view"]}), "INVALID_ARGUMENT", "customer_id"),
+        ("behaviors", views(1, product_id=[[1]]), "INVALID_ARGUMENT", "product_id"),
+    ],
+)
+def test_what_cannot_be_taken_in_says_why(
+    client: Client, table: str, data: pa.Table, code: str, words: str
+) -> None:
+    with pytest.raises(ServerError) as refused:
+        client.append(table, data)
+    assert refused.value.code == code
+    assert words in str(refused.value)
+
+
+def test_bytes_that_are_no_arrow_stream_are_refused(client: Client) -> None:
+    for data in (b"", b"no", b"\xff" * 500):
+        with pytest.raises(ServerError) as refused:
+            client._ask(
+                client._ingest.Append, iter([pb.AppendRequest(table="behaviors", ipc=data)])
+            )
+        assert refused.value.code == "INVALID_ARGUMENT"
+        assert "is no Arrow IPC stream" in str(refused.value)
+
+
+def test_a_full_disk_refuses_what_is_sent_and_nothing_else(
+    client: Client, engine: se.Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client.append("behaviors", views(1))
+
+    def full(*_: Any) -> int:
+        raise se.StoreError("cannot write to `/secret/place`: disk full", field="store")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Log, "write", full)
+        for refused in (
+            lambda: client.append("behaviors", views(2), key="again"),
+            lambda: client.delete_customer(1),
+        ):
+            with pytest.raises(ServerError, match="nothing was taken in") as caught:
+                refused()
+            assert (caught.value.code, caught.value.reason) == ("UNAVAILABLE", "NOT_WRITTEN")
+            assert "secret" not in str(caught.value)
+        assert client.count(rule="true").count == 1
+    assert client.append("behaviors", views(2), key="again").rows_loaded == 1
+    assert client.count(rule="true").count == 2
