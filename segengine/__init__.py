@@ -45,7 +45,7 @@ if TYPE_CHECKING:
         segment,
     )
     from segengine.rules.catalogue import Finding
-    from segengine.rules.explain import Explanation
+    from segengine.rules.explain import Explanation, ProductExplanation
     from segengine.rules.segment import Count, Segment
     from segengine.rules.selection import Selection
     from segengine.schema.cap_settings import Cap
@@ -101,6 +101,7 @@ _HOME = {
     "Finding": "segengine.rules.catalogue",
     "Preview": "segengine.traits.preview",
     "Explanation": "segengine.rules.explain",
+    "ProductExplanation": "segengine.rules.explain",
     "Count": "segengine.rules.segment",
     "Segment": "segengine.rules.segment",
     "Selection": "segengine.rules.selection",
@@ -138,6 +139,7 @@ __all__ = [
     "Preview",
     "Problem",
     "Product",
+    "ProductExplanation",
     "Reason",
     "RefusedError",
     "Rule",

@@ -24,6 +24,7 @@ from segengine.cli.outcome import INTERRUPTED, Commands
 from segengine.cli.page import page
 from segengine.cli.plan import plan
 from segengine.cli.preview import preview
+from segengine.cli.products import products
 from segengine.cli.record import record
 from segengine.cli.report import report
 from segengine.cli.run import run as run_campaign
@@ -70,6 +71,13 @@ for function, lines in (
         [
             'segengine segment "recency_days <= 30" --columns region,amount_total',
             'segengine segment "recency_days <= 30" --out recent.parquet',
+        ],
+    ),
+    (
+        products,
+        [
+            "segengine products \"matrix_class = 'star' AND stock > 0\" --columns amount_90d",
+            'segengine products "margin > 0.3 AND stock > 0" --explain 17',
         ],
     ),
     (

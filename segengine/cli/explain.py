@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -12,7 +13,7 @@ from segengine.cli.plain import print_json
 from segengine.cli.show import console
 
 if TYPE_CHECKING:
-    from segengine.rules.explain import Reason
+    from segengine.rules.explain import Change, Reason
 
 MaybeRule = Annotated[
     str | None, typer.Argument(metavar="RULE", help="A rule, in quotes.", show_default=False)
@@ -49,26 +50,33 @@ def explain(
             text = dropped.text
         elif rule is not None:
             why = engine.segment(rule).explain(asked)
-            nearest = [
-                {"conditions": change.conditions, "values": dict(change.values)}
-                for change in why.nearest
-            ]
-            answer |= {"holds": why.holds, "reason": _tree(why.reason), "nearest": nearest}
+            nearest = nearest_of(why.nearest)
+            answer |= {"holds": why.holds, "reason": tree_of(why.reason), "nearest": nearest}
             text = str(why)
         if as_json:
             moment = {"as_of": engine.as_of, "data_version": engine.data_version}
             print_json({**answer, "text": text, **moment})
             return
-        screen = console()
-        for line in text.splitlines():
-            screen.print(line, style=_STYLES.get(line.lstrip()[:3], "none"), soft_wrap=True)
+        print_reasons(text)
 
 
-def _tree(reason: Reason) -> dict[str, Any]:
+def print_reasons(text: str) -> None:
+    """An explanation, each condition in the colour of its truth."""
+    screen = console()
+    for line in text.splitlines():
+        screen.print(line, style=_STYLES.get(line.lstrip()[:3], "none"), soft_wrap=True)
+
+
+def nearest_of(changes: Sequence[Change]) -> list[dict[str, Any]]:
+    """The changes that would make a rule hold, each with what its conditions look at now."""
+    return [{"conditions": change.conditions, "values": dict(change.values)} for change in changes]
+
+
+def tree_of(reason: Reason) -> dict[str, Any]:
     """A condition, whether it holds (null: unknown), what it looked at, and all under it."""
     return {
         "text": reason.text,
         "holds": reason.holds,
         "values": dict(reason.values),
-        "parts": [_tree(part) for part in reason.parts],
+        "parts": [tree_of(part) for part in reason.parts],
     }

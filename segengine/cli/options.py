@@ -73,6 +73,13 @@ def customer_id_of(engine: Engine, text: str) -> int | str:
     return int(text) if is_number else text
 
 
+def product_id_of(engine: Engine, text: str) -> int | str:
+    """An id as the store has its products: a whole number or the text."""
+    kind = engine.table("products", ["product_id"]).schema.field("product_id").type
+    is_number = str(kind) == "int64" and re.fullmatch(r"[+-]?[0-9]{1,20}", text)
+    return int(text) if is_number else text
+
+
 def saved(name: str) -> str:
     """The rule that a saved segment is."""
     quoted = name.replace("'", "''")

@@ -66,12 +66,29 @@ class Explanation:
     nearest: tuple[Change, ...] = ()
 
     def __str__(self) -> str:
-        lines = self.reason.lines()
-        if self.reason.parts:
-            lines += [f"nearest: {change}" for change in self.nearest[:_MOST_SHOWN]]
-            more = len(self.nearest) - _MOST_SHOWN
-            lines += [f"nearest: or one of {more:,} more"] if more > 0 else []
-        return "\n".join(lines)
+        return _told(self.reason, self.nearest)
+
+
+@dataclass(frozen=True, slots=True)
+class ProductExplanation:
+    """Why a rule holds for a product or does not; otherwise as an `Explanation`."""
+
+    product_id: int | str
+    holds: bool
+    reason: Reason
+    nearest: tuple[Change, ...] = ()
+
+    def __str__(self) -> str:
+        return _told(self.reason, self.nearest)
+
+
+def _told(reason: Reason, nearest: tuple[Change, ...]) -> str:
+    lines = reason.lines()
+    if reason.parts:
+        lines += [f"nearest: {change}" for change in nearest[:_MOST_SHOWN]]
+        more = len(nearest) - _MOST_SHOWN
+        lines += [f"nearest: or one of {more:,} more"] if more > 0 else []
+    return "\n".join(lines)
 
 
 def _seen(values: tuple[tuple[str, str], ...]) -> str:
@@ -85,8 +102,12 @@ def explain(
     clock: Clock,
     context: Mapping[str, str] | None = None,
 ) -> Reason:
-    """The truth of every condition of a rule for one row, evaluated one by one."""
-    block = population.block(slice(row, row + 1), clock, None, context)
+    """The truth of every condition of a rule for one buyer, evaluated one by one."""
+    return reason_of(term, population.block(slice(row, row + 1), clock, None, context))
+
+
+def reason_of(term: Term, block: Block) -> Reason:
+    """The same for the one row of a block."""
     return _reason(term, block)
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from segengine.rules.block import Block, Clock
@@ -13,6 +14,7 @@ from segengine.rules.frame import Frame, Made, Rows, Words, computable, domain_o
 from segengine.rules.plan import Ranges
 from segengine.rules.ranges import Domain
 from segengine.rules.term import Term
+from segengine.schema.identifiers import is_text
 from segengine.schema.kinds import Kind
 from segengine.tables.column import Column
 from segengine.tables.table import Table
@@ -43,6 +45,25 @@ class Products:
     def rows(self) -> int:
         """How many products there are."""
         return self.table.rows
+
+    def row_of(self, product_id: object) -> int | None:
+        """The row of one product_id as a caller gives it; None for an unknown one."""
+        column = self.table.columns["product_id"]
+        if self.rows == 0 or isinstance(product_id, bool):
+            return None
+        if column.kind is Kind.VARCHAR:
+            if not is_text(product_id):
+                return None
+            assert column.dictionary is not None
+            ids = column.dictionary.find(pa.array([product_id], pa.large_string()))
+            if ids[0] < 0:
+                return None
+        else:
+            if not isinstance(product_id, int | np.integer) or abs(int(product_id)) >= 2**63:
+                return None
+            ids = np.array([product_id], np.int64)
+        row = int(self.population.tables.product_rows(ids)[0])
+        return row if row >= 0 else None
 
     def kinds(self) -> dict[str, Kind]:
         """Every given column and trait a rule may name, by kind."""

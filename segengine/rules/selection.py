@@ -11,7 +11,9 @@ from numpy.typing import NDArray
 from segengine.days import moment
 from segengine.errors import UnknownNameError, did_you_mean
 from segengine.kernels import bits
+from segengine.rules.changes import nearest
 from segengine.rules.evaluate import bitmap
+from segengine.rules.explain import ProductExplanation, reason_of
 from segengine.rules.plan import plan_rule
 from segengine.rules.products import Products
 from segengine.rules.segment import Count, Looking, View
@@ -55,9 +57,26 @@ class Selection:
             names = list(dict.fromkeys(["product_id", *columns]))
             return product_table(view.population.products, _rows(rule, view), names)
 
+    def explain(self, product_id: int | str) -> ProductExplanation:
+        """Why the rule holds for this product or not; `UnknownNameError` for an unknown one."""
+        rule = self._rule()
+        with self._looking() as view:
+            products = view.population.products
+            row = products.row_of(product_id)
+            if row is None:
+                raise UnknownNameError(f"there is no product `{product_id}`", field="product_id")
+            block = products.block(slice(row, row + 1), view.clock)
+            reason = reason_of(rule.term, block)
+            return ProductExplanation(
+                product_id, reason.holds is True, reason, nearest(rule.term, block)
+            )
+
     def contains(self, product_id: int | str) -> bool:
         """Whether the rule holds for this product; False for one that is not there."""
-        return product_id in self.ids().to_pylist()
+        rule = self._rule()
+        with self._looking() as view:
+            row = view.population.products.row_of(product_id)
+            return row is not None and row in _rows(rule, view)
 
 
 def _rows(rule: CheckedRule, view: View) -> NDArray[np.int64]:

@@ -275,6 +275,30 @@ def test_rules_over_products_are_written_in_the_same_language() -> None:
         asked.table(["price_levl"])
 
 
+@pytest.mark.parametrize("as_text", [False, True])
+def test_a_product_is_told_why_a_rule_holds_for_it_or_not(as_text: bool) -> None:
+    ids: list[Any] = [f"p{n}" for n in range(1, 7)] if as_text else list(range(1, 7))
+    found = shop(*({"product_id": one, "category": "tea", "price": Decimal(n), "stock": n % 3}
+                   for n, one in enumerate(ids, 1)))  # fmt: skip
+    asked = found.products("stock > 0 AND (price > 4 OR margin > 0.5)")
+    for n, one in enumerate(ids, 1):
+        why = asked.explain(one)
+        assert why.product_id == one
+        assert why.holds == asked.contains(one) == (n % 3 > 0 and n > 4)
+    assert str(asked.explain(ids[0])).splitlines() == [
+        "?   all of", "yes   stock > 0   (stock is 1)", "?     any of",
+        "no      price > 4   (price is 1)", "?       margin > 0.5   (margin is missing)",
+        "nearest: price > 4 (price is 1)", "nearest: margin > 0.5 (margin is missing)",
+    ]  # fmt: skip
+    assert asked.explain(ids[4]).nearest == ()
+    for nobody in ("p9", 9, True, 2**70, None, 1.5):
+        assert asked.contains(nobody) is False
+        with pytest.raises(se.UnknownNameError, match="there is no product"):
+            asked.explain(nobody)
+    with pytest.raises(se.UnknownNameError, match="there is no product"):
+        engine().products("price > 1").explain(ids[0])
+
+
 def test_a_selection_is_answered_anew_by_every_call() -> None:
     found = shop({"product_id": "a"})
     asked = found.products("units_30d >= 2 OR price > 5")
