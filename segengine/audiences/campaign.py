@@ -9,7 +9,7 @@ from typing import Any
 
 from segengine.audiences.budget import Budget, read_budget
 from segengine.audiences.text import template_mistakes
-from segengine.errors import DefinitionError, NotBuiltYetError, did_you_mean
+from segengine.errors import DefinitionError, did_you_mean
 from segengine.rules.builder import Rule
 from segengine.schema.cap_settings import KINDS, Cap, caps_of
 from segengine.schema.identifiers import is_definition_name, is_text
@@ -152,20 +152,6 @@ class Campaign:
     def aim(self) -> Goal:
         """What its messages are for, and within which window."""
         return Goal(self.window_days, self.goal)
-
-
-_UNBUILT = {
-    "pool": "product pools",
-    "cap": "impression caps",
-}
-
-
-def refuse_unbuilt(place: str, **given: object) -> None:
-    """An option that is known by name and not built yet, if one is given."""
-    names = [name for name, value in given.items() if value is not None]
-    if names:
-        what = " and ".join(f"{_UNBUILT[name]} (`{name}`)" for name in names)
-        raise NotBuiltYetError(f"{place}: {what} are not built yet", field=names[0])
 
 
 def refuse(place: str, mistakes: Sequence[str], field: str) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeGuard
 
 import numpy as np
 import pyarrow as pa
@@ -62,10 +62,19 @@ class Shelves:
     def placed(self, view: View) -> Placed:
         """The shelf as the products are."""
         tables, fits = view.population.tables, view.population.product_traits.fits
+
+        def is_current(found: Placed | None) -> TypeGuard[Placed]:
+            if found is None or found.fits is not fits:
+                return False
+            return found.revision == tables.products_revision
+
         found = self._placed
-        if found is None or found.revision != tables.products_revision or found.fits is not fits:
+        if not is_current(found):
             with self.lock:
-                found = self._placed = _placed(view, self.settings)
+                # Who has waited finds what another visitor has made.
+                found = self._placed
+                if not is_current(found):
+                    found = self._placed = _placed(view, self.settings)
         return found
 
     def nbytes(self) -> int:
