@@ -218,6 +218,8 @@ def _placements(slot: str, checked: CheckedModule) -> tuple[Placement, ...]:
 
 def _matcher(rules: Sequence[CheckedRule], previous: CheckedPage | None) -> Matcher[Term]:
     before = None if previous is None else previous.matcher
+    if previous is not None and [r.term for r in previous.rules] == [r.term for r in rules]:
+        return previous.matcher
     return Matcher([(rule.term, rule) for rule in rules], before)
 
 
