@@ -142,7 +142,7 @@ class Client:
         request = pb.GetPageRequest(
             page=name,
             customer=None if customer_id is None else convert.to_proto_customer(customer_id),
-            context=context,
+            context=convert.to_proto_context(context),
         )
         return convert.from_proto_page(self._ask(self._pages.GetPage, request))
 
@@ -154,10 +154,11 @@ class Client:
     ) -> list[Page]:
         """The same page for each customer, in the order given."""
         found: list[Page] = []
+        visit = convert.to_proto_context(context)
         for start in range(0, len(customer_ids), PAGES_A_CALL):
             some = customer_ids[start : start + PAGES_A_CALL]
             request = pb.BatchGetPagesRequest(
-                page=name, customers=map(convert.to_proto_customer, some), context=context
+                page=name, customers=map(convert.to_proto_customer, some), context=visit
             )
             reply = self._ask(self._pages.BatchGetPages, request)
             found += map(convert.from_proto_page, reply.pages)
@@ -171,7 +172,7 @@ class Client:
         timeout: float = CENSUS_SECONDS,
     ) -> Census:
         """What all buyers see on a page, counted; one census is made at a time."""
-        request = pb.PageCensusRequest(page=name, context=context)
+        request = pb.PageCensusRequest(page=name, context=convert.to_proto_context(context))
         return convert.from_proto_census(self._ask(self._pages.PageCensus, request, timeout))
 
     def preview_texts(self, campaign: str, count: int = 10, *, bill: bool = False) -> Texts:

@@ -8,7 +8,7 @@ where a thing may be missing.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, date, datetime, time
 from operator import index
 from typing import Any, Literal, NamedTuple
@@ -93,6 +93,11 @@ def to_proto_asked(campaign: str | None, rule: str | None) -> dict[str, str]:
     if len(fields) != 1:
         raise TypeError("give `campaign` or `rule`, one of the two")
     return fields
+
+
+def to_proto_context(context: Mapping[str, object] | None) -> dict[str, str]:
+    """What a visit brings along, as texts; what is None is not there."""
+    return {str(key): str(value) for key, value in (context or {}).items() if value is not None}
 
 
 def from_proto_known(customer: pb.CustomerId) -> CustomerId:

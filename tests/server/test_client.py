@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC
+from typing import Any
 
 import numpy as np
 import pytest
@@ -67,6 +68,14 @@ def test_the_engine_is_asked_what_the_client_was_asked(client: Client, engine: F
         ("page", "home", 17, {}),
         ("page", "home", None, {}),
     ]
+
+
+def test_what_a_visit_brings_along_becomes_texts(client: Client, engine: FakeEngine) -> None:
+    context: Any = {"cart_value": 180, "device": None, "entry": "search"}
+    client.page("home", 17, context)
+    client.pages("home", [17], context)
+    client.page_census("home", context)
+    assert [asked[-1] for asked in engine.asked] == [{"cart_value": "180", "entry": "search"}] * 3
 
 
 def test_pages_are_in_the_order_asked_however_many(client: Client) -> None:
