@@ -26,13 +26,6 @@ def or_into(words: Words, begin: int, end: int, out: Words) -> None:
 
 
 @kernel
-def without_into(words: Words, begin: int, end: int, out: Words) -> None:
-    """out &= ~words, for words [begin, end)."""
-    for word in range(begin, end):
-        out[word] &= ~words[word]
-
-
-@kernel
 def count_bits(words: Words) -> int:
     """How many rows are in the bitmap."""
     total = 0
