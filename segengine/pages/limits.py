@@ -10,8 +10,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from segengine.audiences.campaign import Cap, refuse
+from segengine.audiences.campaign import refuse
 from segengine.errors import did_you_mean
+from segengine.schema.cap_settings import Cap
 
 SHOWN, CLICKED = "shown", "clicked"
 _CAP_KEYS = ("limit", "days")
