@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import segengine as se
@@ -80,8 +80,7 @@ def rows(table: Any) -> dict[Any, tuple[str, str | None, str | None]]:
     }
 
 
-@given(campaigns(), campaigns())
-def test_a_campaign_does_what_its_dry_run_said(first: se.Campaign, second: se.Campaign) -> None:
+def campaign_law(first: se.Campaign, second: se.Campaign) -> None:
     engine = defined()
     engine.define_campaign(first)
     version, ledger, old = engine.data_version, engine.audience("spring").ledger, arms(engine)
@@ -111,10 +110,22 @@ def test_a_campaign_does_what_its_dry_run_said(first: se.Campaign, second: se.Ca
     assert (diff.as_of, diff.data_version) == (engine.as_of, version)
 
 
-@given(of_segments, st.booleans(), st.lists(rules, min_size=1, max_size=3))
-def test_what_names_a_segment_does_what_its_dry_run_said(
-    rule: str, suppress: bool, wants: list[str]
+@settings(max_examples=12)
+@given(campaigns(), campaigns())
+def test_a_campaign_does_what_its_dry_run_said(first: se.Campaign, second: se.Campaign) -> None:
+    campaign_law(first, second)
+
+
+@pytest.mark.prove
+@settings(max_examples=300)
+@given(campaigns(), campaigns())
+def test_many_campaigns_do_what_their_dry_runs_said(
+    first: se.Campaign, second: se.Campaign
 ) -> None:
+    campaign_law(first, second)
+
+
+def segment_law(rule: str, suppress: bool, wants: list[str]) -> None:
     engine = defined()
     for number, want in enumerate(wants):
         engine.define_campaign(se.Campaign(f"c{number}", want, holdout=0.2))
@@ -151,8 +162,24 @@ def test_what_names_a_segment_does_what_its_dry_run_said(
     assert (diff.entered, diff.left) == (len(new[rich] - old[rich]), len(old[rich] - new[rich]))
 
 
-@given(pages(), pages())
-def test_modules_of_a_page_are_for_whom_its_dry_run_said(first: se.Page, second: se.Page) -> None:
+@settings(max_examples=12)
+@given(of_segments, st.booleans(), st.lists(rules, min_size=1, max_size=3))
+def test_what_names_a_segment_does_what_its_dry_run_said(
+    rule: str, suppress: bool, wants: list[str]
+) -> None:
+    segment_law(rule, suppress, wants)
+
+
+@pytest.mark.prove
+@settings(max_examples=300)
+@given(of_segments, st.booleans(), st.lists(rules, min_size=1, max_size=3))
+def test_many_that_name_a_segment_do_what_its_dry_run_said(
+    rule: str, suppress: bool, wants: list[str]
+) -> None:
+    segment_law(rule, suppress, wants)
+
+
+def page_law(first: se.Page, second: se.Page) -> None:
     engine = defined()
     engine.define_page(first)
     diff = engine.dry_run(second)
@@ -191,6 +218,21 @@ def test_modules_of_a_page_are_for_whom_its_dry_run_said(first: se.Page, second:
     assert diff.entered == len(own(second) - own(first))
     assert diff.left == len(own(first) - own(second))
     assert diff.stayed == len(own(first) & own(second))
+
+
+@settings(max_examples=12)
+@given(pages(), pages())
+def test_modules_of_a_page_are_for_whom_its_dry_run_said(first: se.Page, second: se.Page) -> None:
+    page_law(first, second)
+
+
+@pytest.mark.prove
+@settings(max_examples=300)
+@given(pages(), pages())
+def test_modules_of_many_pages_are_for_whom_their_dry_runs_said(
+    first: se.Page, second: se.Page
+) -> None:
+    page_law(first, second)
 
 
 def test_a_trait_says_who_gets_another_value_and_what_follows() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 
 import segengine as se
 from segengine.rules.catalogue import Definition
@@ -37,16 +37,26 @@ def by_json(written: dict[str, Any]) -> dict[str, Any]:
     return read
 
 
-@given(campaigns())
-def test_a_campaign_survives_being_written_and_read(campaign: se.Campaign) -> None:
+def campaign_law(campaign: se.Campaign) -> None:
     written = definition_to_plain("campaign", campaign)
     read = definition_from_plain("campaign", campaign.name, by_json(written))
     assert without_rules(read) == without_rules(campaign)
     assert definition_to_plain("campaign", read) == written
 
 
-@given(pages())
-def test_a_page_survives_being_written_and_read(page: se.Page) -> None:
+@given(campaigns())
+def test_a_campaign_survives_being_written_and_read(campaign: se.Campaign) -> None:
+    campaign_law(campaign)
+
+
+@pytest.mark.prove
+@settings(max_examples=300)
+@given(campaigns())
+def test_many_campaigns_survive_being_written_and_read(campaign: se.Campaign) -> None:
+    campaign_law(campaign)
+
+
+def page_law(page: se.Page) -> None:
     written = definition_to_plain("page", page)
     read = definition_from_plain("page", page.name, by_json(written))
     assert isinstance(read, se.Page)
@@ -55,6 +65,18 @@ def test_a_page_survives_being_written_and_read(page: se.Page) -> None:
     for after, before in zip(read.slots, page.slots, strict=True):
         assert list(map(without_rules, after.modules)) == list(map(without_rules, before.modules))
     assert definition_to_plain("page", read) == written
+
+
+@given(pages())
+def test_a_page_survives_being_written_and_read(page: se.Page) -> None:
+    page_law(page)
+
+
+@pytest.mark.prove
+@settings(max_examples=300)
+@given(pages())
+def test_many_pages_survive_being_written_and_read(page: se.Page) -> None:
+    page_law(page)
 
 
 @given(rules())
