@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segengine.pages.bought_together import BoughtTogether
-from segengine.pages.pool_loops import Span
 from segengine.pages.pool_shelf import Shelves, sold_lines
+from segengine.pages.pool_visit_loops import Span
 from segengine.rules.segment import View
 from segengine.schema.pool_settings import TERMS, PoolSettings
 from segengine.schema.tables import ORDER_LINES

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from segengine.pages.pool_loops import Shelf
+from segengine.pages.pool_visit_loops import Shelf
 from segengine.rules.segment import View
 from segengine.schema.pool_settings import DOINGS, PoolSettings
 from segengine.schema.tables import ORDER_LINES

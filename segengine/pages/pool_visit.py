@@ -7,11 +7,12 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from segengine.pages import pool_loops
+from segengine.pages import pool_visit_loops
 from segengine.pages.pool_candidates import Candidates
-from segengine.pages.pool_loops import Doings, Lately, Lines, Taste
+from segengine.pages.pool_loops import Taste
 from segengine.pages.pool_ranker import Ranker
 from segengine.pages.pool_shelf import BEHAVIORS, Placed
+from segengine.pages.pool_visit_loops import Doings, Lately, Lines
 from segengine.rules.segment import View
 from segengine.schema.tables import ORDER_LINES
 from segengine.tables.column import Column
@@ -45,7 +46,7 @@ class Visit:
         opened = customers.traits[OPEN_PRODUCTS]
         assert isinstance(opened, ListColumn)
         did, sold = behaviors.columns, lines.columns
-        found: Lately = pool_loops.lately(
+        found: Lately = pool_visit_loops.lately(
             today.clock, today.span,
             Doings(
                 int(customers.heads(BEHAVIORS)[self.row]), behaviors.extra("previous"),
