@@ -30,8 +30,8 @@ from segengine_server.wire.segengine_pb2_grpc import (
 # Pages of one call: enough that the way there and back is nothing, and far below the largest reply.
 PAGES_A_CALL = 100
 REPLY_BYTES = 64 << 20
-# Rows of one RecordMessages, which a server takes up to 4 MB: an id and a run are a few bytes each.
-ROWS_A_CALL = 20_000
+# Rows and bytes of one RecordMessages, which a server takes up to 4 MB.
+ROWS_A_CALL, BYTES_A_CALL = 20_000, 2 << 20
 CENSUS_SECONDS = 120.0
 
 _T = TypeVar("_T")
@@ -226,14 +226,16 @@ class Client:
         if isinstance(data, str):
             return self._recorded(pb.RecordMessagesRequest(run=data, skip_bad_rows=skip_bad_rows))
         table = data if isinstance(data, pa.Table) else pa.table(data)
+        fit = BYTES_A_CALL * table.num_rows // max(1, table.nbytes)
+        rows = max(1, min(ROWS_A_CALL, fit))
         receipts = [
             self._recorded(
                 pb.RecordMessagesRequest(
-                    ipc=campaign_convert.to_proto_messages(table.slice(begin, ROWS_A_CALL)),
+                    ipc=campaign_convert.to_proto_messages(table.slice(begin, rows)),
                     skip_bad_rows=skip_bad_rows,
                 )
             )
-            for begin in range(0, max(1, table.num_rows), ROWS_A_CALL)
+            for begin in range(0, max(1, table.num_rows), rows)
         ]
         return campaign_convert.joined_receipts(receipts)
 

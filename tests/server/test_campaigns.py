@@ -131,6 +131,24 @@ def test_many_rows_are_recorded_in_several_calls(
     )
 
 
+def test_rows_with_long_texts_are_small_enough_for_a_server(
+    engine: FakeEngine, client: Client
+) -> None:
+    rows = pa.table(
+        {"customer_id": range(4_000), "run": [RUN] * 4_000, "note": ["x" * 2_000] * 4_000}
+    )
+    client.record_messages(rows)
+    tables = [table for _, table, _ in engine.asked]
+    assert len(tables) == 4
+    assert pa.concat_tables(tables).equals(rows)
+
+
+def test_no_rows_at_all_are_recorded_too(engine: FakeEngine, client: Client) -> None:
+    client.record_messages(ROWS.slice(0, 0))
+    ((_, table, _),) = engine.asked
+    assert table.equals(ROWS.slice(0, 0))
+
+
 def test_a_run_is_recorded_by_its_id(engine: FakeEngine, client: Client) -> None:
     client.record_messages(RUN)
     ((_, run, _),) = engine.asked
