@@ -156,7 +156,9 @@ class Asked:
                 born = column.values[self.row].item()
                 return None if born == column.missing else until_birthday(born, self._today())
         value = compute(term, self._row())[0].item()
-        missing = value != value or value == NO_INT  # noqa: PLR0124 - NaN
+        # A double may well be -2**63, which is missing among whole numbers alone.
+        is_double = isinstance(value, float)
+        missing = value != value if is_double else value == NO_INT  # noqa: PLR0124 - NaN
         return None if missing else value
 
     def _today(self) -> int:

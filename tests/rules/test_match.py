@@ -105,6 +105,17 @@ def test_keys_compare_as_their_numbers(one: float, other: float) -> None:
     assert (one < other) == (float_key(one) < float_key(other))
 
 
+def test_the_least_whole_number_is_a_value_where_it_is_a_double() -> None:
+    engine = se.Engine(as_of=AS_OF)
+    table = pa.table({"customer_id": [1, 2], "low": [-(2.0**63), None], "none": [0.0, 0.0]})
+    engine.load("customers", table, columns={"low": "low", "none": "none"})
+    engine.define_segment("below", "low - none < -10.5")
+    engine.define_segment("above", "low - none > -10.5")
+    assert engine.segment("low - none < -10.5").contains(1)
+    assert engine.match(1) == ["below"]
+    assert engine.match(2) == []
+
+
 def test_no_rule_becomes_more_conjunctions_than_allowed() -> None:
     names = count()
 
