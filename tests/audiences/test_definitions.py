@@ -98,7 +98,9 @@ REFUSED: dict[str, tuple[Callable[[], se.Campaign], str]] = {
     "an unknown segment": (lambda: campaign(segment="segment('x')"), "unknown segment `x`"),
     "an order of lists": (lambda: campaign(order_by="tags"), "lists have no order"),
     "a cap for an unknown channel": (
-        lambda: campaign(caps=[se.Cap(1, 7, "emial")]), "`emial`; did you mean `email`"),
+        lambda: campaign(caps=[se.Cap(1, 7, "emial")]),
+        "`emial`; did you mean `email`",
+    ),
     "a value that is no number": (lambda: campaign(value="tags"), "a value is a number"),
     "a value of an unknown trait": (lambda: campaign(value="spend * 2"), "unknown trait `spend`"),
     "an unknown trait in the order": (lambda: campaign(order_by="spend DESC"), "unknown trait"),
