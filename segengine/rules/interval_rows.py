@@ -94,14 +94,20 @@ class Layout:
                 return False
         return True
 
-    def addresses(self) -> NDArray[np.int64]:
-        """The table of traits with the places where values stand now."""
+    def arrays(self) -> list[NDArray[Any]]:
+        """Where the values of each trait stand now."""
+        # What was never written holds one value everywhere and owns no memory.
+        return [
+            column.values if column.is_allocated else default
+            for column, default in zip(self.columns, self.defaults, strict=True)
+        ]
+
+    def addresses(self, arrays: Sequence[NDArray[Any]]) -> NDArray[np.int64]:
+        """The table of traits with the places of these arrays."""
         found = self.traits.copy()
-        for trait, column in enumerate(self.columns):
-            # What was never written holds one value everywhere and owns no memory.
-            array = column.values if column.is_allocated else self.defaults[trait]
+        for trait, (array, default) in enumerate(zip(arrays, self.defaults, strict=True)):
             found[trait, matching.ADDRESS] = array.ctypes.data
-            found[trait, matching.STRIDE] = array.itemsize if column.is_allocated else 0
+            found[trait, matching.STRIDE] = 0 if array is default else array.itemsize
         return found
 
     def open_leaves(self, conjunction: int, undecided: frozenset[int]) -> list[Leaf]:

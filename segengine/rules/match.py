@@ -16,7 +16,8 @@ import threading
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Generic, TypeVar
+from operator import is_
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,6 +45,11 @@ class _Bound:
     view: View
     layout: Layout
     traits: NDArray[np.int64]
+    arrays: list[NDArray[Any]]
+
+    def stands(self, layout: Layout, arrays: Sequence[NDArray[Any]]) -> bool:
+        """Whether the values of a layout are where they were."""
+        return self.layout is layout and all(map(is_, self.arrays, arrays))
 
 
 class Matcher(Generic[Key]):
@@ -134,7 +140,12 @@ class Matcher(Generic[Key]):
             if before is not None and before.view is view:
                 return before
             layout = self._layout(view, None if before is None else before.layout)
-            self._bound = _Bound(view, layout, layout.addresses())
+            arrays = layout.arrays()
+            if before is not None and before.stands(layout, arrays):
+                traits = before.traits
+            else:
+                traits = layout.addresses(arrays)
+            self._bound = _Bound(view, layout, traits, arrays)
             return self._bound
 
     def _layout(self, view: View, before: Layout | None) -> Layout:
