@@ -8,8 +8,8 @@ from segengine.cli.app import app
 from tests.cli.conftest import ask
 
 COMMANDS = (
-    "demo init load count segment products audience plan page census explain run runs record traits report "
-    "preview diff versions check bench warmup serve"
+    "demo init load count segment products audience plan page census explain run runs record "
+    "traits report preview diff versions check bench warmup serve"
 ).split()
 WITHOUT_A_STORE = {"bench", "warmup"}
 

@@ -43,9 +43,9 @@ from segengine.schema.pool_settings import PoolSettings
 from segengine.schema.prediction_settings import PredictionSettings
 from segengine.schema.range_mix import RangeMix
 from segengine.schema.response_settings import ResponseSettings
+from segengine.schema.storage_settings import StorageSettings
 from segengine.schema.store_config import StoreConfig
 from segengine.schema.tables import catalogue
-from segengine.schema.storage_settings import StorageSettings
 from segengine.schema.text_settings import TextSettings
 from tests.docs.blocks import DOCS, PAGES, ROOT, Block, blocks_of, rules_of, same
 
