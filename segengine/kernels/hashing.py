@@ -346,7 +346,7 @@ def hash_texts(
 @inlined
 def bucket_after(
     state: np.uint32, text: NDArray[np.uint8], size: int, digits: NDArray[np.uint8]
-) -> int:
+) -> np.int64:
     """The bucket, 0 to 9,999, of a text after a salt whose FNV-1a state is given.
 
     text: uint8[size at least]  digits: uint8[20], written over

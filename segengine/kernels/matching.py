@@ -142,7 +142,8 @@ def match_row(
     `settled`
     leaves: int64[leaves, 4]: trait, first and end place in `bounds`, whether missing satisfies
     bounds: int64[b, 2], ascending, disjoint  state: int64[2 * traits + 1]
-    words: uint64[words of conjunctions], begins as the conjunctions to be asked  out: int32[rules + conjunctions]
+    words: uint64[words of conjunctions], begins as the conjunctions to be asked
+    out: int32[rules + conjunctions]
     """
     one = np.uint64(1)
     count, width = traits.shape[0], rows.shape[1]
