@@ -477,9 +477,11 @@ class Store:
             self._runs.forget(customer_id)
             said = json.dumps(customer_id, default=int)
             number = self._keep(_DELETE, said.encode(), deletes=said)
-            for answer in list(self._population.unread):
-                answer.read()
+            with self._tables.gate.reading():
+                self._population.unread.read()
             with self._tables.gate.writing():
+                # Those that were given in between.
+                self._population.unread.read()
                 self._forget(row)
                 rows = np.array([row], np.int64)
                 self._refreshed(rows)

@@ -85,7 +85,8 @@ class Audience:
         self._ledger: pa.Table | None = None
         self._read: _Members | None = None
         self._reading = threading.Lock()
-        view.population.unread.add(self)
+        self._population = view.population
+        self._population.unread.add(self)
 
     def count(self) -> int:
         """How many buyers are targeted; nobody held out is among them."""
@@ -122,25 +123,26 @@ class Audience:
         return self._buckets.arm_bitmaps(campaign.salt, campaign.weights, self.words)
 
     def read(self) -> None:
-        """Take ids and arms over into the answer, as they are before a buyer is deleted."""
-        self._members()
+        """Take ids and arms over into the answer; whoever calls holds the store still."""
+        with self._reading:
+            if self._read is None:
+                self._read = self._made()
 
     def _members(self) -> _Members:
-        found = self._read
-        if found is None:
-            with self._looking() as view, self._reading:
-                if self._read is None:
-                    self._read = self._made(view)
-                found = self._read
-        return found
+        if self._read is None:
+            with self._looking():
+                self.read()
+        assert self._read is not None
+        return self._read
 
-    def _made(self, view: View) -> _Members:
+    def _made(self) -> _Members:
         campaign, words = self._checked.campaign, self._steps[-1].words
         rows = rows_of(words)
         arms = self._buckets.arms(campaign.salt, campaign.weights, rows)
         held = self._steps[_HELD_OUT_OF].words & ~words
-        view.population.unread.discard(self)
-        return _Members(rows, arms, ids_of(view.population, words), ids_of(view.population, held))
+        self._population.unread.discard(self)
+        ids, others = ids_of(self._population, words), ids_of(self._population, held)
+        return _Members(rows, arms, ids, others)
 
     def table(self, columns: Sequence[str] | None = None) -> pa.Table:
         """customer_id, variant, then these columns, of the targeted buyers."""

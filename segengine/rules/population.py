@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
-from weakref import WeakSet
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +28,7 @@ from segengine.rules.products import Products
 from segengine.rules.ranges import Domain
 from segengine.rules.standing import Standing, is_on_list
 from segengine.rules.term import COLUMNS, Term
+from segengine.rules.unread import Unread
 from segengine.rules.windows import Fits, fit
 from segengine.schema.kinds import Kind
 from segengine.tables.column import Column, made_column
@@ -53,14 +53,6 @@ class Salted(Protocol):
         ...
 
 
-class Unread(Protocol):
-    """An answer of which something is still to be read from the columns."""
-
-    def read(self) -> None:
-        """Read it, before a buyer is deleted."""
-        ...
-
-
 @dataclass(slots=True)
 class Population:
     """The buyers of a store.
@@ -77,7 +69,7 @@ class Population:
     events: dict[str, Events] = field(default_factory=dict)
     product_frame: Products | None = None
     standing: Standing = field(default_factory=lambda: Standing(0))
-    unread: WeakSet[Unread] = field(default_factory=WeakSet)
+    unread: Unread = field(default_factory=Unread)
 
     @property
     def customers(self) -> CustomerTable:
