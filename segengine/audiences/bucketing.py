@@ -104,6 +104,7 @@ class Buckets:
     def __init__(self, customers: CustomerTable) -> None:
         self._customers = customers
         self._kept: OrderedDict[str, NDArray[np.int16]] = OrderedDict()
+        self._seen: set[str] = set()
         self._bitmaps: OrderedDict[tuple[str, int, int], tuple[int, Words]] = OrderedDict()
 
     def of(self, salt: str) -> NDArray[np.int16]:
@@ -120,12 +121,28 @@ class Buckets:
                 self._kept.popitem(last=False)
         return found[:rows]
 
-    def below(self, salt: str, share: float) -> Words:
+    def below(self, salt: str, share: float, among: Words | None = None) -> Words:
         """The buyers whose bucket is below a share: uint64[words], nobody is among them or not.
 
-        Kept, and continued as buyers come. Nothing that was given away is written again.
+        Kept, and continued as buyers come. Nothing that was given away is written again. Where few
+        are asked `among`, and for the first time, only those are hashed, and others left out.
         """
-        return self._within(salt, 0, share_limit(share))
+        limit = share_limit(share)
+        if among is not None and self._is_worth_few(salt, limit, among):
+            rows = np.empty(int(bits.count_bits(among)), np.int64)
+            bits.rows_of(among, rows)
+            found = np.zeros_like(among)
+            bits.set_rows(rows[self.of_rows(salt, rows) < limit], found)
+            return found
+        return self._within(salt, 0, limit)
+
+    def _is_worth_few(self, salt: str, limit: int, among: Words) -> bool:
+        """Whether a salt is new, and asked of few; whoever asks again is given the whole."""
+        known = salt in self._kept or (salt, 0, limit) in self._bitmaps or salt in self._seen
+        if len(self._seen) >= _KEPT_BITMAPS:
+            self._seen.clear()
+        self._seen.add(salt)
+        return not known and 4 * int(bits.count_bits(among)) < self._customers.rows
 
     def arm_sizes(self, salt: str, weights: Sequence[float], words: Words) -> list[int]:
         """How many rows of a bitmap fall into each variant."""

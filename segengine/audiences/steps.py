@@ -39,7 +39,7 @@ def withheld(words: Words, campaign: Campaign, asking: Asking) -> Step:
     """The campaign's own holdout, the last step."""
     if not campaign.holdout:
         return Step(words, "none")
-    below = asking.buckets.below(campaign.salt + ":holdout", campaign.holdout)
+    below = asking.buckets.below(campaign.salt + ":holdout", campaign.holdout, words)
     return Step(words & ~below, f"{campaign.holdout:.4g} withheld to measure")
 
 

@@ -204,6 +204,18 @@ def test_kept_bitmaps_of_holdouts_follow_buyers_who_come_later() -> None:
     assert all((a.ledger, a.arms) == (ledger, arms) for a, ledger, arms in given)
 
 
+def test_a_holdout_of_few_is_the_same_as_that_of_all() -> None:
+    engine = se.Engine()
+    engine.load("customers", pa.table({"customer_id": list(range(1000))}))
+    engine.define_campaign(se.Campaign("few", "customer_id < 100", holdout=0.3))
+    wanted = {i for i in range(100) if ours.bucket_of("few:holdout", i) < 3000}
+    for _ in range(3):
+        assert set(engine.audience("few").held_out().to_pylist()) == wanted
+    engine.define_campaign(se.Campaign("few", "TRUE", holdout=0.3))
+    wanted = {i for i in range(1000) if ours.bucket_of("few:holdout", i) < 3000}
+    assert set(engine.audience("few").held_out().to_pylist()) == wanted
+
+
 @given(st.lists(st.integers(-(2**63) + 1, 2**63 - 1), max_size=40), st.text(max_size=4))
 def test_many_ids_have_the_buckets_of_their_texts(ids: list[int], salt: str) -> None:
     edges = [sign * 10**power + step for power in range(19) for sign in (1, -1) for step in (-1, 0)]
