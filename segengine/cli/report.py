@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 ENDINGS = (".html",)
 MOST_ROWS = 40
 _WIDEST_TEXT = 28
+_BAR = 12
+"""Characters of the longest bar."""
 _MOST_KEYS = 3
 
 Name = Annotated[
@@ -196,8 +198,19 @@ def _show_table(each: Mapping[str, Any], timezone: str, screen: Console) -> None
             if any(row[place] is not None and not is_number(row[place], units[place])
                    for row, units in rows)
         }  # fmt: skip
-        names = _narrowed(each["columns"], listed, screen.width)
-        is_text = [name in texts for name in each["columns"]]
+        columns = list(each["columns"])
+        if (drawn := _bars(each)) is not None:
+            place, bars = drawn
+            with_bars = [
+                [*row[:place], b, *row[place:]] for row, b in zip(listed, bars, strict=True)
+            ]
+            wider = [*columns[:place], "", *columns[place:]]
+            # A bar is worth no second part of a table, and no broken head.
+            if _narrowed(wider, with_bars, screen.width) == wider:
+                columns, listed = wider, with_bars
+                texts.add("")
+        names = _narrowed(columns, listed, screen.width)
+        is_text = [name in texts for name in columns]
         for shown in _stacked(names, listed, is_text, screen.width):
             numbers = [names[place] for place in shown if not is_text[place]]
             parts = [[row[place] for place in shown] for row in listed]
@@ -205,6 +218,25 @@ def _show_table(each: Mapping[str, Any], timezone: str, screen: Console) -> None
         if (rest := len(each["rows"]) - MOST_ROWS) > 0:
             screen.print(f"{counted(rest, 'more row')}: `--json` and `--out` have all")
     screen.print(each["formula"], style="dim")
+
+
+def _bars(each: Mapping[str, Any]) -> tuple[int, list[str]] | None:
+    """A bar for each row that is shown, of what the page draws first, and the place beside it.
+
+    None where the page draws no bars or lines, and where a value is below 0 or none is above.
+    """
+    from segengine.cli.show import bar
+
+    picture = each["picture"]
+    if picture is None or picture["kind"] not in ("bars", "lines"):
+        return None
+    place = each["columns"].index(picture["y"][0])
+    # Exact decimals are texts; nothing is known where there is no value.
+    values = [float(row[place] or 0) for row in each["rows"][:MOST_ROWS]]
+    if min(values) < 0 or not max(values) > 0:
+        return None
+    most = max(values)
+    return place + 1, [bar(value, most, _BAR) for value in values]
 
 
 def _stacked(

@@ -16,11 +16,16 @@ from tests.golden import assert_golden
 from tests.reports.pages import assert_page_is_its_data
 
 GOLDEN = Path(__file__).parent / "golden"
-SEGMENTS = {"profile": ["regulars"], "compare": ["regulars", "order_count = 1"]}
+SEGMENTS = {
+    "profile": ["regulars"],
+    "compare": ["regulars", "order_count = 1"],
+}
+NAMES = [name for name in REPORTS if name != "campaign"]
+"""That of a campaign is about a run: `test_runs.py`."""
 BROWSER = shutil.which("chromium") or shutil.which("google-chrome")
 
 
-@pytest.mark.parametrize("name", REPORTS)
+@pytest.mark.parametrize("name", NAMES)
 def test_the_page_is_the_json(name: str, shop: Path, tmp_path: Path) -> None:
     out = tmp_path / f"{name}.html"
     asked = ask("report", name, *SEGMENTS.get(name, []), "--store", shop, "--out", out, "--json")
@@ -30,7 +35,7 @@ def test_the_page_is_the_json(name: str, shop: Path, tmp_path: Path) -> None:
     assert_page_is_its_data(out.read_text(encoding="utf-8"), asked.json)
 
 
-@pytest.mark.parametrize("name", REPORTS)
+@pytest.mark.parametrize("name", NAMES)
 def test_the_terminal_has_every_figure_and_formula(name: str, shop: Path) -> None:
     asked = ask("report", name, *SEGMENTS.get(name, []), "--store", shop)
     found = ask("report", name, *SEGMENTS.get(name, []), "--store", shop, "--json").json
@@ -76,7 +81,7 @@ def test_a_question_that_cannot_be_is_refused_in_words(
 
 
 @pytest.mark.skipif(BROWSER is None, reason="no chromium here to look at the page with")
-@pytest.mark.parametrize("name", REPORTS)
+@pytest.mark.parametrize("name", NAMES)
 def test_a_browser_has_nothing_to_complain_about(name: str, shop: Path, tmp_path: Path) -> None:
     out, home = tmp_path / "report.html", tmp_path / "browser"
     ask("report", name, *SEGMENTS.get(name, []), "--store", shop, "--out", out)
@@ -100,3 +105,18 @@ def test_a_browser_has_nothing_to_complain_about(name: str, shop: Path, tmp_path
     assert "CONSOLE" not in shown.stderr, shown.stderr
     assert shown.stdout.count("<svg") == text.count("<svg") >= 1
     assert "parsererror" not in shown.stdout
+
+
+def test_a_bar_stands_beside_what_the_page_draws_first_where_there_is_room(shop: Path) -> None:
+    asked = ask("report", "lifecycle", "--store", shop)
+    found = ask("report", "lifecycle", "--store", shop, "--json").json
+    (stages,) = [table for table in found["tables"] if table["name"] == "stages"]
+    place = stages["columns"].index(stages["picture"]["y"][0])
+    most = max(row[place] for row in stages["rows"])
+    shown = asked.out.partition(stages["title"])[2].partition(stages["formula"][:20])[0]
+    lines = {line.split()[0]: line for line in shown.splitlines() if line.split()}
+    for row in stages["rows"]:
+        line = lines[row[0]]
+        full = line.count("█") + line.count("#")
+        assert full in (12 * row[place] // most, -(-12 * row[place] // most))
+    assert any(row[place] == most and lines[row[0]].count("█") == 12 for row in stages["rows"])
