@@ -371,4 +371,7 @@ def _change(engine: Engine, *, as_text: bool) -> None:
     engine.delete_customer(buyers[1])
     engine.advance(before + timedelta(days=1))
     engine.advance(before + timedelta(days=1, minutes=1))
+    # A page whose visitor has events ahead is bounded by the next of them.
+    engine.advance(before - timedelta(hours=2))
+    engine.page("warm", buyers[0])
     engine.advance(before)

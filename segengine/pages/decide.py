@@ -29,7 +29,8 @@ __all__ = [
     "CheckedModule", "CheckedPage", "PageAnswer", "Placement", "Reason", "decide", "ready_module",
     "ready_page",
 ]  # fmt: skip
-_NO_TEXT = np.zeros(1, np.uint8)
+# Not written to, as the text of an id is not: the loop is compiled once.
+_NO_TEXT = np.frombuffer(b"\0", np.uint8)
 
 
 def decide(
