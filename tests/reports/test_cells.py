@@ -71,6 +71,13 @@ def test_few_values_have_a_cell_each_and_read_as_one_condition() -> None:
     assert str(rule_of(found.cells[2:], ["region"])) == "region = 'w' OR region IS NULL"
 
 
+def test_numbers_of_which_most_are_the_least_one_have_it_as_a_cell_and_four_of_the_others() -> None:
+    found = cells_of({"size": pa.array([0] * 300 + list(range(1, 41)))})
+    sizes = [found.places.tolist().count(k) for k in range(len(found.cells))]
+    assert sizes == [300, 10, 10, 10, 10]
+    assert str(rule_of(found.cells[:1], ["size"])) == "size < 1"
+
+
 def test_many_numbers_are_five_parts_of_about_the_same_size() -> None:
     found = cells_of({"size": pa.array(range(100))})
     sizes = [found.places.tolist().count(k) for k in range(len(found.cells))]
