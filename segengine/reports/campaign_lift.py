@@ -167,7 +167,7 @@ def ratio_table(runs: Sequence[RunFacts]) -> tuple[Table, list[str]]:
             names = [name for name, _ in facts.variants]
             checks.append(("variants", names, list(facts.targeted), shares))
         for check, names, observed, shares in checks:
-            found = sample_ratio(observed, shares)
+            found = _ratio_of_dealt(observed, shares)
             chi, p = (None, None) if found is None else found
             verdict = "nothing to test" if p is None else "as designed"
             if p is not None and p < lift.SUSPECT:
@@ -195,3 +195,9 @@ def ratio_table(runs: Sequence[RunFacts]) -> tuple[Table, list[str]]:
         ),
         notes,
     )
+
+
+def _ratio_of_dealt(observed: Sequence[int], shares: Sequence[float]) -> tuple[float, float] | None:
+    """The check of the arms that are dealt at all: one of weight 0 hides no fault of the others."""
+    dealt = [place for place, share in enumerate(shares) if share > 0]
+    return sample_ratio([observed[place] for place in dealt], [shares[place] for place in dealt])

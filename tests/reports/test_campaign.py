@@ -355,6 +355,21 @@ def test_arms_that_were_not_dealt_as_designed_are_said_to_be() -> None:
     assert "not dealt as designed" in report.notes[0]
 
 
+def test_an_arm_of_weight_0_hides_no_fault_of_the_others() -> None:
+    engine, _ = small()
+    arms = {"a": 0.5, "off": 0.0, "b": 0.5}
+    for name, wanted, verdict in (
+        ("fair", "TRUE", "as designed"), ("tilt", "bucket('tilt') < 0.6", "not as designed"),
+    ):  # fmt: skip
+        engine.define_campaign(se.Campaign(name, wanted, variants=arms))
+        run = engine.run_campaign(name)
+        found = rows(engine.report("campaign", run=run.run), "sample_ratio")
+        a, _, b = (row["observed"] for row in found)
+        test = stats.chisquare([a, b])
+        assert [row["p"] for row in found] == pytest.approx([float(test.pvalue)] * 3)
+        assert {row["verdict"] for row in found} == {verdict}
+
+
 def test_deleted_buyers_are_numbers_alone() -> None:
     engine, run = small()
     engine.record_messages(run)
