@@ -237,9 +237,11 @@ class Audience:
         elif step == "exclusions":
             rules = [("exclusion", rule) for rule in self._checked.exclusions]
         lines = []
+        # The step is as it was; what a rule reads of the buyer is as it is.
+        now = "" if view.data_version == self.data_version else ", as the buyer is now"
         for what, rule in rules:
             reason = explain(rule.term, view.population, row, view.clock)
-            lines += [f"  {what}:", *(f"    {line}" for line in reason.lines())]
+            lines += [f"  {what}{now}:", *(f"    {line}" for line in reason.lines())]
         return lines
 
 

@@ -118,7 +118,7 @@ class Campaign:
         if limit is not None and (not isinstance(limit, int) or isinstance(limit, bool)
                                   or limit < 0):  # fmt: skip
             mistakes.append(f"`limit` is a whole number from 0, not `{limit}`")
-        if not isinstance(window_days, int) or window_days < 1:
+        if not isinstance(window_days, int) or isinstance(window_days, bool) or window_days < 1:
             mistakes.append(f"`window_days` is a whole number from 1, not `{window_days}`")
         if not isinstance(priority, int) or isinstance(priority, bool):
             mistakes.append(f"`priority` is a whole number, not `{priority}`")

@@ -111,6 +111,23 @@ def test_a_buyer_who_came_later_is_unknown_to_a_frozen_audience() -> None:
     assert engine.audience("c").explain(99).holds
 
 
+def test_conditions_of_a_frozen_audience_are_said_to_be_those_of_now() -> None:
+    engine = store()
+    engine.define_campaign(se.Campaign("c", "member_level > 3", exclusions=["gender = 'x'"]))
+    before = engine.audience("c")
+    assert "\n  rule:\n" in str(before.explain(5))
+    engine.append("customers", pa.table({"customer_id": [5], "member_level": [4]}))
+    found = before.explain(5)
+    assert found.step == "rule"
+    assert "\n  rule, as the buyer is now:\n    yes" in str(found)
+    assert engine.audience("c").explain(5).holds
+
+
+def test_a_window_is_a_number_of_days_and_no_switch() -> None:
+    with pytest.raises(se.DefinitionError, match="`window_days` is a whole number from 1"):
+        se.Campaign("c", "TRUE", window_days=True)
+
+
 @pytest.mark.parametrize(
     ("window", "active"),
     [
