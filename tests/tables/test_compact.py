@@ -19,9 +19,7 @@ from tests.traits.histories import Shop
 
 @settings(max_examples=8)
 @given(st.integers(0, 2**32))
-def test_compacting_changes_no_answer(
-    tmp_path_factory: pytest.TempPathFactory, seed: int
-) -> None:
+def test_compacting_changes_no_answer(tmp_path_factory: pytest.TempPathFactory, seed: int) -> None:
     rng = Random(seed)
     shop = Shop.drawn(rng)
     folder = store(tmp_path_factory.mktemp("any"), as_of=shop.as_of.isoformat())
