@@ -179,8 +179,12 @@ class _Reader:
     def _cross(self, moving: Term, other: Term, table: str | None, where: Term) -> None:
         span = _span(moving)
         if not isinstance(span, int):
-            # A span of days is one of microseconds for as long as the date stays.
-            self.dates.add(0)
+            begins = _begins(moving)
+            if begins is None:
+                self.boundless = True
+                return
+            # A span of days is one of microseconds for as long as the date it begins at stays.
+            self.dates.add(begins)
         crossing = Crossing(moving, span if isinstance(span, int) else None, other, table, where)
         self.crossings[crossing] = None
 
@@ -204,6 +208,33 @@ def _span(term: Term) -> int | str | None:
     if inner is None or isinstance(inner, str) or months or dates:
         return None if inner is None else _CALENDAR
     return inner + int(micros)
+
+
+def _begins(moving: Term) -> int | None:
+    """How far from now() a span of days or months begins, in microseconds.
+
+    None where further days or months come after hours: those begin at a date of their own.
+    """
+    begins, after, is_calendar = 0, False, False
+    for step in _steps(moving):
+        months, dates, micros = step.value
+        if months or dates:
+            if after:
+                return None
+            is_calendar = True
+        after |= is_calendar and bool(micros)
+        begins += 0 if is_calendar else int(micros)
+    return begins
+
+
+def _steps(moving: Term) -> list[Term]:
+    """The spans by which a time is away from now(), the first one first."""
+    steps = []
+    while moving.op != "now":
+        if moving.op == "shift":
+            steps.append(moving)
+        moving = moving.args[0]
+    return steps[::-1]
 
 
 def _still(condition: Term) -> Term:
@@ -310,10 +341,11 @@ def meets(crossing: Crossing, times: NDArray[np.int64], block: Block, clock: Clo
         return NEVER
     if crossing.span is not None:
         return _next_meeting(times - crossing.span, clock.as_of)
-    moved = int(compute(crossing.moving, block)[0])
-    if moved == NO_INT:
+    ways = [clock.as_of, *(int(compute(step, block)[0]) for step in _steps(crossing.moving))]
+    moved = ways[-1]
+    if NO_INT in ways:
         return clock.as_of + 1
-    slack = _jumps(clock.zone, clock.as_of) + _jumps(clock.zone, moved)
+    slack = sum(_jumps(clock.zone, at) for at in ways)
     if not slack:
         return _next_meeting(times - (moved - clock.as_of), clock.as_of)
     # Where the clock is put forward or back near by, a span of days is up to so much another.

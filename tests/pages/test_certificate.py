@@ -198,6 +198,35 @@ def test_the_hour_of_the_clock_bounds_it_by_the_hour() -> None:
     assert until(engine, se.Module("m", rule=rule)) == AS_OF + 10 * MINUTE
 
 
+@pytest.mark.parametrize(
+    ("zone", "at", "seen", "rule", "expected"),
+    [
+        # From noon on half a day ahead is the 31st, and a month before that still 29 February.
+        ("UTC", (3, 30, 11, 30), (2, 29, 12, 15), "now() + INTERVAL 12 HOUR - INTERVAL 1 MONTH",
+         (3, 30, 12, 0)),
+        # At two the way back leads over the hour that 31 March has not.
+        ("Europe/Berlin", (8, 31, 1, 30), (8, 31, 3, 15),
+         "now() - INTERVAL 5 MONTH + INTERVAL 5 MONTH", (8, 31, 2, 15)),
+        ("UTC", (3, 30, 11, 30), (3, 30, 13, 0),
+         "now() - INTERVAL 1 DAY + INTERVAL 1 HOUR + INTERVAL 1 DAY", (3, 30, 12, 0)),
+    ],
+)  # fmt: skip
+def test_spans_of_days_and_hours_one_after_the_other_never_promise_too_much(
+    zone: str, at: Any, seen: Any, rule: str, expected: Any
+) -> None:
+    here = ZoneInfo(zone)
+    start, last = (datetime(2024, *parts, tzinfo=here) for parts in (at, expected))
+    engine = engine_at(start, zone)
+    engine.append("customers", pa.table({
+        "customer_id": [1], "seen": [datetime(2024, *seen, tzinfo=here)]
+    }))  # fmt: skip
+    promised = until(engine, se.Module("m", rule=f"seen <= {rule}"))
+    assert start < promised <= last.astimezone(UTC)
+    before = engine.page("p", 1).placements
+    engine.advance(promised - TICK)
+    assert engine.page("p", 1).placements == before
+
+
 def test_what_nothing_bounds_is_never_promised_for_long() -> None:
     engine = engine_at()
     rule = "coalesce(seen, now()) > TIMESTAMP '2020-01-01 00:00:00'"
