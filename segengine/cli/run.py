@@ -14,6 +14,8 @@ from segengine.cli.plain import print_json
 from segengine.cli.show import buyers, console, counted, moment, note
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from segengine.audiences.runs import Run
 
 Names = Annotated[
@@ -43,10 +45,13 @@ def run(
         plan = None
         if len(names) > 1:
             plan = engine.plan_campaigns(names, by=by or "priority")
-        chosen = names if plan is None else plan.order
+        chosen = list(names)
+        if plan is not None:
+            # Who is outside its window comes first and is refused, so that all are run or none.
+            chosen = sorted(plan.order, key=lambda name: plan.audiences[name].active)
         made = [engine.run_campaign(name, plan=plan) for name in chosen]
         if out is not None:
-            write_table(made[0].table(held_out=False), out)
+            write_table(_to_send(made[0]), out)
         if as_json:
             print_json(run_json(made[0]) if len(made) == 1 else {"runs": [*map(run_json, made)]})
             return
@@ -60,6 +65,14 @@ def run(
             show_hours(each.hours().to_pylist(), screen)
         if out is None:
             note("`--out FILE` lists whom to write to, with variant and moment")
+
+
+def _to_send(run: Run) -> pa.Table:
+    """Whom to write to, each with the run: what comes back of it can be recorded as it is."""
+    import pyarrow as pa
+
+    found = run.table(held_out=False)
+    return found.add_column(1, "run", pa.repeat(pa.scalar(run.run), found.num_rows))
 
 
 def run_json(run: Run) -> dict[str, Any]:

@@ -43,6 +43,24 @@ def test_a_campaign_is_run_recorded_and_reported(own: Path) -> None:
     assert page.read_text(encoding="utf-8").count("<svg") >= 1
 
 
+def test_the_file_of_whom_to_write_to_can_be_recorded_as_it_is(own: Path) -> None:
+    out = own / "to-send.csv"
+    run = ask("run", "spring", "--store", own, "--out", out, "--json").json
+    assert set(pc.read_csv(out)["run"].to_pylist()) == {run["run"]}
+    recorded = ask("record", out, "--store", own, "--json")
+    assert (recorded.status, recorded.json["rows_loaded"]) == (0, run["count"]), recorded.err
+    again = ask("record", "--all", run["run"], "--store", own)
+    assert f"0 messages recorded, {run['count']} were there already" in again.out
+
+
+def test_of_several_campaigns_all_are_run_or_none(own: Path) -> None:
+    text = (own / "store.toml").read_text(encoding="utf-8")
+    text += '\n[campaigns.first]\nsegment = "TRUE"\npriority = 3\n'
+    (own / "store.toml").write_text(text, encoding="utf-8")
+    assert "outside its window" in ask("run", "first", "over", "--store", own).err
+    assert ask("runs", "--store", own, "--json").json["runs"] == []
+
+
 def test_a_file_of_rows_is_recorded_with_its_mistakes_told(own: Path) -> None:
     run = ask("run", "spring", "--store", own, "--json").json["run"]
     ids = ask("run", "spring", "--store", own, "--out", own / "x.csv")
