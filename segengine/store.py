@@ -59,6 +59,7 @@ _LATE = 5 * days.MINUTE
 _APPEND, _DELETE = "append", "delete"
 """Kinds of changes in the log."""
 _MOST_RECEIPTS = 100_000
+_NEVER = int(np.iinfo(np.int64).min)
 _FEED_TRAITS = frozenset({"customers", "products", "orders", "order_lines", "behaviors", "messages",
                           "reviews", "points"})  # fmt: skip
 
@@ -518,6 +519,29 @@ class Store:
         customers.install_blocks(blocks, customers.codes_for(blocks))
         self._population.standing.clear()
         return fits
+
+    def vitals(self) -> dict[str, tuple[str, float | None]]:
+        """What a monitor wants to know, by name: what it is, and its value now, None for nothing.
+
+        Moments are seconds since 1970.
+        """
+        tables = self._tables
+        with tables.gate.reading(urgent=True):
+            latest = max((t.latest for t in tables.events.values()), default=_NEVER)
+            buyers, events = tables.customers.count, sum(t.rows for t in tables.events.values())
+        durable = self._durable
+        snapshot, log = (None, None) if durable is None else durable.vitals()
+        return {
+            "buyers": ("Buyers there are.", buyers),
+            "event_rows": ("Rows of all event tables.", events),
+            "data_version": ("Grows with every change.", self._version),
+            "as_of_seconds": ("The moment that answers are true for.", self._as_of / 1e6),
+            "latest_event_seconds": (
+                "The time of the latest event.", None if latest == _NEVER else latest / 1e6,
+            ),
+            "snapshot_seconds": ("When the snapshot in use was written.", snapshot),
+            "log_bytes": ("Bytes of the log on disk.", log),
+        }  # fmt: skip
 
     # --- looking ----------------------------------------------------------------------------
 

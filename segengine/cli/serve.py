@@ -43,6 +43,15 @@ Insecure = Annotated[
         "--insecure", help="Answer whoever reaches the port, without tokens; on loopback alone."
     ),
 ]
+MetricsPort = Annotated[
+    int | None,
+    typer.Option(
+        "--metrics-port", metavar="PORT", help="Answer /metrics for Prometheus there, over HTTP."
+    ),
+]
+LogJson = Annotated[
+    bool, typer.Option("--log-json", help="Log one JSON object a line, with the id of the request.")
+]
 _TlsFile = Path | None
 TlsCert = Annotated[
     _TlsFile, typer.Option("--tls-cert", metavar="FILE", help="The server's certificate, PEM.")
@@ -69,15 +78,15 @@ def serve(
     tls_cert: TlsCert = None,
     tls_key: TlsKey = None,
     tls_client_ca: TlsClientCa = None,
+    metrics_port: MetricsPort = None,
+    log_json: LogJson = False,
     as_json: AsJson = False,
 ) -> None:
     """Answer over gRPC until SIGTERM or Ctrl-C; prints `ready on HOST:PORT` when it can."""
     from segengine_server import serve as answer_until_told
     from segengine_server.app import check_address
 
-    logging.basicConfig(
-        stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s"
-    )
+    _log_to_stderr(as_json=log_json)
 
     def ready(at: str, bound: int) -> None:
         if as_json:
@@ -93,8 +102,20 @@ def serve(
     with opened(store) as engine:
         engine.claim()
         _ask_everything_once(engine)
-        answer_until_told(engine, host, port, ready=ready, tokens=who, tls=tls)
+        answer_until_told(
+            engine, host, port, ready=ready, tokens=who, tls=tls, metrics_port=metrics_port
+        )
         _log.info("drained, and gone")
+
+
+def _log_to_stderr(*, as_json: bool) -> None:
+    from segengine_server.watch import JsonLines
+
+    lines = logging.StreamHandler(sys.stderr)
+    lines.setFormatter(
+        JsonLines() if as_json else logging.Formatter("%(asctime)s %(levelname)s %(message)s")
+    )
+    logging.basicConfig(handlers=[lines], level=logging.INFO)
 
 
 def _tokens(file: Path | None, store: Path, host: str, *, insecure: bool) -> Tokens | None:

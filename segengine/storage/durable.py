@@ -12,8 +12,16 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from segengine.errors import StoreError
-from segengine.storage.log import Change, Log, Numbered, digest_of, read_deletions, read_log
-from segengine.storage.snapshot import current_name, read_snapshot, write_snapshot
+from segengine.storage.log import (
+    Change,
+    Log,
+    Numbered,
+    digest_of,
+    log_bytes,
+    read_deletions,
+    read_log,
+)
+from segengine.storage.snapshot import CURRENT, current_name, read_snapshot, write_snapshot
 from segengine.tables.tables import Tables
 
 LOCK = "lock"
@@ -133,6 +141,14 @@ class Durable:
         # Whoever is reading the snapshot before still finds what came after it.
         self._opened().forget_until(last if erase else self._held, erase=erase)
         self._snapshot, self._held = name, last
+
+    def vitals(self) -> tuple[float | None, int]:
+        """When the snapshot in use was written, in seconds since 1970, and the bytes of the log."""
+        try:
+            written: float | None = (self.folder / CURRENT).stat().st_mtime
+        except OSError:
+            written = None
+        return written, log_bytes(self.folder)
 
     def close(self) -> None:
         """Let go of the files, and of the right to write."""

@@ -212,11 +212,6 @@ class Log:
         """Go on from the change that a snapshot names: an empty log has no number of its own."""
         self.last = max(self.last, number)
 
-    def nbytes(self) -> int:
-        """Bytes of the log on disk."""
-        files = (self._folder / f"{FILE}{end}" for end in ("", "-wal"))
-        return sum(each.stat().st_size for each in files if each.exists())
-
     def close(self) -> None:
         """Let go of the files."""
         self._connection.close()
@@ -277,6 +272,12 @@ def read_log(folder: Path, after: int) -> Iterator[Numbered]:
 def digest_of(secret: bytes, customer_id: str) -> str:
     """What stands for the id of a deleted buyer: nobody can tell the id from it."""
     return hashlib.blake2b(customer_id.encode(), key=secret, digest_size=16).hexdigest()
+
+
+def log_bytes(folder: Path) -> int:
+    """Bytes of a store's log on disk."""
+    files = (folder / f"{FILE}{end}" for end in ("", "-wal"))
+    return sum(each.stat().st_size for each in files if each.exists())
 
 
 def read_deletions(folder: Path) -> tuple[bytes, frozenset[str]]:

@@ -15,12 +15,13 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
+from prometheus_client import CollectorRegistry
 
 from segengine_server.audience_service import AudienceService
 from segengine_server.campaign_service import CampaignService
@@ -29,9 +30,11 @@ from segengine_server.errors import ListenError
 from segengine_server.guard import Guard
 from segengine_server.health import Health
 from segengine_server.ingest_service import IngestService
+from segengine_server.metrics import registry_of, scraped
 from segengine_server.page_service import PageService
 from segengine_server.tls import Tls
 from segengine_server.tokens import Tokens
+from segengine_server.watch import Watch
 from segengine_server.wire import segengine_pb2 as pb
 from segengine_server.wire import segengine_pb2_grpc as wire
 from segengine_server.work import Work
@@ -69,14 +72,18 @@ def serve(
     limits: Limits | None = None,
     tokens: Tokens | None = None,
     tls: Tls | None = None,
+    metrics_port: int | None = None,
 ) -> int:
     """Answer until SIGTERM or SIGINT, then drain; 0 when all calls have had their time.
 
     port: 0 for a free one. `ready` is told host and port once calls are taken. tokens: who may
-    call; None: whoever reaches the port. A second signal ends the drain at once. To be called from
-    the main thread. ListenError: nothing was started.
+    call; None: whoever reaches the port. metrics_port: where `/metrics` is answered. A second
+    signal ends the drain at once. To be called from the main thread. ListenError: nothing was
+    started.
     """
-    asyncio.run(_until_signal(engine, host, port, ready, limits or Limits(), tokens, tls))
+    asyncio.run(
+        _until_signal(engine, host, port, ready, limits or Limits(), tokens, tls, metrics_port)
+    )
     return 0
 
 
@@ -91,6 +98,7 @@ async def run(
     limits: Limits | None = None,
     tokens: Tokens | None = None,
     tls: Tls | None = None,
+    metrics_port: int | None = None,
 ) -> None:
     """Answer on the running loop until `stop` is set, then drain, until `hurry` is set."""
     limits = limits or Limits()
@@ -102,10 +110,14 @@ async def run(
         ThreadPoolExecutor(1, "census") as census,
         ThreadPoolExecutor(1, "ingest") as ingest,
         _ticking(engine),
+        ExitStack() as stack,
     ):
+        registry = registry_of(engine)
         state = Health(SERVICES)
-        server = _server(engine, threads, census, ingest, state, limits, tokens)
+        server = _server(engine, threads, census, ingest, state, limits, tokens, registry)
         bound = _listen(server, host, port, tls)
+        if metrics_port is not None:
+            stack.enter_context(scraped(registry, host, metrics_port))
         await server.start()
         try:
             state.serve()
@@ -169,6 +181,7 @@ async def _until_signal(
     limits: Limits,
     tokens: Tokens | None,
     tls: Tls | None,
+    metrics_port: int | None,
 ) -> None:
     stop, hurry = asyncio.Event(), asyncio.Event()
 
@@ -179,7 +192,7 @@ async def _until_signal(
         asyncio.get_running_loop().add_signal_handler(number, signalled)
     await run(
         engine, host, port, stop=stop, hurry=hurry, ready=ready, limits=limits, tokens=tokens,
-        tls=tls,
+        tls=tls, metrics_port=metrics_port,
     )  # fmt: skip
 
 
@@ -191,6 +204,7 @@ def _server(
     state: Health,
     limits: Limits,
     tokens: Tokens | None,
+    registry: CollectorRegistry,
 ) -> grpc.aio.Server:
     """A server of all services that does not listen yet."""
     server = grpc.aio.server(
@@ -200,7 +214,7 @@ def _server(
             ("grpc.max_receive_message_length", limits.request_bytes),
             ("grpc.max_send_message_length", limits.reply_bytes),
         ],
-        interceptors=() if tokens is None else (Guard(tokens),),
+        interceptors=(Watch(registry), *(() if tokens is None else (Guard(tokens),))),
         maximum_concurrent_rpcs=limits.calls,
     )
     work = Work(threads, limits.audience_calls)

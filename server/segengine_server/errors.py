@@ -186,7 +186,8 @@ async def refuse(context: grpc.aio.ServicerContext[Any, Any], error: Exception) 
     code = _CODE_OF_NUMBER[status.code]
     if code is grpc.StatusCode.INTERNAL:
         _log.error("a call failed", exc_info=error)
-    await context.abort(code, status.message, ((DETAILS_KEY, status.SerializeToString()),))
+    told = tuple(context.trailing_metadata() or ())
+    await context.abort(code, status.message, (*told, (DETAILS_KEY, status.SerializeToString())))
 
 
 def server_error_of(error: grpc.RpcError, target: str, timeout: float) -> ServerError:

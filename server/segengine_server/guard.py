@@ -123,20 +123,16 @@ class Guard(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]
 def _refusing(handler: Handler, error: Exception) -> Handler:
     """A handler of the same kind that ends every call with `error`."""
 
-    async def once(_: Any, context: grpc.aio.ServicerContext[Any, Any]) -> None:
+    async def refused(_: Any, context: grpc.aio.ServicerContext[Any, Any]) -> None:
         await refuse(context, error)
-
-    async def many(_: Any, context: grpc.aio.ServicerContext[Any, Any]) -> Any:
-        await refuse(context, error)
-        yield  # pragma: no cover - what makes this a generator
 
     if handler is None:
         return None
-    kinds: dict[tuple[bool, bool], tuple[Any, Any]] = {
-        (False, False): (grpc.unary_unary_rpc_method_handler, once),
-        (False, True): (grpc.unary_stream_rpc_method_handler, many),
-        (True, False): (grpc.stream_unary_rpc_method_handler, once),
-        (True, True): (grpc.stream_stream_rpc_method_handler, many),
+    makers: dict[tuple[bool, bool], Any] = {
+        (False, False): grpc.unary_unary_rpc_method_handler,
+        (False, True): grpc.unary_stream_rpc_method_handler,
+        (True, False): grpc.stream_unary_rpc_method_handler,
+        (True, True): grpc.stream_stream_rpc_method_handler,
     }
-    make, behavior = kinds[handler.request_streaming, handler.response_streaming]
-    return make(behavior, handler.request_deserializer, handler.response_serializer)
+    make = makers[handler.request_streaming, handler.response_streaming]
+    return make(refused, handler.request_deserializer, handler.response_serializer)

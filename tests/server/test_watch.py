@@ -1,0 +1,137 @@
+"""Calls are counted by how they end, bear an id, and say nothing of whom they ask about."""
+
+from __future__ import annotations
+
+import json
+import logging
+import socket
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import grpc
+import pyarrow as pa
+import pytest
+from segengine_server import Client, ListenError, ServerError
+from segengine_server.watch import REQUEST_ID, JsonLines
+from segengine_server.wire import segengine_pb2 as pb
+from segengine_server.wire.segengine_pb2_grpc import AudienceServiceStub, PageServiceStub
+
+import segengine as se
+from tests.server.serving import Served, serving
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.fixture
+def engine(tmp_path: Path) -> Iterator[se.Engine]:
+    (tmp_path / "store.toml").write_text("[store]\nas_of = 2026-01-31T12:00:00Z\n")
+    with se.Engine.open(tmp_path) as found:
+        found.load("customers", pa.table({"customer_id": [1, 2, 3]}))
+        found.define_page(se.Page("home", [se.Slot("top", [se.Module("all")])]))
+        yield found
+
+
+@pytest.fixture
+def scraped(engine: se.Engine) -> Iterator[tuple[Served, int]]:
+    port = free_port()
+    with serving(engine, metrics_port=port) as served:
+        yield served, port
+
+
+def metrics(port: int) -> dict[str, float]:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
+        text = answer.read().decode()
+    lines = [line.rpartition(" ") for line in text.splitlines() if not line.startswith("#")]
+    return {name: float(value) for name, _, value in lines}
+
+
+def test_calls_are_counted_by_method_and_end_and_timed(scraped: tuple[Served, int]) -> None:
+    served, port = scraped
+    with Client(served.target) as client:
+        for _ in range(3):
+            client.page("home", 1)
+        client.stream(rule="true")
+        for _ in range(2):
+            with suppress(ServerError):
+                client.match(99)
+    found = metrics(port)
+    assert found['segengine_calls_total{code="OK",method="PageService/GetPage"}'] == 3
+    assert found['segengine_calls_total{code="OK",method="AudienceService/StreamAudience"}'] == 1
+    name = 'segengine_calls_total{code="NOT_FOUND",method="AudienceService/MatchCustomer"}'
+    assert found[name] == 2
+    assert found['segengine_call_seconds_count{method="PageService/GetPage"}'] == 3
+    assert found["segengine_calls_in_flight"] == 0
+
+
+def test_the_store_is_seen_as_it_is(scraped: tuple[Served, int], engine: se.Engine) -> None:
+    _, port = scraped
+    before = metrics(port)
+    assert before["segengine_buyers"] == 3
+    assert before["segengine_snapshot_age_seconds"] >= 0
+    assert before['segengine_memory_bytes{table="customers"}'] > 0
+    assert "segengine_latest_event_seconds" not in before
+    event = pa.table({"customer_id": [9], "time": [engine.as_of], "kind": ["view"]})
+    engine.append("behaviors", event)
+    after = metrics(port)
+    assert after["segengine_buyers"] == 4
+    assert after["segengine_event_rows"] == 1
+    assert after["segengine_latest_event_seconds"] == engine.as_of.timestamp()
+    assert after["segengine_data_version"] > before["segengine_data_version"]
+    assert after["segengine_log_bytes"] > 0
+
+
+def test_a_call_bears_its_callers_id_or_one_of_its_own(
+    scraped: tuple[Served, int], caplog: pytest.LogCaptureFixture
+) -> None:
+    served, _ = scraped
+    request = pb.GetPageRequest(page="home")
+    with grpc.insecure_channel(served.target) as channel:
+        page = PageServiceStub(channel).GetPage  # type: ignore[no-untyped-call]
+        for sent, kept in (("till-7.42", True), ("not an id", False), (None, False)):
+            metadata = () if sent is None else ((REQUEST_ID, sent),)
+            _, call = page.with_call(request, metadata=metadata, timeout=10)
+            answered = dict(call.trailing_metadata())[REQUEST_ID]
+            assert (answered == sent) is kept
+            assert answered
+        caplog.set_level(logging.INFO)
+        ask = AudienceServiceStub(channel).MatchCustomer  # type: ignore[no-untyped-call]
+        asked = pb.MatchCustomerRequest(customer=pb.CustomerId(number=987654321))
+        with pytest.raises(grpc.RpcError) as refused:
+            ask(asked, metadata=((REQUEST_ID, "till-8"),), timeout=10)
+    trailing = dict(refused.value.trailing_metadata())
+    assert trailing[REQUEST_ID] == "till-8"
+    assert "grpc-status-details-bin" in trailing
+    # The caller has the answer a moment before the line is written.
+    for _ in range(500):
+        said = "\n".join(record.getMessage() for record in caplog.records)
+        if "MatchCustomer" in said:
+            break
+        time.sleep(0.01)
+    assert "MatchCustomer NOT_FOUND in" in said
+    assert "987654321" not in said
+
+
+def test_a_log_line_is_one_json_object() -> None:
+    record = logging.LogRecord("x", logging.WARNING, "f", 1, 'two\nlines of "%s"', ("me",), None)
+    said = json.loads(JsonLines().format(record))
+    assert (said["level"], said["message"]) == ("WARNING", 'two\nlines of "me"')
+    assert "\n" not in JsonLines().format(record)
+
+
+def test_a_taken_port_for_metrics_is_a_clear_error(engine: se.Engine) -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        with (
+            pytest.raises(ListenError, match=f"port `{port}` for metrics"),
+            serving(engine, metrics_port=port),
+        ):
+            pass
