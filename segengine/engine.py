@@ -546,7 +546,14 @@ def _given(context: Mapping[str, str] | None) -> dict[str, str]:
     if context is not None and not isinstance(context, Mapping):
         said = f"`context` is a mapping such as {{'device': 'mobile'}}, not `{context}`"
         raise ConfigError(said, field="context")
-    return {str(k).lower(): str(v) for k, v in (context or {}).items() if v is not None}
+    given = [(str(k).lower(), str(v)) for k, v in (context or {}).items() if v is not None]
+    found = dict(given)
+    if len(found) < len(given):
+        keys = [key for key, _ in given]
+        twice = next(key for key in keys if keys.count(key) > 1)
+        said = f"`context` gives `{twice}` twice, as keys are read in lower case; keep one"
+        raise ConfigError(said, field="context")
+    return found
 
 
 def _now() -> datetime:

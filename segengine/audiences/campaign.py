@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, time
+from datetime import date, datetime, time
 from typing import Any
 
 from segengine.audiences.budget import Budget, read_budget
@@ -181,6 +181,7 @@ def window_mistakes(starts_at: object, ends_at: object) -> list[str]:
     """What is wrong with a window [starts_at, ends_at)."""
     found = [
         f"`{where}` is a moment, not `{value}`"
+        + (f"; with its hour it is `{value}T00:00:00`" if isinstance(value, date) else "")
         for value, where in ((starts_at, "starts_at"), (ends_at, "ends_at"))
         if value is not None and not isinstance(value, datetime)
     ]

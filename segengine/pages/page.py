@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from copy import deepcopy
+from dataclasses import dataclass, replace
 from datetime import date, datetime, time
 from typing import Any
 
@@ -100,6 +101,9 @@ class Module:
         for each in found:
             wrong += _unsayable(f"the payload of variant `{each.name}`", each.payload)
         refuse(place, [*mistakes, *wrong], "module")
+        # What the caller does to its own afterwards is no change of the module.
+        found = tuple(replace(each, payload=deepcopy(each.payload)) for each in found)
+        payload = deepcopy(payload)
         values = {
             "name": name, "rule": rule, "priority": priority, "starts_at": starts_at,
             "ends_at": ends_at, "hours": day_parts, "variants": found,

@@ -299,6 +299,14 @@ def test_a_value_of_the_request_that_is_none_is_absent(engine: se.Engine) -> Non
     assert engine.page("p", 1, {"x": 3}).placements[0].module is None  # type: ignore[dict-item]
 
 
+def test_a_request_gives_each_key_once_however_it_is_spelt(engine: se.Engine) -> None:
+    engine.define_page(se.Page("p", [se.Slot("s", [se.Module("m", rule="context.x = 'a'")])]))
+    for ask in (lambda c: engine.page("p", 1, c), lambda c: engine.page_census("p", c)):
+        with pytest.raises(se.ConfigError, match="`context` gives `x` twice"):
+            ask({"x": "a", "X": "b"})
+    assert engine.page("p", 1, {"x": "a", "X": None}).placements[0].module == "m"  # type: ignore[dict-item]
+
+
 def test_a_page_tells_its_moment_its_data_and_the_traits_it_reads(engine: se.Engine) -> None:
     engine.define_segment("deep", "spent > 3 AND recency_days IS NULL")
     slots = [se.Slot("s", [se.Module("m", rule="segment('deep') OR context.x = city")])]

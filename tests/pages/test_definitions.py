@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -147,3 +148,17 @@ def test_what_is_no_page_and_no_request_is_refused_in_words() -> None:
 def test_a_number_of_the_request_is_read_by_cast_and_the_error_says_so() -> None:
     with pytest.raises(se.RuleError, match=r"CAST\(context.cart_value AS DOUBLE\)` reads"):
         store().define_page(se.Page("p", [se.Slot("s", [module(rule="context.cart_value > 100")])]))
+
+
+def test_a_payload_is_that_of_its_definition_whatever_becomes_of_the_callers() -> None:
+    given, of_arm = {"title": ["Hello"]}, {"title": ["Hi"]}
+    made = module(payload=given, variants={"a": 1.0, "b": (0.0, of_arm)})
+    given["title"].append("changed")
+    of_arm["title"].append("changed")
+    assert made.payload == {"title": ["Hello"]}
+    assert made.variants[1].payload == {"title": ["Hi"]}
+
+
+def test_a_date_as_a_windows_border_is_told_how_to_be_a_moment() -> None:
+    with pytest.raises(se.DefinitionError, match="with its hour it is `2026-04-01T00:00:00`"):
+        module(ends_at=date(2026, 4, 1))
