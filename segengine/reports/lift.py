@@ -13,8 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-
-from scipy import special
+from typing import Any
 
 LEVEL = 0.95
 """Of every interval, but for several at once."""
@@ -82,6 +81,12 @@ class Lift:
     verdict: str
 
 
+def _special() -> Any:
+    from scipy import special  # noqa: PLC0415 - scipy loads when a report asks
+
+    return special
+
+
 def wilson(rate: Rate, level: float = LEVEL) -> tuple[float, float]:
     """Wilson's interval of a share; `rate` of one at least."""
     z, n, p = _z(level), rate.count, rate.hits / rate.count
@@ -121,7 +126,7 @@ def lift_of_means(treated: Mean, control: Mean, level: float = LEVEL) -> Lift:
     freedom = error * error / (
         error1**2 / (treated.count - 1) + error0**2 / (control.count - 1)
     )  # fmt: skip
-    t = float(special.stdtrit(freedom, (1 + level) / 2))
+    t = float(_special().stdtrit(freedom, (1 + level) / 2))
     difference, half = treated.mean - control.mean, t * math.sqrt(error)
     interval = Interval(difference - half, difference + half)
     base = abs(control.mean) or abs(
@@ -131,7 +136,7 @@ def lift_of_means(treated: Mean, control: Mean, level: float = LEVEL) -> Lift:
     return Lift(
         difference, interval, treated.mean / control.mean - 1 if control.mean > 0 else None,
         _fieller(treated.mean, error1, control.mean, error0, t),
-        float(2 * special.stdtr(freedom, -abs(difference) / math.sqrt(error))),
+        float(2 * _special().stdtr(freedom, -abs(difference) / math.sqrt(error))),
         *_verdict(interval, base, _needed_means(base, treated, control)),
     )  # fmt: skip
 
@@ -148,7 +153,7 @@ def sample_ratio(observed: Sequence[int], shares: Sequence[float]) -> tuple[floa
         (n - total * share) ** 2 / (total * share)
         for n, share in zip(observed, shares, strict=True)
     )
-    return found, float(special.chdtrc(len(observed) - 1, found))
+    return found, float(_special().chdtrc(len(observed) - 1, found))
 
 
 def _nothing() -> Lift:
@@ -156,7 +161,7 @@ def _nothing() -> Lift:
 
 
 def _z(level: float) -> float:
-    return float(special.ndtri((1 + level) / 2))
+    return float(_special().ndtri((1 + level) / 2))
 
 
 def _pooled(treated: Rate, control: Rate) -> float:
@@ -169,7 +174,7 @@ def _p_of_rates(treated: Rate, control: Rate) -> float | None:
     if spread <= 0:
         return None
     difference = treated.hits / treated.count - control.hits / control.count
-    return float(special.chdtrc(1, difference * difference / spread))
+    return float(_special().chdtrc(1, difference * difference / spread))
 
 
 def _katz(treated: Rate, control: Rate, level: float) -> Interval:
@@ -200,7 +205,7 @@ def _needed(base: float, treated: Rate, control: Rate) -> int | None:
     ratio = treated.count / control.count
     mixed = (p0 + ratio * p1) / (1 + ratio)
     root = _z(LEVEL) * math.sqrt(mixed * (1 - mixed) * (1 + 1 / ratio)) + float(
-        special.ndtri(POWER)
+        _special().ndtri(POWER)
     ) * math.sqrt(p1 * (1 - p1) / ratio + p0 * (1 - p0))
     return _both(root * root / (p1 - p0) ** 2, ratio)
 
@@ -210,7 +215,7 @@ def _needed_means(base: float, treated: Mean, control: Mean) -> int | None:
     if base <= 0:
         return None
     ratio = treated.count / control.count
-    factor = _z(LEVEL) + float(special.ndtri(POWER))
+    factor = _z(LEVEL) + float(_special().ndtri(POWER))
     spread = treated.variance / ratio + control.variance
     return _both(factor * factor * spread / (WORTH * base) ** 2, ratio)
 

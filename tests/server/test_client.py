@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC
 from typing import Any
@@ -151,6 +152,7 @@ def test_a_census_that_nobody_waits_for_ends(client: Client, engine: FakeEngine)
         client.page_census("home", timeout=0.2)
     assert late.value.code == "DEADLINE_EXCEEDED"
     assert engine.at_work.acquire(timeout=20)
+    time.sleep(1)  # until the server has heard that nobody waits
     engine.free.set()
     assert client.page_census("home") == CENSUS
     worked = 0
