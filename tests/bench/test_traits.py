@@ -77,3 +77,19 @@ def test_answers_differ_in_values_missing_values_and_buyers(found, names):
         for each in (ours, found)
     )
     assert trait_suite.differing(expected, given) == names
+
+
+def test_of_two_purchases_at_one_moment_none_is_asked_to_be_the_last():
+    orders = pa.table({
+        "customer_id": [1, 1, 1, 2, 2, 3], "time": [5, 7, 7, 7, 8, 7],
+        "is_purchase": [True, True, True, True, True, None],
+    })  # fmt: skip
+    unsure = trait_suite.tied(orders)
+    assert unsure.to_pylist() == [1]
+    ours = {"customer_id": [1, 2], "orders_placed_count": [3, 2], "last_order_amount": [1.0, 2.0]}
+    expected = pa.table(ours)
+    other_tie = pa.table(ours | {"last_order_amount": [9.0, 2.0]})
+    other_value = pa.table(ours | {"last_order_amount": [9.0, 3.0]})
+    assert trait_suite.differing(expected, other_tie) == ["last_order_amount"]
+    assert trait_suite.differing(expected, other_tie, unsure) == []
+    assert trait_suite.differing(expected, other_value, unsure) == ["last_order_amount"]
