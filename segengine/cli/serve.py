@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import logging
 import sys
 import time
@@ -103,8 +102,9 @@ def serve(
         engine.claim()
         _ask_everything_once(engine)
         answer_until_told(
-            engine, host, port, ready=ready, tokens=who, tls=tls, metrics_port=metrics_port
-        )
+            engine, host, port, ready=ready, tokens=who, insecure=insecure, tls=tls,
+            metrics_port=metrics_port,
+        )  # fmt: skip
         _log.info("drained, and gone")
 
 
@@ -119,30 +119,30 @@ def _log_to_stderr(*, as_json: bool) -> None:
 
 
 def _tokens(file: Path | None, store: Path, host: str, *, insecure: bool) -> Tokens | None:
-    """Who may ask; None: whoever is on this machine."""
+    """Who may ask; None: every program on this machine, as it was told."""
     from segengine_server import clock
+    from segengine_server.access import is_loopback
     from segengine_server.tokens import FILE_NAME, Tokens
 
     path = file or store / FILE_NAME
+    makes_one = f"`segengine token create NAME --scope read:page --store {store}` makes one"
     if insecure and file is not None:
         raise InputError("`--insecure` asks for no token, and `--tokens` for one; keep one of them")
-    if (file is not None or path.exists()) and not insecure:
-        return Tokens(path, clock.now)
-    if not _is_loopback(host):
+    if insecure and not is_loopback(host):
         raise InputError(
-            f"`{host}` is reached by others than this machine, and there are no tokens: "
-            f"`segengine token create NAME --scope read:page --store {store}` makes one"
+            f"`--insecure` is for this machine alone, and `{host}` is reached by others: listen on "
+            f"`127.0.0.1`, or ask for tokens; {makes_one}"
         )
-    if not insecure:
-        _log.warning("there are no tokens: every program on this machine may ask")
-    return None
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
+    if insecure:
+        _log.warning("started with --insecure: every program on this machine may ask, and change")
+        return None
+    if file is None and not path.exists():
+        raise InputError(
+            f"a server answers whoever has a token, and there are none at `{path}`: {makes_one}, "
+            "`--tokens FILE` names another file, and `--insecure` answers every program on this "
+            "machine without any"
+        )
+    return Tokens(path, clock.now)
 
 
 def _tls(cert: Path | None, key: Path | None, client_ca: Path | None) -> Tls | None:

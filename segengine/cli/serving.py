@@ -73,4 +73,4 @@ class _Server:
             self._port = port
             self._ready.set()
 
-        await run(self._engine, self._host, 0, stop=self._stop, ready=ready)
+        await run(self._engine, self._host, 0, stop=self._stop, ready=ready, insecure=True)

@@ -17,12 +17,14 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 from prometheus_client import CollectorRegistry
 
+from segengine_server.access import check_access
 from segengine_server.audience_service import AudienceService
 from segengine_server.campaign_service import CampaignService
 from segengine_server.engine_api import Engine
@@ -71,19 +73,23 @@ def serve(
     ready: Callable[[str, int], None] | None = None,
     limits: Limits | None = None,
     tokens: Tokens | None = None,
+    insecure: bool = False,
     tls: Tls | None = None,
     metrics_port: int | None = None,
 ) -> int:
     """Answer until SIGTERM or SIGINT, then drain; 0 when all calls have had their time.
 
     port: 0 for a free one. `ready` is told host and port once calls are taken. tokens: who may
-    call; None: whoever reaches the port. metrics_port: where `/metrics` is answered. A second
-    signal ends the drain at once. To be called from the main thread. ListenError: nothing was
-    started.
+    call; insecure: every program on this machine may, without any. metrics_port: where `/metrics`
+    is answered. A second signal ends the drain at once. To be called from the main thread.
+    ListenError: nothing was started.
     """
     asyncio.run(
-        _until_signal(engine, host, port, ready, limits or Limits(), tokens, tls, metrics_port)
-    )
+        _until_signal(
+            engine, host, port, ready=ready, limits=limits, tokens=tokens, insecure=insecure,
+            tls=tls, metrics_port=metrics_port,
+        )
+    )  # fmt: skip
     return 0
 
 
@@ -97,12 +103,14 @@ async def run(
     ready: Callable[[str, int], None] | None = None,
     limits: Limits | None = None,
     tokens: Tokens | None = None,
+    insecure: bool = False,
     tls: Tls | None = None,
     metrics_port: int | None = None,
 ) -> None:
     """Answer on the running loop until `stop` is set, then drain, until `hurry` is set."""
     limits = limits or Limits()
     check_address(host, port)
+    check_access(host, tokens, insecure=insecure)
     # INVARIANT: no thread of ours is in the engine once this returns, so it may be closed then.
     with (
         _switching_quickly(),
@@ -173,16 +181,8 @@ def _taken(host: str, port: int) -> ListenError:
     )
 
 
-async def _until_signal(
-    engine: Engine,
-    host: str,
-    port: int,
-    ready: Callable[[str, int], None] | None,
-    limits: Limits,
-    tokens: Tokens | None,
-    tls: Tls | None,
-    metrics_port: int | None,
-) -> None:
+async def _until_signal(engine: Engine, host: str, port: int, **options: Any) -> None:
+    """`run`, with its options, until the process is told to end."""
     stop, hurry = asyncio.Event(), asyncio.Event()
 
     def signalled() -> None:
@@ -190,10 +190,7 @@ async def _until_signal(
 
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, signalled)
-    await run(
-        engine, host, port, stop=stop, hurry=hurry, ready=ready, limits=limits, tokens=tokens,
-        tls=tls, metrics_port=metrics_port,
-    )  # fmt: skip
+    await run(engine, host, port, stop=stop, hurry=hurry, **options)
 
 
 def _server(

@@ -19,9 +19,9 @@ from tests.cli.test_outcome import SEGENGINE
 
 @contextmanager
 def served(*arguments: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """A server process, and the first line it printed."""
+    """A server process that asks for no token, and the first line it printed."""
     process = subprocess.Popen(
-        [*SEGENGINE, "serve", *arguments],
+        [*SEGENGINE, "serve", "--insecure", *arguments],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

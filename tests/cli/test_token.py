@@ -41,10 +41,12 @@ def test_a_token_is_made_listed_and_taken_out(folder: Path) -> None:
     [
         (["token", "create", "x", "--scope", "read"], "unknown scope `read`"),
         (["token", "remove", "x"], "cannot be read"),
-        (["serve", "--host", "0.0.0.0", "--port", "0"], "there are no tokens"),
+        (["serve", "--port", "0"], "`--tokens FILE` names another file, and `--insecure` answers"),
+        (["serve", "--port", "0"], "`segengine token create NAME --scope read:page --store"),
+        (["serve", "--host", "0.0.0.0", "--port", "0"], "whoever has a token, and there are none"),
         (["serve", "--host", "0.0.0.0", "--port", "0", "--insecure"], "reached by others"),
         (["serve", "--port", "0", "--insecure", "--tokens", "t.toml"], "keep one of them"),
-        (["serve", "--port", "0", "--tls-cert", "c.pem"], "`--tls-key`"),
+        (["serve", "--port", "0", "--insecure", "--tls-cert", "c.pem"], "`--tls-key`"),
         (["serve", "--port", "0", "--tokens", "t.toml"], "t.toml` cannot be read"),
     ],
 )

@@ -84,7 +84,11 @@ def serving(
     port: int = 0,
     **options: Any,
 ) -> Iterator[Served]:
-    """A server for `engine` that is gone at the end; options: those of `run`."""
+    """A server for `engine` that is gone at the end; options: those of `run`.
+
+    Without tokens it asks for none.
+    """
+    options.setdefault("insecure", options.get("tokens") is None)
     served = Served(engine, limits or Limits(), host, port, **options)
     try:
         yield served

@@ -129,7 +129,7 @@ def ready(host, port):
     with open(sys.argv[1], "w") as file:
         file.write(f"{host}:{port}")
 
-status = serve(FakeEngine(), port=0, ready=ready)
+status = serve(FakeEngine(), port=0, ready=ready, insecure=True)
 assert status == 0
 """
 
