@@ -16,10 +16,9 @@ from numpy.typing import NDArray
 
 from segengine import days
 from segengine.audiences.bucketing import BUCKETS, bucket_of
-from segengine.pages import fill_loops
 from segengine.pages.answer import PageAnswer, Placement, Reason
 from segengine.pages.certificate import holds_until, reads_of, standing
-from segengine.pages.ready import CheckedModule, CheckedPage, ready_module, ready_page
+from segengine.pages.ready import CheckedModule, CheckedPage, Filling, ready_module, ready_page
 from segengine.pages.seen import seen_by, watching
 from segengine.rules.frame import BucketsOf
 from segengine.rules.segment import View
@@ -54,18 +53,14 @@ def decide(
         said = str(customer_id).encode(errors="surrogatepass")
         text, size = np.frombuffer(said + b"\0", np.uint8), len(said)
     visit = checked.pools.visit(view, row)
-    count = len(checked.modules)
-    ranks, outcome = np.empty(count, np.int64), np.empty(count, np.uint8)
-    chosen = np.empty((len(checked.slots), 2), np.int32)
-    fill_loops.fill_slots(
-        checked.table, checked.ends, checked.names, holds,
-        checked.rule is None or bool(holds[0]), active.bits,
+    filling = Filling(
+        holds, checked.rule is None or bool(holds[0]), active.bits,
         checked.fertile if visit is None else checked.pools.barren(visit),
-        _seen(checked, view, row), text, size, ranks, outcome, chosen,
+        _seen(checked, view, row), text, size,
     )  # fmt: skip
     placements = tuple([
-        checked.placement(slot, place, None if size < 0 else bucket, visit)
-        for (slot, _), (place, bucket) in zip(checked.slots, chosen.tolist(), strict=True)
+        checked.shown_to_all[place] or checked.placement(slot, place, bucket, size >= 0, visit)
+        for slot, (place, bucket) in enumerate(checked.filled(filling).tolist())
     ])  # fmt: skip
     until = min(active.until, _until(checked, view, row, context, buckets))
     if visit is not None:
@@ -73,7 +68,7 @@ def decide(
     return PageAnswer(
         checked.page.name, placements, days.moment(clock.as_of), view.data_version,
         days.moment(until) if until <= days.LAST_INSTANT else None, checked.traits,
-        partial(checked.losers, outcome, ranks),
+        partial(checked.losers, filling),
     )  # fmt: skip
 
 

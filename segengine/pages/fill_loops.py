@@ -33,11 +33,15 @@ def fill_slots(
     seen: NDArray[np.int32],
     text: NDArray[np.uint8],
     size: int,
+    in_order: bool,
     ranks: NDArray[np.int64],
     outcome: NDArray[np.uint8],
     out: NDArray[np.int32],
 ) -> None:
     """Fill the slots one after the other; each name shows once at most.
+
+    in_order: the modules of a slot stand in their order, so that the first one that may show wins
+    and those after it are not looked at; what became of them is not written then.
 
     modules: int64[modules, WIDTH], slot by slot  slots: int32[slots + 1], first module of each
     holds: uint8[rules], by rule  active, barren: uint8[modules]; barren: its pool is empty
@@ -89,6 +93,8 @@ def fill_slots(
                     )
                 ):
                     best = module
+                if in_order:
+                    break
         out[slot, 0] = best
         out[slot, 1] = 0
         if best >= 0:

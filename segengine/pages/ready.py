@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +20,7 @@ from segengine.pages import fill_loops as at
 from segengine.pages.active import Active, Windows, active_at, windows
 from segengine.pages.answer import Placement, Reason, Rejected
 from segengine.pages.certificate import Reads, Standing
+from segengine.pages.fill_loops import fill_slots
 from segengine.pages.page import Module, Page
 from segengine.pages.pool_candidates import ReadyPool
 from segengine.pages.pool_rank import products_for
@@ -59,6 +61,18 @@ class CheckedModule:
         return (0 if self.rule is None else -self.rule.leaves, self.module.name)
 
 
+class Filling(NamedTuple):
+    """One visitor before the modules of a page; see `fill_loops.fill_slots`."""
+
+    holds: NDArray[np.uint8]
+    page_holds: bool
+    active: NDArray[np.uint8]
+    barren: NDArray[np.uint8]
+    seen: NDArray[np.int32]
+    text: NDArray[np.uint8]
+    size: int
+
+
 @dataclass(slots=True)
 class Kept:
     """What follows from the moment and the texts of tables alone, kept between decisions.
@@ -82,6 +96,8 @@ class CheckedPage:
     rules: distinct rules, the page's own first if it has one  matcher: of these rules
     watches: the modules of caps and decays, by the numbers in the table
     shown: for each module its placement, by variant
+    shown_to_all: for each module the placement that all get who see it, None where they differ;
+    a last None serves a slot that stays empty
     unseen: int32[watches, 2] of 0  fertile: uint8[modules] of 0, no pool of theirs is empty
     pools: those of the modules
     """
@@ -100,6 +116,7 @@ class CheckedPage:
     watches: tuple[Watch, ...]
     fades: bool
     shown: tuple[tuple[Placement, ...], ...]
+    shown_to_all: tuple[Placement | None, ...]
     unseen: NDArray[np.int32]
     fertile: NDArray[np.uint8]
     pools: PoolsOfPage
@@ -112,21 +129,36 @@ class CheckedPage:
             found = self.kept.active = active_at(self.windows, as_of, zone)
         return found
 
+    def filled(self, filling: Filling) -> NDArray[np.int32]:
+        """The module in each slot, -1 for none, and its bucket for variants: int32[slots, 2]."""
+        return self._walked(filling, in_order=not self.fades)[0]
+
+    def _walked(
+        self, filling: Filling, *, in_order: bool
+    ) -> tuple[NDArray[np.int32], NDArray[np.uint8], NDArray[np.int64]]:
+        """What `fill_slots` writes: the chosen, the outcome of each module, and its rank."""
+        count = len(self.modules)
+        ranks, outcome = np.empty(count, np.int64), np.empty(count, np.uint8)
+        chosen = np.empty((len(self.slots), 2), np.int32)
+        fill_slots(self.table, self.ends, self.names, *filling, in_order, ranks, outcome, chosen)
+        return chosen, outcome, ranks
+
     def placement(
-        self, slot: str, place: int, bucket: int | None, visit: Visit | None
+        self, slot: int, place: int, bucket: int, has_id: bool, visit: Visit | None
     ) -> Placement:
         """The placement of a winner; a visitor without an id gets the first variant."""
         if place < 0:
-            return Placement(slot, None, None, Reason.EMPTY)
+            return Placement(self.slots[slot][0], None, None, Reason.EMPTY)
         winner, shown = self.modules[place], self.shown[place]
-        arm = 0 if winner.arms is None or bucket is None else winner.arms[bucket]
+        arm = winner.arms[bucket] if winner.arms is not None and has_id else 0
         if winner.pool is not None and visit is not None:
             return replace(shown[arm], products=products_for(winner.pool, visit))
         return shown[arm]
 
-    def losers(self, outcome: NDArray[np.uint8], ranks: NDArray[np.int64]) -> Rejected:
+    def losers(self, filling: Filling) -> Rejected:
         """Every module that does not show and why, slot by slot, in the order of each slot."""
         found = []
+        _, outcome, ranks = self._walked(filling, in_order=False)
         ends = self.ends.tolist()
         for (slot, _), begin, end in zip(self.slots, ends[:-1], ends[1:], strict=True):
             places = range(begin, end)
@@ -186,13 +218,16 @@ def ready_page(
     watches: dict[Watch, int] = {}
     table = _table(modules, {term: place for term, (place, _) in rules.items()}, watches)
     pools = PoolsOfPage([m.pool for m in modules])
+    shown = tuple(_placements(name, m) for name, of in ordered for m in _in_order(of))
+    alike = [None if m.arms is not None or m.pool is not None else of[0]
+             for m, of in zip(modules, shown, strict=True)]  # fmt: skip
     return CheckedPage(
         page, rule, ordered, _traits(distinct, pools), tuple(modules),
         np.array(ends, np.int32), table, len({m.module.name for m in modules}), distinct,
         _matcher(distinct, previous),
         windows([(m.starts, m.ends, m.module.hours) for m in modules]),
         tuple(watches), any(m.module.decay is not None for m in modules),
-        tuple(_placements(name, m) for name, of in ordered for m in _in_order(of)),
+        shown, (*alike, None),
         np.zeros((len(watches), 2), np.int32), np.zeros(len(modules), np.uint8),
         pools,
     )  # fmt: skip
