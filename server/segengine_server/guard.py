@@ -121,7 +121,7 @@ class Guard(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]
 
 
 def _refusing(handler: Handler, error: Exception) -> Handler:
-    """A handler of the same kind that ends every call with `error`."""
+    """A handler of the same kind that ends every call with `error`, whatever was sent."""
 
     async def refused(_: Any, context: grpc.aio.ServicerContext[Any, Any]) -> None:
         await refuse(context, error)
@@ -135,4 +135,5 @@ def _refusing(handler: Handler, error: Exception) -> Handler:
         (True, True): grpc.stream_stream_rpc_method_handler,
     }
     make = makers[handler.request_streaming, handler.response_streaming]
-    return make(refused, handler.request_deserializer, handler.response_serializer)
+    # Nothing is read of a request that is refused: it goes by as bytes.
+    return make(refused, None, handler.response_serializer)

@@ -7,14 +7,16 @@ import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
-from segengine_server import Client, ListenError, ServerError
+from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
+from segengine_server import Client, ListenError, ServerError, guard
 from segengine_server.guard import Rate, scope_of
 from segengine_server.tls import Tls
-from segengine_server.tokens import SCOPES, Tokens, created
+from segengine_server.tokens import SCOPES, Tokens, created, removed
 from segengine_server.wire import segengine_pb2 as pb
 
 from tests.server.fake_engine import FakeEngine
@@ -34,18 +36,37 @@ def texts(tmp_path: Path) -> dict[str, str]:
     path = tmp_path / "tokens.toml"
     found = {scope: created(path, scope, [scope], NOW) for scope in SCOPES}
     found["old"] = created(path, "old", ["admin"], NOW - timedelta(days=9), days=8)
+    found["gone"] = created(path, "gone", ["admin"], NOW)
     found["slow"] = created(path, "slow", ["read:page"], NOW, calls_per_second=2)
     return found
 
 
+class Watched(FakeEngine):
+    """Says which of its parts a call came to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.touched: set[str] = set()
+
+    def __getattribute__(self, name: str) -> Any:
+        if not name.startswith("_") and name not in ("touched", "as_of_is_fixed"):
+            super().__getattribute__("__dict__").get("touched", set()).add(name)
+        return super().__getattribute__(name)
+
+
 @pytest.fixture
-def served(engine: FakeEngine, tmp_path: Path, texts: dict[str, str]) -> Iterator[Served]:
+def engine() -> Watched:
+    return Watched()
+
+
+@pytest.fixture
+def served(engine: Watched, tmp_path: Path, texts: dict[str, str]) -> Iterator[Served]:
     with serving(engine, tokens=Tokens(tmp_path / "tokens.toml", lambda: NOW)) as found:
         yield found
 
 
-def code_of(served: Served, method: str, token: str | None) -> str:
-    """The status name of a call of any kind with no bytes."""
+def code_of(served: Served, method: str, token: str | None, sent: bytes = b"") -> str:
+    """The status name of a call of any kind with some bytes."""
     service, _, name = method.strip("/").partition("/")
     kind = pb.DESCRIPTOR.services_by_name[service.rpartition(".")[2]].methods_by_name[name]
     metadata = () if token is None else (("authorization", f"Bearer {token}"),)
@@ -53,10 +74,10 @@ def code_of(served: Served, method: str, token: str | None) -> str:
         try:
             if kind.client_streaming:
                 make = channel.stream_stream if kind.server_streaming else channel.stream_unary
-                call = make(method)(iter([b""]), timeout=10, metadata=metadata)
+                call = make(method)(iter([sent]), timeout=10, metadata=metadata)
             else:
                 make = channel.unary_stream if kind.server_streaming else channel.unary_unary
-                call = make(method)(b"", timeout=10, metadata=metadata)
+                call = make(method)(sent, timeout=10, metadata=metadata)
             if kind.server_streaming:
                 list(call)
         except grpc.RpcError as error:
@@ -66,18 +87,40 @@ def code_of(served: Served, method: str, token: str | None) -> str:
 
 @pytest.mark.parametrize("method", METHODS)
 def test_no_method_answers_without_a_token_that_is_for_it(
-    served: Served, texts: dict[str, str], method: str
-) -> None:
+    served: Served, engine: Watched, texts: dict[str, str], tmp_path: Path, method: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.setattr(guard, "_LOOK_SECONDS", 0.0)
+    removed(tmp_path / "tokens.toml", "gone")
     scope = scope_of(method)
     assert scope in SCOPES
-    for token in (None, "", "seg_00000000_" + "A" * 43, texts["old"]):
-        assert code_of(served, method, token) == "UNAUTHENTICATED"
+    engine.touched.clear()
+    for token in (None, "", "seg_00000000_" + "A" * 43, texts["old"], texts["gone"]):
+        # Bytes that are no message: what is refused is not read.
+        assert code_of(served, method, token, b"\xff\xff") == "UNAUTHENTICATED"
     for other in SCOPES:
+        if other not in (scope, "admin"):
+            assert code_of(served, method, texts[other], b"\xff\xff") == "PERMISSION_DENIED"
+    assert engine.touched == set()
+    for other in (str(scope), "admin"):
         code = code_of(served, method, texts[other])
-        if other in (scope, "admin"):
-            assert code not in ("UNAUTHENTICATED", "PERMISSION_DENIED")
-        else:
-            assert code == "PERMISSION_DENIED"
+        assert code not in ("UNAUTHENTICATED", "PERMISSION_DENIED")
+
+
+def test_reflection_is_for_whoever_has_a_token(served: Served, texts: dict[str, str]) -> None:
+    def listed(token: str) -> Any:
+        call = stub.ServerReflectionInfo(
+            iter([reflection_pb2.ServerReflectionRequest(list_services="")]), timeout=10,
+            metadata=(("authorization", f"Bearer {token}"),),
+        )  # fmt: skip
+        return next(iter(call)).list_services_response.service
+
+    with grpc.insecure_channel(served.target) as channel:
+        stub = reflection_pb2_grpc.ServerReflectionStub(channel)
+        assert len(listed(texts["read:page"])) > len(pb.DESCRIPTOR.services_by_name)
+        with pytest.raises(grpc.RpcError) as refused:
+            listed("nobody's")
+    assert refused.value.code() is grpc.StatusCode.UNAUTHENTICATED
 
 
 def test_health_answers_everybody(served: Served) -> None:
