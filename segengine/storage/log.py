@@ -9,9 +9,7 @@ is there after `kill -9`, and with sync "full" after a loss of power.
 from __future__ import annotations
 
 import hashlib
-import os
 import sqlite3
-import struct
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -21,15 +19,13 @@ from typing import Self
 from urllib.parse import quote
 
 from segengine.errors import StoreError
+from segengine.storage.acknowledged import Acknowledged, last_acknowledged
 from segengine.storage.lasting import sync_folder, write_synced
 
 FORMAT = 1
 FILE, ACKNOWLEDGED = "log.sqlite", "log.acknowledged"
 _APPLICATION = 0x5E69E061
 _SYNC = {"full": "FULL", "normal": "NORMAL"}
-_SLOT = struct.Struct("<qI")
-_SLOT_BYTES = 512
-"""The two slots lie in sectors of their own: a write that tears one leaves the other."""
 _KEPT_KEYS = 1_000_000
 _TABLES = """
 CREATE TABLE IF NOT EXISTS changes(
@@ -79,9 +75,7 @@ class Log:
     def __init__(self, folder: Path, connection: sqlite3.Connection, *, sync: str) -> None:
         self._folder = folder
         self._connection = connection
-        self._sync = sync
-        self._acknowledged = os.open(folder / ACKNOWLEDGED, os.O_RDWR | os.O_CREAT, 0o644)
-        self._slot = 0
+        self._acknowledged = Acknowledged(folder / ACKNOWLEDGED, synced=sync == "full")
         self.last = 0
         """The number of the newest change, 0 before the first."""
 
@@ -93,8 +87,8 @@ class Log:
         """
         path = folder / FILE
         is_new = not path.exists()
-        if is_new and (folder / ACKNOWLEDGED).exists() and _read_slots(folder)[0] > 0:
-            raise _lost(folder, _read_slots(folder)[0])
+        if is_new and last_acknowledged(folder / ACKNOWLEDGED) > 0:
+            raise _lost(folder, last_acknowledged(folder / ACKNOWLEDGED))
         try:
             connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
             try:
@@ -114,7 +108,7 @@ class Log:
 
     def _find_end(self, *, is_new: bool) -> None:
         row = self._connection.execute("SELECT max(number) FROM changes").fetchone()
-        acknowledged, self._slot = _read_slots(self._folder)
+        acknowledged = self._acknowledged.read(self._folder / ACKNOWLEDGED)
         self.last = max(row[0] or 0, acknowledged if row[0] is None else 0)
         if is_new:
             sync_folder(self._folder)
@@ -153,22 +147,8 @@ class Log:
                 field="store",
             ) from error
         self.last = first + len(rows) - 1
-        self._acknowledge(self.last)
+        self._acknowledged.note(self.last)
         return first
-
-    def _acknowledge(self, number: int) -> None:
-        """Note the newest change where a log that loses its end does not lose it too.
-
-        The change is lasting before; a note that fails leaves an older one, which is still true.
-        """
-        self._slot = 1 - self._slot
-        data = struct.pack("<q", number)
-        with suppress(OSError):
-            os.pwrite(
-                self._acknowledged, _SLOT.pack(number, zlib.crc32(data)), self._slot * _SLOT_BYTES
-            )
-            if self._sync == "full":
-                os.fdatasync(self._acknowledged)
 
     def receipt(self, key: str) -> str | None:
         """The receipt of a change that was written under this key; None for a new key."""
@@ -215,9 +195,7 @@ class Log:
     def close(self) -> None:
         """Let go of the files."""
         self._connection.close()
-        if self._acknowledged >= 0:
-            os.close(self._acknowledged)
-            self._acknowledged = -1
+        self._acknowledged.close()
 
 
 def read_log(folder: Path, after: int) -> Iterator[Numbered]:
@@ -227,7 +205,7 @@ def read_log(folder: Path, after: int) -> Iterator[Numbered]:
     names what is damaged, missing, or of a newer version.
     """
     path = folder / FILE
-    acknowledged, _ = _read_slots(folder)
+    acknowledged = last_acknowledged(folder / ACKNOWLEDGED)
     if not path.exists():
         if acknowledged > after:
             raise _lost(folder, acknowledged)
@@ -380,28 +358,3 @@ def _checksum(number: int, kind: str, as_of: int, payload: bytes) -> int:
 
 def _receipt_checksum(key: str, number: int, receipt: str) -> int:
     return zlib.crc32(f"{len(key)} {key} {number} {receipt}".encode())
-
-
-def _read_slots(folder: Path) -> tuple[int, int]:
-    """The last acknowledged number and the slot it stands in; `StoreError` where both are bad."""
-    path = folder / ACKNOWLEDGED
-    try:
-        data = path.read_bytes()
-    except FileNotFoundError:
-        return 0, 1
-    if not data:
-        return 0, 1
-    found = []
-    for slot in (0, 1):
-        part = data[slot * _SLOT_BYTES : slot * _SLOT_BYTES + _SLOT.size]
-        if len(part) == _SLOT.size:
-            number, crc = _SLOT.unpack(part)
-            if crc == zlib.crc32(part[:8]) and number > 0:
-                found.append((number, slot))
-    if not found:
-        raise StoreError(
-            f"`{path}` is damaged: it says which change was acknowledged last; restore it from a "
-            "backup, or remove it to take the log as it stands",
-            field="store",
-        )
-    return max(found)
