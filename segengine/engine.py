@@ -368,7 +368,11 @@ class Engine(Store):
     ) -> PageAnswer:
         """What a visitor sees on a page, as a frozen answer with its reasons."""
         with self._looking(urgent=True) as view:
-            return decide(self._definitions.page(name), view, customer_id, _given(context))
+            # Whoever defines anything ends the view.
+            checked = view.pages.get(name)
+            if checked is None:
+                checked = view.pages[name] = self._definitions.page(name)
+            return decide(checked, view, customer_id, _given(context))
 
     def plan_campaigns(self, names: Sequence[str], by: str = "priority") -> CampaignPlan:
         """Who gets which of these campaigns, as they compete for buyers whom caps protect.

@@ -62,6 +62,19 @@ def find_keys(
 
 
 @kernel
+def find_key(a: int, b: int, kept_first: Any, kept_second: Any, slots: NDArray[np.int32]) -> int:
+    """The place of one key (a, b), -1 for a new one; shapes as in `find_keys`."""
+    mask = np.uint64(slots.shape[0] - 1)
+    at = _mixed(np.int64(a), np.int64(b)) & mask
+    while slots[at] >= 0:
+        place = slots[at]
+        if kept_first[place] == a and kept_second[place] == b:
+            return int(place)
+        at = (at + np.uint64(1)) & mask
+    return -1
+
+
+@kernel
 def add_places(
     kept_first: Any,
     kept_second: Any,

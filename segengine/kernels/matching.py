@@ -34,7 +34,7 @@ def _load_python(item: Any, address: Any) -> int:
 
 
 if JIT_OFF:
-    _load = _load_python
+    load_at = _load_python
 else:
     from llvmlite import ir
     from numba import types
@@ -59,7 +59,8 @@ else:
     _load_8, _load_32, _load_64 = _loading(8), _loading(32), _loading(64)
 
     @inlined
-    def _load(item: Any, address: Any) -> Any:
+    def load_at(item: Any, address: Any) -> Any:
+        """The value at an address, a float64 as its bits."""
         if item == INT8:
             return _load_8(address)
         if item == INT32:
@@ -68,7 +69,7 @@ else:
 
 
 @inlined
-def _key(item: int, loaded: int) -> int:
+def key_of(item: int, loaded: int) -> int:
     """A value as a whole number that orders as it does; NaN, of either sign, as `NO_KEY`."""
     if item != FLOAT64:
         return loaded
@@ -151,7 +152,7 @@ def match_row(
     for trait in range(count):
         item = traits[trait, ITEM]
         place = traits[trait, ADDRESS] + row * traits[trait, STRIDE]
-        state[trait] = _key(item, _load(item, place))
+        state[trait] = key_of(item, load_at(item, place))
     some_unknown = False
     for trait in range(count):
         key = state[trait]

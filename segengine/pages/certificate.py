@@ -8,7 +8,7 @@ bounded earlier, never later.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -304,14 +304,21 @@ def holds_until(
                 head, table.extra("previous"), table.columns["time"].values, clock.as_of
             )))  # fmt: skip
     if reads.crossings:
-        block = population.block(slice(row, row + 1), clock, None, context, buckets)
+
+        def block() -> Block:
+            return population.block(slice(row, row + 1), clock, None, context, buckets)
+
         for crossing in reads.crossings:
             until = min(until, _crossed(crossing, block, population, row, clock))
     return until
 
 
 def _crossed(
-    crossing: Crossing, block: Block, population: Population, row: int, clock: Clock
+    crossing: Crossing,
+    block: Callable[[], Block],
+    population: Population,
+    row: int,
+    clock: Clock,
 ) -> int:
     """The next moment at which now() and one of the times that stand are equal, or were just."""
     if crossing.table is None and crossing.other.op == "column" and crossing.span is not None:
@@ -322,13 +329,14 @@ def _crossed(
             if moment == column.missing or met < clock.as_of:
                 return NEVER
             return max(met, clock.as_of + 1)
+    of_buyer = block()
     if crossing.table is None:
-        times = compute(crossing.other, block)
+        times = compute(crossing.other, of_buyer)
     else:
         events = population.events_of(crossing.table)
         rows = events.rows_for(row, crossing.where, clock)
         times = compute(crossing.other, events.block(rows, clock)) if len(rows) else rows
-    return meets(crossing, times, block, clock)
+    return meets(crossing, times, of_buyer, clock)
 
 
 def meets(crossing: Crossing, times: NDArray[np.int64], block: Block, clock: Clock) -> int:

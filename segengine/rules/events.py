@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from segengine.kernels import fold, jit
+from segengine.kernels import chain, jit
 from segengine.rules.block import NO_INT, Block, Clock
 from segengine.rules.compute import compute, truth
 from segengine.rules.evaluate import bitmap
+from segengine.rules.few_events import NO_TESTS, Tests, tests_of
 from segengine.rules.frame import (
     Frame,
     Made,
@@ -52,6 +53,19 @@ _FEW_TEXTS = 1024
 """Up to so many texts a condition is asked of all of them, and then of none again."""
 
 
+@dataclass(frozen=True, slots=True)
+class Few:
+    """What a condition asks of one buyer's events at a moment, None: at every.
+
+    tests: None where the columns of the table do not decide it
+    """
+
+    where: Term
+    moment: int | None
+    node: Node
+    tests: Tests | None
+
+
 @dataclass(slots=True)
 class Events:
     """The rows of one event table as a frame, with their buyers and products."""
@@ -59,7 +73,7 @@ class Events:
     population: Population
     table: EventTable
     entries: dict[Any, NDArray[np.int8]] = field(default_factory=dict)
-    few: dict[int, tuple[Term, int | None, Node]] = field(default_factory=dict)
+    few: dict[int, Few] = field(default_factory=dict)
 
     @property
     def money_scale(self) -> int:
@@ -204,31 +218,45 @@ class Events:
         head = int(self.population.customers.heads(self.table.spec.name)[buyer])
         if head < 0:
             return np.empty(0, np.int64)
-        previous = self.table.extra("previous")
-        rows = np.empty(_SHORT, np.int64)
-        count = fold.chain_rows(head, previous, rows)
+        few, previous = self._few(where, clock), self.table.extra("previous")
+        if few.tests is not None:
+            return self._walked(head, previous, few.tests, clock)
+        rows = self._walked(head, previous, NO_TESTS, clock)
+        return rows[self._holds(few.node, rows, clock)] if len(rows) else rows
+
+    def _walked(
+        self, head: int, previous: NDArray[np.int32], tests: Tests, clock: Clock
+    ) -> NDArray[np.int64]:
+        """The events of a chain that have happened and satisfy some tests, in arrival order."""
+        times, rows = self.table.columns["time"].values, np.empty(_SHORT, np.int64)
+        asked = head, previous, times, clock.as_of, tests.table, tests.bounds
+        count = chain.rows_where(*asked, rows)
         if count > _SHORT:
             rows = np.empty(count, np.int64)
-            fold.chain_rows(head, previous, rows)
-        rows = rows[:count][::-1]
-        if self.table.latest > clock.as_of:
-            rows = rows[self.table.columns["time"].values[rows] <= clock.as_of]
-        if where is ALL or where == ALL or not len(rows):
-            return rows
-        return rows[self._holds(self._plan_for_few(where, clock), rows, clock)]
+            chain.rows_where(*asked, rows)
+        return rows[:count][::-1]
 
-    def _plan_for_few(self, where: Term, clock: Clock) -> Node:
-        """The plan of a condition for one buyer's events, kept for the moment it needs."""
+    def _few(self, where: Term, clock: Clock) -> Few:
+        """What a condition asks of one buyer's events, kept for the moment it needs."""
         moment = clock.as_of if where.reads_clock else None
         kept = self.few.get(id(where))
         # The term is kept beside its identity, or another one might come to stand there.
-        if kept is not None and kept[0] is where and kept[1] == moment:
-            return kept[2]
-        node = plan_events(where, self.domain, clock, self.money_scale, ())
+        if kept is None or kept.where is not where or kept.moment != moment:
+            node = plan_events(where, self.domain, clock, self.money_scale, ())
+        elif kept.tests is not None and not kept.tests.stand():
+            node = kept.node
+        else:
+            return kept
+
+        def truths_of(column: Column, part: Entries) -> NDArray[np.int8]:
+            return truths(self, column, part.term, clock)
+
+        tests = NO_TESTS if where == ALL else tests_of(node, self.table, _FEW_TEXTS, truths_of)
+        found = Few(where, moment, node, tests)
         if len(self.few) > _MOST_PLANS:
             self.few.clear()
-        self.few[id(where)] = (where, moment, node)
-        return node
+        self.few[id(where)] = found
+        return found
 
     def _holds(self, node: Node, rows: NDArray[np.int64], clock: Clock) -> NDArray[np.bool_]:
         """For which of a few rows a node holds; what no column decides is computed."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,26 +11,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segengine.kernels import matching
-from segengine.kernels.matching import NO_KEY
 from segengine.rules.block import Clock
 from segengine.rules.codes import RunsKept, affordable, runs_of
 from segengine.rules.conjunctions import Conjunction
 from segengine.rules.plan import Entries, Node, Ranges
 from segengine.rules.population import Population
-from segengine.rules.ranges import Range
 from segengine.rules.request_tier import RequestTier, reads_request_alone, request_tier
 from segengine.rules.second_tier import Leaf, leaf_of, price
 from segengine.rules.term import Term
+from segengine.rules.value_keys import GREATEST, ITEMS, keys_of, missing_key
 from segengine.tables.column import Column
 
 BUDGET = 64 << 20
 MOST_EDGES = 127
 """More edges of one column make its intervals wider: rows that fit a cache are worth more."""
-_GREATEST = 2**63 - 1
-_ITEMS = {
-    "int8": matching.INT8, "int32": matching.INT32, "int64": matching.INT64,
-    "float64": matching.FLOAT64,
-}  # fmt: skip
 
 
 @dataclass(slots=True)
@@ -246,10 +239,10 @@ def _tiers(
             column = population.trait(node.source.value)
         bounds: list[tuple[int, int]] | None = None
         missing = False
-        if column is None or column.dtype.name not in _ITEMS:
+        if column is None or column.dtype.name not in ITEMS:
             pass
         elif isinstance(node, Ranges):
-            bounds = [key for pair in node.ranges if (key := _keys(column, pair)) is not None]
+            bounds = [key for pair in node.ranges if (key := keys_of(column, pair)) is not None]
             missing = node.missing
         elif isinstance(node, Entries) and not node.term.reads_clock:
             assert column.dictionary is not None
@@ -270,34 +263,14 @@ def _tiers(
     return found
 
 
-def _keys(column: Column, pair: Range) -> tuple[int, int] | None:
-    """A range as whole numbers that order as the column's values; None for an empty one."""
-    low, high = pair
-    if column.dtype.kind == "f":
-        return float_key(low), float_key(high)
-    info = np.iinfo(column.dtype.name)
-    if low > info.max or high < info.min:
-        return None
-    # What no value is below, or above, is no bound.
-    first = -_GREATEST if low <= info.min + 1 else math.ceil(low)
-    last = _GREATEST if high >= info.max else math.floor(high)
-    return (first, last) if first <= last else None
-
-
-def float_key(value: float) -> int:
-    """A number as a whole number that orders as it does; see `matching`."""
-    bits = int(np.float64(value + 0.0).view(np.int64))
-    return bits if bits >= 0 else bits ^ _GREATEST
-
-
 def _edges(leaves: Sequence[_First], most: int) -> NDArray[np.int64]:
     """Where intervals of a trait begin but the first: int64[most at most], ascending."""
     uses: Counter[int] = Counter()
     for leaf in leaves:
         for low, high in leaf.bounds:
-            if low > -_GREATEST:
+            if low > -GREATEST:
                 uses[low] += leaf.uses
-            if high < _GREATEST:
+            if high < GREATEST:
                 uses[high + 1] += leaf.uses
     every = np.array(sorted(uses), np.int64)
     if len(every) <= most:
@@ -320,10 +293,10 @@ def _traits(
     begin, row = 0, 1
     for trait, (column, chosen) in enumerate(zip(columns, edges, strict=True)):
         of_trait = traits[trait]
-        of_trait[matching.ITEM] = _ITEMS[column.dtype.name]
-        of_trait[matching.MISSING] = NO_KEY if column.dtype.kind == "f" else int(column.missing)
+        of_trait[matching.ITEM] = ITEMS[column.dtype.name]
+        of_trait[matching.MISSING] = missing_key(column)
         of_trait[matching.LIMIT] = (
-            _GREATEST if column.dictionary is None else column.dictionary.size - 1
+            GREATEST if column.dictionary is None else column.dictionary.size - 1
         )
         of_trait[matching.EDGES], of_trait[matching.EDGES_END] = begin, begin + len(chosen)
         of_trait[matching.ROWS] = row

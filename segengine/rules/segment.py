@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -37,13 +37,17 @@ PlansKept = dict[int, tuple[CheckedRule, int | None, Plan]]
 
 @dataclass(slots=True)
 class View:
-    """The store at one moment, held still: what rules are asked against."""
+    """The store at one moment, held still: what rules are asked against.
+
+    pages: those asked for at this moment, checked
+    """
 
     population: Population
     clock: Clock
     data_version: int
     plans: PlansKept
     declared: Mapping[str, Term]
+    pages: dict[str, Any] = field(default_factory=dict)
 
     def plan(self, rule: CheckedRule) -> Plan:
         """The plan of a rule at this moment; one that asks no clock serves every moment."""

@@ -164,11 +164,14 @@ class CustomerTable(Table):
                 return None
             assert column.dictionary is not None
             code = column.dictionary.find(pa.array([customer_id], pa.large_string()))
-            row = int(self.find(code)[0]) if code[0] >= 0 else -1
+            key = int(code[0])
+            if key < 0:
+                return None
         else:
             if not isinstance(customer_id, int | np.integer) or abs(int(customer_id)) >= 2**63:
                 return None
-            row = int(self.find(np.array([customer_id], np.int64))[0])
+            key = int(customer_id)
+        row = self._index.find_one(key, column.values)
         return row if row >= 0 else None
 
     def rows_for(self, ids: NDArray[Any]) -> NDArray[np.int64]:

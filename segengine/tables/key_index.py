@@ -30,6 +30,10 @@ class KeyIndex:
         hashing.find_keys(first, second, *kept, self._slots, out)
         return out
 
+    def find_one(self, key: int, kept: NDArray[Any]) -> int:
+        """The row of one key of one column, -1 where there is none."""
+        return int(hashing.find_key(key, key, kept, kept, self._slots))
+
     def add(self, kept: Keys, begin: int, end: int) -> None:
         """Enter rows [begin, end), whose keys are new."""
         if 2 * end > len(self._slots):

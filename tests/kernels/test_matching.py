@@ -31,7 +31,7 @@ def test_a_value_at_an_address_is_what_its_python_twin_loads(dtype: Any) -> None
 
     @numba.njit
     def loaded(item: int, address: int) -> Any:
-        return matching._load(item, address)
+        return matching.load_at(item, address)
 
     values = np.array([-128, -1, 0, 1, 127], dtype)
     for place in range(len(values)):

@@ -18,10 +18,10 @@ import segengine as se
 from segengine.errors import UnknownCustomer
 from segengine.rules.codes import MOST_RUNS
 from segengine.rules.conjunctions import MOST, conjunctions
-from segengine.rules.interval_rows import float_key
 from segengine.rules.match import Matcher
 from segengine.rules.plan import AllOf, AnyOf, Computed, Everyone, Node
 from segengine.rules.term import Term
+from segengine.rules.value_keys import float_key
 from segengine.schema.kinds import Kind
 from segengine.tables.customers import NOBODY
 from tests.acceptance.leaf_stores import engine_of
