@@ -33,6 +33,39 @@ class DefinitionError(SegengineError):
     reason = "BAD_DEFINITION"
 
 
+class ManyMistakesError(DefinitionError):
+    """Several definitions of one change cannot be; `errors` has kind, name and what is wrong."""
+
+    def __init__(self, errors: Sequence[tuple[str, str, SegengineError]]) -> None:
+        self.errors = tuple(errors)
+        said = "\n\n".join(f"{kind} `{name}`: {error}" for kind, name, error in errors)
+        super().__init__(said, field=errors[0][2].field if errors else "")
+
+
+class AlreadyDefinedError(DefinitionError):
+    """A definition that was to be a new one, and has one of its name before it."""
+
+    reason = "ALREADY_DEFINED"
+
+
+class ChangedMeanwhileError(DefinitionError):
+    """A definition is no longer the one that its caller has seen."""
+
+    reason = "CHANGED_MEANWHILE"
+
+
+class InUseError(DefinitionError):
+    """A change that would leave other definitions unusable; the message names them."""
+
+    reason = "IN_USE"
+
+
+class InFileError(DefinitionError):
+    """A definition that stands in `store.toml`, and is changed there."""
+
+    reason = "IN_STORE_TOML"
+
+
 class NotBuiltYetError(SegengineError):
     """The name is right, the part behind it is not built yet."""
 
@@ -49,6 +82,12 @@ class StoreError(SegengineError):
     """A store's directory or a file in it cannot be used."""
 
     reason = "BAD_STORE"
+
+
+class ElsewhereError(StoreError):
+    """A question that only the process which writes to the store can answer."""
+
+    reason = "ELSEWHERE"
 
 
 class ReportError(SegengineError):
@@ -129,9 +168,15 @@ def _blank(char: str) -> str:
     return char if char == "\t" else " " * _columns(char)
 
 
+_LONGEST_NAME = 200
+"""Longer than any name that somebody mistypes; comparing takes time by the length."""
+
+
 def did_you_mean(name: str, known: Sequence[str]) -> str:
     """`did you mean `x`?` for the nearest known name, or an empty text."""
     import difflib  # noqa: PLC0415 - only when something is already wrong
 
+    if len(name) > _LONGEST_NAME:
+        return ""
     near = difflib.get_close_matches(name.lower(), list(known), n=1, cutoff=0.6)
     return f"did you mean `{near[0]}`?" if near else ""

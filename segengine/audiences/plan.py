@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -17,6 +18,8 @@ from segengine.audiences.ledger import LEDGER
 from segengine.audiences.steps import before_others
 from segengine.errors import DefinitionError, UnknownNameError, did_you_mean
 from segengine.rules.segment import Looking
+
+_MOST_MISTAKES = 20
 
 PLAN = pa.schema([pa.field("campaign", pa.string()), *LEDGER])
 
@@ -76,13 +79,15 @@ def plan_names(names: Sequence[str], known: Mapping[str, object], by: str) -> li
     given = list(names)
     if not given:
         raise DefinitionError("a plan is of campaigns; name one at least", field="names")
-    twice = sorted({str(name) for name in given if given.count(name) > 1})
-    wrong = [f"campaign `{name}` is named twice" for name in twice]
+    twice = sorted(str(name) for name, times in Counter(given).items() if times > 1)
+    wrong = [f"campaign `{name}` is named twice" for name in twice[:_MOST_MISTAKES]]
     unknown = [name for name in dict.fromkeys(given) if name not in known]
-    for name in unknown:
+    for name in unknown[:_MOST_MISTAKES]:
         hint = did_you_mean(str(name), list(known))
         listed = hint or ("known: " + ", ".join(known) if known else "none is defined")
         wrong.append(f"unknown campaign `{name}`; {listed}")
+    if left := len(twice) + len(unknown) - len(wrong):
+        wrong.append(f"and {left:,} more that cannot be")
     if wrong:
         error = UnknownNameError if unknown else DefinitionError
         raise error("\n".join(wrong), field="names")

@@ -19,6 +19,14 @@ from typing import Any
 import grpc
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+from segengine_server.malformed import (
+    Malformed,
+    all_read,
+    read_or_malformed,
+    refuse_malformed,
+    refusing_malformed,
+)
+
 REQUEST_ID = "x-request-id"
 _OURS = "/segengine.v1."
 _ID = re.compile(r"[A-Za-z0-9._:-]{1,64}")
@@ -58,8 +66,10 @@ class Watch(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]
     ) -> Handler:
         """The handler of the call, watched."""
         handler = await continuation(call)
-        if handler is None or not call.method.startswith(_OURS):
-            return handler
+        if handler is None:
+            return None
+        if not call.method.startswith(_OURS):
+            return refusing_malformed(call.method.rpartition(".")[2], handler)
         kinds: dict[tuple[bool, bool], tuple[Any, Any]] = {
             (False, False): (grpc.unary_unary_rpc_method_handler, handler.unary_unary),
             (False, True): (grpc.unary_stream_rpc_method_handler, handler.unary_stream),
@@ -69,10 +79,18 @@ class Watch(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]
         make, behavior = kinds[handler.request_streaming, handler.response_streaming]
         method = call.method.rpartition(".")[2]
         sent = next((v for k, v in call.invocation_metadata or () if k == REQUEST_ID), "")
-        watched = self._watched(method, sent if isinstance(sent, str) else "", behavior)
-        return make(watched, handler.request_deserializer, handler.response_serializer)
+        watched = self._watched(
+            method,
+            sent if isinstance(sent, str) else "",
+            behavior,
+            is_stream=handler.request_streaming,
+        )
+        read = read_or_malformed(method, handler.request_deserializer)
+        return make(watched, read, handler.response_serializer)
 
-    def _watched(self, method: str, sent: str, behavior: Callable[..., Awaitable[Any]]) -> Any:
+    def _watched(
+        self, method: str, sent: str, behavior: Callable[..., Awaitable[Any]], *, is_stream: bool
+    ) -> Any:
         seconds = self._seconds.labels(method)
 
         async def watched(request: Any, context: grpc.aio.ServicerContext[Any, Any]) -> Any:
@@ -82,6 +100,10 @@ class Watch(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]
             began, code = time.perf_counter(), "OK"
             self._in_flight.inc()
             try:
+                if is_stream:
+                    request = all_read(request)
+                elif type(request) is Malformed:
+                    await refuse_malformed(request, context)
                 return await behavior(request, context)
             except grpc.aio.AbortError:
                 code = _name(context.code())
