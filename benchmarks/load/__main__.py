@@ -1,0 +1,56 @@
+"""`python -m benchmarks.load pages|stream|overload`: what is measured, and how large."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from benchmarks.load.h2load import NoLoadError
+from benchmarks.load.pages import WrongPageError, measure_pages
+from benchmarks.load.processes import NotStartedError
+from benchmarks.load.shop import OtherShopError
+
+
+def _pages(asked: argparse.Namespace, folder: Path) -> dict[str, Any]:
+    return measure_pages(folder, asked.customers, asked.modules, asked.seconds, asked.events)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.load", description=__doc__)
+    kinds = parser.add_subparsers(required=True, metavar="WHAT")
+    pages = kinds.add_parser("pages", help="GetPage against an Echo, idle and under ingest")
+    pages.add_argument("--modules", type=int, default=1_000)
+    pages.add_argument("--seconds", type=float, default=10.0, help="of each load")
+    pages.add_argument("--events", type=float, default=5_000, help="ingested a second")
+    pages.set_defaults(measure=_pages)
+    for each in (pages,):
+        each.add_argument("--customers", type=int, default=1_000_000)
+        each.add_argument("--folder", type=Path, help="where the shop is kept between runs")
+        each.add_argument("--json", type=Path, help="write the figures there too")
+    return parser
+
+
+def main() -> int:
+    """Measure one thing; 0 when it was measured."""
+    asked = _parser().parse_args()
+    measure: Callable[[argparse.Namespace, Path], dict[str, Any]] = asked.measure
+    with tempfile.TemporaryDirectory(prefix="segengine-shop-") as name:
+        try:
+            found = measure(asked, asked.folder or Path(name))
+        except (NoLoadError, NotStartedError, OtherShopError, WrongPageError) as error:
+            sys.stderr.write(f"{error}\n")
+            return 1
+    text = json.dumps(found, indent=2)
+    sys.stdout.write(text + "\n")
+    if asked.json is not None:
+        asked.json.write_text(text + "\n", encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

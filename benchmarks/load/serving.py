@@ -1,0 +1,84 @@
+"""What runs in a server's process? `python -m benchmarks.load.serving store|echo`; says its port.
+
+The first line on standard output is JSON: `port`, and of a store `visits`: for each the request of
+GetPage in base64, and what the engine decided in process.
+"""
+
+from __future__ import annotations
+
+import argparse
+import base64
+import json
+import logging
+import sys
+from pathlib import Path
+
+from segengine_server import clock
+from segengine_server.tokens import Tokens, created
+
+from benchmarks.load.echo import serve_echo
+from benchmarks.load.processes import say
+from benchmarks.load.shop import opened_shop, placed, request_of, with_page
+
+
+def token_in(folder: Path) -> tuple[str, Path]:
+    """A new token for everything, and its file."""
+    path = folder / "tokens.toml"
+    return created(path, "load", ["admin"], clock.now()), path
+
+
+def _ready(said: dict[str, object]) -> None:
+    sys.stdout.write(json.dumps(said) + "\n")
+    sys.stdout.flush()
+
+
+def _store(asked: argparse.Namespace) -> None:
+    from segengine_server import serve
+
+    logging.disable(logging.INFO)
+    with opened_shop(asked.folder, asked.customers, say) as engine:
+        engine.claim()
+        visits = with_page(engine, asked.modules, asked.customers)
+        decided = placed(engine, visits)
+        told: dict[str, object] = {
+            "visits": [
+                [base64.b64encode(request_of(visit)).decode(), placements]
+                for visit, placements in zip(visits, decided, strict=True)
+            ],
+            "as_of": engine.as_of.isoformat(),
+        }
+        tokens = Tokens(asked.tokens, clock.now)
+        serve(engine, port=0, tokens=tokens, ready=lambda _, port: _ready({"port": port, **told}))
+
+
+def _echo(asked: argparse.Namespace) -> None:
+    tokens = Tokens(asked.tokens, clock.now)
+    reply = asked.reply.read_bytes()
+    serve_echo(
+        reply, tokens, lambda port: _ready({"port": port}), port=asked.port,
+        reuse_port=asked.reuse_port,
+    )  # fmt: skip
+
+
+def main() -> None:
+    """Serve until SIGTERM."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.load.serving")
+    kinds = parser.add_subparsers(required=True)
+    store = kinds.add_parser("store")
+    store.add_argument("--folder", type=Path, required=True)
+    store.add_argument("--tokens", type=Path, required=True)
+    store.add_argument("--customers", type=int, default=1_000_000)
+    store.add_argument("--modules", type=int, default=1_000)
+    store.set_defaults(serve=_store)
+    echo = kinds.add_parser("echo")
+    echo.add_argument("--tokens", type=Path, required=True)
+    echo.add_argument("--reply", type=Path, required=True)
+    echo.add_argument("--port", type=int, default=0)
+    echo.add_argument("--reuse-port", action="store_true")
+    echo.set_defaults(serve=_echo)
+    asked = parser.parse_args()
+    asked.serve(asked)
+
+
+if __name__ == "__main__":
+    main()
