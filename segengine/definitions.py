@@ -32,7 +32,7 @@ from segengine.pages.pool_candidates import ReadyPool
 from segengine.pages.pool_notes import notes
 from segengine.pages.pool_ranker import ranker
 from segengine.rules.builder import Rule
-from segengine.rules.catalogue import Finding, SegmentCatalogue, read_rule
+from segengine.rules.catalogue import Definition, Finding, SegmentCatalogue, read_rule
 from segengine.rules.check import Vocabulary, check, check_value
 from segengine.rules.expr import Expr
 from segengine.rules.lint import Placed, segments_named
@@ -44,11 +44,13 @@ from segengine.rules.term import CheckedRule, Term
 from segengine.schema.cap_settings import cap_mistakes
 from segengine.schema.kinds import Kind
 from segengine.schema.store_config import StoreConfig
+from segengine.written import CAMPAIGN, PAGE, SEGMENT, TRAIT, Defined
 
 _KEPT_TEXTS = 1024
 _READ_TEXTS = 1 << 16
 _DRAFTS = itertools.count(1)
 Checked = TypeVar("Checked", CheckedCampaign, CheckedPage)
+Named = TypeVar("Named", Campaign, Page)
 
 
 class Definitions:
@@ -94,7 +96,62 @@ class Definitions:
         made = self.draft_of(StoreConfig())
         made.segments = self.segments.draft(-(next(_DRAFTS) << 32))
         made.campaigns, made.pages = self.campaigns, self.pages
+        made.know_as(self)
         return made
+
+    def know_as(self, other: Definitions) -> None:
+        """Use what others have read: what a text says, and of a page the rules that stay."""
+        self._templates, self._read_texts = other._templates, other._read_texts
+        self._checked = dict(other._checked)
+
+    def adopt(self, draft: Definitions, changed: Iterable[tuple[str, str]]) -> None:
+        """Take over all of a draft, of which these, by kind and name, are new and checked."""
+        self.segments.adopt(draft.segments)
+        self.campaigns, self.pages = draft.campaigns, draft.pages
+        of_draft, state = draft.segments.state(), self.segments.state()
+        every: dict[str, Mapping[str, Campaign | Page]] = {
+            CAMPAIGN: self.campaigns, PAGE: self.pages,
+        }  # fmt: skip
+        for key in changed:
+            found = draft._checked.get(key)
+            given = every[key[0]].get(key[1]) if key[0] in every else None
+            if given is None:
+                self._checked.pop(key, None)
+            elif found is not None and found[0] == (id(given), of_draft):
+                self._checked[key] = (id(given), state), found[1]
+
+    def take(self, kind: str, name: str, given: Defined) -> None:
+        """Add or replace a definition as it is; it is checked when it is asked about."""
+        if isinstance(given, Campaign):
+            self.campaigns = {**self.campaigns, name: given}
+        elif isinstance(given, Page):
+            self.pages = {**self.pages, name: given}
+        else:
+            self.segments.take(given, is_trait=kind == TRAIT)
+
+    def put(self, kind: str, name: str, given: Defined) -> None:
+        """As `take`, where the name can be one; `checked` says whether it can be used."""
+        if isinstance(given, Definition):
+            (self.segments.add_trait if kind == TRAIT else self.segments.add)(given)
+        else:
+            self.take(kind, name, given)
+
+    def remove(self, kind: str, name: str) -> None:
+        """Take a definition away, whoever names it."""
+        if kind == CAMPAIGN:
+            self.campaigns = _without(self.campaigns, name)
+        elif kind == PAGE:
+            self.pages = _without(self.pages, name)
+        else:
+            self.segments.remove(name, is_trait=kind == TRAIT)
+
+    def checked(self, kind: str, name: str) -> object:
+        """A definition with all that it names; raises every reason why it cannot be used."""
+        ask: dict[str, Callable[[str], object]] = {
+            SEGMENT: self.segments.rule_of, TRAIT: self.segments.trait_of,
+            CAMPAIGN: self.campaign, PAGE: self.page,
+        }  # fmt: skip
+        return ask[kind](name)
 
     def draft_of(self, config: StoreConfig, *, whole: bool = True) -> Definitions:
         """Those of another `store.toml` in place of all of these, its other settings as they are.
@@ -388,6 +445,10 @@ class Definitions:
         expr, text = read_rule(pool.rule, place)
         rule = check(expr, replace(self._words(), of_products=True), text, place)
         return ReadyPool(pool, rule, self.ranker)
+
+
+def _without(named: dict[str, Named], name: str) -> dict[str, Named]:
+    return {key: each for key, each in named.items() if key != name}
 
 
 def _named(known: Mapping[str, Any], name: str, what: str) -> Any:

@@ -31,7 +31,6 @@ from segengine.written import (
     TRAIT,
     Defined,
     definition_to_plain,
-    rule_given,
 )
 
 _SERVICE = "service"
@@ -65,14 +64,8 @@ def asked(
 
 def put(definitions: Definitions, kind: str, name: str, given: Defined) -> None:
     """Define as the engine does, with all checks."""
-    if isinstance(given, Campaign):
-        definitions.put_campaign(given)
-    elif isinstance(given, Page):
-        definitions.put_page(given)
-    elif kind == SEGMENT:
-        definitions.segments.define(name, rule_given(given), suppress=given.suppress)
-    else:
-        definitions.segments.define_trait(name, rule_given(given))
+    definitions.put(kind, name, given)
+    definitions.checked(kind, name)
 
 
 def compared(

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any, Self
 
 import duckdb
-import numpy as np
 import pyarrow as pa
 
 from segengine import days, hand_out
@@ -23,17 +22,18 @@ from segengine.audiences.plan import CampaignPlan, plan_names, plan_of
 from segengine.audiences.runs import Run, Runs, frozen, planned, refuse_to_run
 from segengine.audiences.send_hours import histogram, send_times
 from segengine.definitions import Definitions
-from segengine.errors import ConfigError, RuleError, StoreError
+from segengine.errors import ConfigError, DefinitionError, RuleError, StoreError
 from segengine.pages.bought_together import bought_together
 from segengine.pages.census import Census, census
 from segengine.pages.decide import PageAnswer, decide
 from segengine.pages.page import Page
+from segengine.publish import Wanted
 from segengine.reports import catalogue as reports
 from segengine.reports.asked import refused
 from segengine.reports.report import Report, Source
 from segengine.rules import overlap
 from segengine.rules.builder import Rule
-from segengine.rules.catalogue import Finding, SegmentCatalogue, read_rule
+from segengine.rules.catalogue import Definition, Finding, SegmentCatalogue, read_rule
 from segengine.rules.check import check
 from segengine.rules.lint import lint
 from segengine.rules.segment import Segment, View, ids_of
@@ -41,19 +41,17 @@ from segengine.rules.selection import Selection
 from segengine.rules.term import CheckedRule
 from segengine.rules.unfitted import unfitted
 from segengine.schema.answer_settings import MOST_QUESTIONS
-from segengine.schema.response_settings import Goal
 from segengine.schema.store_config import FILE_NAME, StoreConfig, parse_config, read_config
 from segengine.sides import Look
 from segengine.store import Store
 from segengine.traits import answers
 from segengine.traits import preview as previewing
 from segengine.traits.build import build_all
-from segengine.traits.marketing import addressed
 from segengine.traits.prediction import PREDICTION, refused_traits
 from segengine.traits.preview import Built, Preview
 from segengine.traits.work import Fits, TraitSettings
-from segengine.versions import Version, Versions
-from segengine.written import CAMPAIGN, PAGE, SEGMENT, TRAIT, Defined, rule_given
+from segengine.versions import Version
+from segengine.written import CAMPAIGN, PAGE, SEGMENT, TRAIT
 
 _NO_TRAIT = (
     "no trait holds its answers: its text gives no name of its own, or there are "
@@ -78,12 +76,13 @@ class Engine(Store):
         fixed = as_of if as_of is not None else settings.as_of
         super().__init__(settings, timezone or settings.timezone, fixed or _now())
         self.as_of_is_fixed = fixed is not None
-        self._versions = Versions()
-        self._versions.note_all(self._definitions, self.as_of, self._version)
 
     @classmethod
-    def open(cls, path: str | PathLike[str]) -> Self:
-        """The store in a directory with a `store.toml`; its snapshot, if any, is mapped."""
+    def open(cls, path: str | PathLike[str], *, read_only: bool = False) -> Self:
+        """The store in a directory with a `store.toml`; its snapshot, if any, is mapped.
+
+        read_only: whatever would write to the directory is refused with a `StoreError`.
+        """
         folder = Path(path)
         if not folder.is_dir():
             raise StoreError(
@@ -96,7 +95,7 @@ class Engine(Store):
                 field="store",
             )
         engine = cls(config=read_config(folder / FILE_NAME))
-        engine._live_in(folder)
+        engine._live_in(folder, read_only=read_only)
         return engine
 
     def tick(self) -> None:
@@ -123,57 +122,45 @@ class Engine(Store):
 
     def define_segment(self, name: str, rule: str | Rule, *, suppress: bool = False) -> None:
         """Name a rule; `segment('name')` means it elsewhere, suppress=True keeps it unaddressed."""
-        with self._writer:
-            self.segments.define(name, rule, suppress=suppress)
-            self._version += 1
-            self._noted(SEGMENT, name, self.segments.definitions[name])
+        expr, text = read_rule(rule, f'segment "{name}"')
+        given = Definition(name, expr, text, suppress)
+        self.publish(Wanted(SEGMENT, name, given), sound=False)
 
     def define_campaign(self, campaign: Campaign) -> None:
         """Add or replace a campaign; a mistake in one of its rules leaves all as it was."""
-        with self._writer:
-            self._definitions.put_campaign(campaign)
-            self._put_goal(campaign.name, campaign.aim)
-            self._version += 1
-            self._noted(CAMPAIGN, campaign.name, campaign)
-
-    def _put_goal(self, campaign: str, goal: Goal) -> None:
-        """Judge the messages of a campaign by another goal: their buyers' traits follow."""
-        goals = self._settings.goals
-        changed = goals.get(campaign, Goal()) != goal
-        self._settings = replace(self._settings, goals={**goals, campaign: goal})
-        touched = addressed(self._tables, campaign) if changed else np.empty(0, np.int64)
-        if len(touched):
-            with self._tables.gate.writing():
-                self._refreshed(touched)
-                self._population.standing.note(touched)
+        self.publish(Wanted(CAMPAIGN, campaign.name, campaign), sound=False)
 
     def define_page(self, page: Page) -> None:
         """Add or replace a page; a mistake in one of its rules leaves all as it was."""
-        with self._writer:
-            self._definitions.put_page(page)
-            self._version += 1
-            self._noted(PAGE, page.name, page)
+        if not isinstance(page, Page):
+            raise DefinitionError(f"a page is a `Page(name, slots)`, not `{page}`", field="page")
+        self.publish(Wanted(PAGE, page.name, page), sound=False)
 
     def define_trait(self, name: str, expression: str | Rule) -> None:
         """Name an expression of the rule language; rules may use it at once as any trait.
 
         It is evaluated where it is asked, so it is current after every append.
         """
-        with self._writer:
-            self.segments.define_trait(name, expression)
-            self._version += 1
-            self._noted(TRAIT, name, self.segments.traits[name])
+        expr, text = read_rule(expression, f'trait "{name}"')
+        self.publish(Wanted(TRAIT, name, Definition(name, expr, text)), sound=False)
+
+    def undefine(self, kind: str, name: str) -> Version:
+        """Delete a `segment`, `trait`, `campaign` or `page`; its versions stay, and this is one.
+
+        Raises `UnknownNameError` where there is none, `InUseError` with those that name it.
+        """
+        return self.publish(Wanted(kind, name, None))[0]
 
     def versions(self, kind: str, name: str) -> tuple[Version, ...]:
         """Every version of a `segment`, `trait`, `campaign` or `page`, the oldest first.
 
         Raises `UnknownNameError` for a name that was never defined.
         """
-        return self._versions.of(kind, name)
+        return self._catalogue.versions.of(kind, name)
 
     def defined(self) -> list[tuple[str, str]]:
         """The kind and name of everything that has versions, in the order first defined."""
-        return self._versions.names()
+        return self._catalogue.versions.names()
 
     def restore(self, kind: str, name: str, version: int) -> Version:
         """Define an old version anew: the newest is what it was, in force at once.
@@ -181,16 +168,8 @@ class Engine(Store):
         What no longer checks is refused as any definition is, and leaves all as it was.
         """
         with self._writer:
-            given = self._versions.one(kind, name, version).given
-            if isinstance(given, Campaign):
-                self.define_campaign(given)
-            elif isinstance(given, Page):
-                self.define_page(given)
-            elif kind == SEGMENT:
-                self.define_segment(name, rule_given(given), suppress=given.suppress)
-            else:
-                self.define_trait(name, rule_given(given))
-            return self._versions.of(kind, name)[-1]
+            given = self._catalogue.versions.one(kind, name, version).defined()
+            return self.publish(Wanted(kind, name, given), sound=False)[0]
 
     def dry_run(
         self,
@@ -240,9 +219,10 @@ class Engine(Store):
                 side = self._definitions
                 if number is not None:
                     side = self._definitions.draft()
-                    drafts.put(side, kind, name, self._versions.one(kind, name, number).given)
+                    old = self._catalogue.versions.one(kind, name, number)
+                    drafts.put(side, kind, name, old.defined())
                 sides.append(side)
-            newest = self._versions.of(kind, name)[-1].version
+            newest = self._catalogue.versions.of(kind, name)[-1].version
             numbers = before, newest if after is None else after
             return self._compared([(kind, name)], *sides, numbers=numbers)[0]
 
@@ -260,7 +240,7 @@ class Engine(Store):
         """
         with self._looking() as view:
             look = Look(view, self._looking, self._buckets)
-            newest = (self._versions.newest(kind, name) for kind, name in names)
+            newest = (self._catalogue.versions.in_force(kind, name) for kind, name in names)
             return tuple(
                 drafts.compared(
                     kind, name, before, after, look,
@@ -268,9 +248,6 @@ class Engine(Store):
                 )
                 for (kind, name), version in zip(names, newest, strict=True)
             )  # fmt: skip
-
-    def _noted(self, kind: str, name: str, given: Defined) -> Version:
-        return self._versions.note(kind, name, given, self.as_of, self._version)
 
     def check(self) -> list[Finding]:
         """What is wrong with the store's definitions, and what may not be meant so.

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -33,12 +33,14 @@ from segengine.errors import (
 )
 from segengine.ingest.report import LoadReport
 from segengine.ingest.stage import LoadRequest, Progress, stage
+from segengine.publish import Catalogue, Checked, Wanted
 from segengine.rules.block import Clock
 from segengine.rules.check import Vocabulary
 from segengine.rules.match import SegmentMatcher
 from segengine.rules.population import Population
 from segengine.rules.segment import PlansKept, View
 from segengine.rules.standing import Standing
+from segengine.schema.response_settings import Goal
 from segengine.schema.store_config import StoreConfig
 from segengine.schema.tables import PRODUCTS
 from segengine.storage.batch_bytes import batch_from_bytes, batch_to_bytes
@@ -52,8 +54,10 @@ from segengine.tables.compact import compacted
 from segengine.tables.settle import settle, unsettled
 from segengine.tables.tables import Tables
 from segengine.traits.build import Building, build_all, changed_by, declare, refresh
+from segengine.traits.marketing import addressed
 from segengine.traits.products import ProductTraits
 from segengine.traits.work import Fits, TraitSettings
+from segengine.versions import Version
 
 _LATE = 5 * days.MINUTE
 _APPEND, _DELETE = "append", "delete"
@@ -100,16 +104,21 @@ class Store:
         self._runs = Runs()
         self._plans: PlansKept = {}
         self._definitions = Definitions(settings, self._zone, self._words, self._words_state)
+        self._catalogue = Catalogue(self._definitions, self.as_of, self._version)
         self._segment_matcher = SegmentMatcher(self._definitions.segments)
-        goals = {name: campaign.aim for name, campaign in self._definitions.campaigns.items()}
-        self._settings = replace(self._settings, goals=goals)
+        self._settings = replace(self._settings, goals=self._catalogue.goals())
         self._fits = self._rebuilt()
 
-    def _live_in(self, folder: Path) -> None:
+    def _live_in(self, folder: Path, *, read_only: bool = False) -> None:
         """Keep what is taken in in a directory, beginning with what is there."""
         self.folder = folder
         self._runs.live_in(folder)
-        self._durable = Durable(folder, sync=self.config.storage.sync)
+        sync = self.config.storage.sync
+        self._catalogue.live_in(folder, sync, self.as_of, self._version)
+        self._settings = replace(self._settings, goals=self._catalogue.goals())
+        self._durable = Durable(
+            folder, sync=sync, read_only=read_only, claimed=self._catalogue.claimed
+        )
         if self._durable.read(self._tables, self._replay):
             self._moved(self._as_of, unsettled(self._tables, self._as_of))
             self._fits = self._rebuilt()
@@ -141,6 +150,7 @@ class Store:
 
     def close(self) -> None:
         """Let go of the store's files; what was taken in is in them."""
+        self._catalogue.close()
         if self._durable is not None:
             self._durable.close()
 
@@ -224,6 +234,40 @@ class Store:
                 owners = table.extra("owner")[: table.rows][(times > after) & (times <= until)]
                 found.append(owners[owners >= 0].astype(np.int64))
         return np.unique(np.concatenate(found))
+
+    # --- definitions ------------------------------------------------------------------------
+
+    def publish(self, *wanted: Wanted, sound: bool = True) -> tuple[Version, ...]:
+        """Put definitions into force and take others away, as one change; the newest of each.
+
+        Checked together, so that they may name each other; in a directory lasting before they are
+        in force; what is in force already stays the version it is. sound: refused too where
+        somebody who names one could no longer be used. Every change of a definition is made here.
+        """
+        with self._writer:
+            change = self._catalogue.check(wanted, self.as_of, self._version + 1, sound=sound)
+            if change.versions:
+                self.claim()
+                self._catalogue.keep(change.versions)
+                self._in_force(change)
+            newest = [self._catalogue.versions.newest(each.kind, each.name) for each in wanted]
+        return tuple(each for each in newest if each is not None)
+
+    def _in_force(self, change: Checked) -> None:
+        """Definitions are in force together; buyers of campaigns with another goal follow."""
+        goals, now = self._settings.goals, change.goals()
+        other = [name for name, goal in now.items() if goals.get(name, Goal()) != goal]
+        touched = np.unique(
+            np.concatenate([np.empty(0, np.int64), *(addressed(self._tables, n) for n in other)])
+        )
+        # Whoever holds loads together holds the gate already.
+        with nullcontext() if self._builds_later else self._tables.gate.writing():
+            self._catalogue.adopt(change)
+            self._settings = replace(self._settings, goals={**goals, **now})
+            self._version += 1
+            if len(touched) and not self._builds_later:
+                self._refreshed(touched)
+                self._population.standing.note(touched)
 
     # --- data in ----------------------------------------------------------------------------
 

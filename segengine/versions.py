@@ -1,16 +1,16 @@
 """What was each definition before, and since when is it what it is?
 
-Every change of a segment, a declared trait, a campaign or a page makes a version, numbered from 1.
-To define what is in force already makes none: definitions are compared as they are written down
-(`written.py`), so `spent>3` and `spent > 3` are two versions, and options left out or given as
-they would be anyway are one. Versions are kept in memory for as long as the store is open; those of
-`store.toml` are the first.
+Every change of a segment, a declared trait, a campaign or a page makes a version, numbered from 1;
+so does deleting it, and a name that is defined again goes on with its numbers. To define what is
+in force already makes none: definitions are compared as they are written down (`written.py`), so
+`spent>3` and `spent > 3` are two versions, and options left out or given as they would be anyway
+are one.
 """
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Iterator, Mapping
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -24,58 +24,103 @@ from segengine.written import (
     SEGMENT,
     TRAIT,
     Defined,
+    definition_from_plain,
     definition_to_plain,
     kind_of,
 )
+from segengine.written_text import comparable, written_of
+
+FILE, CATALOGUE = "file", "catalogue"
+"""Who makes a version: `store.toml`, or whoever defines by a call."""
+_ETAG_DIGITS = 24
 
 
 @dataclass(frozen=True, slots=True)
 class Version:
     """One definition as it was from a moment on.
 
-    version: from 1. definition: as `store.toml` would have it. as_of: the store's moment when it
-    was made, in UTC. data_version: the first of the store at which it was in force.
+    version: from 1. text: its writing, see `written_text`; None where it was deleted. as_of: the
+    store's moment when it was made, in UTC. data_version: the first at which it was in force, of
+    the process that made it. source: `file` for store.toml, `catalogue` for a call.
     """
 
     kind: str
     name: str
     version: int
-    definition: Mapping[str, Any]
+    text: str | None
     as_of: datetime
     data_version: int
+    source: str = CATALOGUE
     # What was given: a rule with an Arrow array has no writing that could be read back.
-    given: Defined = field(repr=False, compare=False)
+    given: Defined | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def is_deleted(self) -> bool:
+        """Whether there is no such definition from here on."""
+        return self.text is None
+
+    @property
+    def definition(self) -> Mapping[str, Any] | None:
+        """The definition as `store.toml` would have it; None where it was deleted."""
+        if self.given is not None:
+            return definition_to_plain(self.kind, self.given)
+        return None if self.text is None else written_of(self.text)
+
+    @property
+    def etag(self) -> str:
+        """A short text that no other version of it has, in any store; it outlives the process."""
+        said = "\0".join([self.kind, self.name, str(self.version), self.text or ""])
+        return hashlib.sha256(said.encode("utf-8", "replace")).hexdigest()[:_ETAG_DIGITS]
+
+    def defined(self) -> Defined:
+        """The definition itself; a `DefinitionError` where it was deleted."""
+        if self.given is not None:
+            return self.given
+        if self.text is None:
+            raise DefinitionError(
+                f"version {self.version} of {self.kind} `{self.name}` is its deletion; "
+                "name an older one",
+                field="version",
+            )
+        return definition_from_plain(self.kind, self.name, written_of(self.text))
 
     def to_json(self) -> dict[str, Any]:
         """All of it in what JSON has."""
-        names = ("kind", "name", "version", "definition", "as_of", "data_version")
+        names = ("kind", "name", "version", "definition", "as_of", "data_version", "source", "etag")
         return {name: plain(getattr(self, name)) for name in names}
 
 
 class Versions:
-    """Every version of every definition, in the order made."""
+    """Every version of every definition, in the order made. Changed by one thread at a time."""
 
     def __init__(self) -> None:
         self._kept: dict[tuple[str, str], tuple[Version, ...]] = {}
-        self._lock = threading.Lock()
 
-    def note(
-        self, kind: str, name: str, given: Defined, as_of: datetime, data_version: int
-    ) -> Version:
-        """The version in force: a new one, unless the definition is as it was."""
-        written = definition_to_plain(kind, given)
-        with self._lock:
-            before = self._kept.get((kind, name), ())
-            if before and before[-1].definition == written:
-                return before[-1]
-            made = Version(kind, name, len(before) + 1, written, as_of, data_version, given)
-            self._kept[kind, name] = (*before, made)
-        return made
+    def next(
+        self, kind: str, name: str, given: Defined | None, source: str, as_of: datetime,
+        data_version: int,
+    ) -> Version | None:  # fmt: skip
+        """The version that a definition, None for its deletion, would be; None: it is in force."""
+        text = None if given is None else comparable(definition_to_plain(kind, given))
+        before = self.newest(kind, name)
+        if before is None:
+            return None if text is None else Version(
+                kind, name, 1, text, as_of, data_version, source, given
+            )  # fmt: skip
+        if before.text == text and (text is None or before.source == source):
+            return None
+        return Version(
+            kind, name, before.version + 1, text, as_of, data_version, source, given
+        )  # fmt: skip
 
-    def note_all(self, definitions: Definitions, as_of: datetime, data_version: int) -> None:
-        """The versions of everything that is defined now."""
-        for kind, name, given in everything(definitions):
-            self.note(kind, name, given, as_of, data_version)
+    def add(self, versions: Iterable[Version]) -> None:
+        """Versions that are in force from now on, each the next of its name."""
+        kept = dict(self._kept)
+        for each in versions:
+            key = each.kind, each.name
+            kept[key] = (*kept.get(key, ()), each)
+        # At once: whoever asks meanwhile sees all of them or none.
+        self._kept = kept
 
     def of(self, kind: str, name: str) -> tuple[Version, ...]:
         """All versions of a definition, the oldest first; `UnknownNameError` where there is none.
@@ -85,10 +130,7 @@ class Versions:
         kind_of(kind)
         found = self._kept.get((kind, name))
         if found is None:
-            known = [each for of, each in self._kept if of == kind]
-            hint = did_you_mean(str(name), known)
-            listed = hint or ("known: " + ", ".join(known) if known else "none is defined")
-            raise UnknownNameError(f"unknown {kind} `{name}`; {listed}", field=kind)
+            raise unknown(kind, name, [each for of, each in self._kept if of == kind])
         return found
 
     def one(self, kind: str, name: str, version: object) -> Version:
@@ -103,13 +145,24 @@ class Versions:
         return found[version - 1]  # type: ignore[operator]
 
     def newest(self, kind: str, name: str) -> Version | None:
-        """The version in force; None for what was never defined."""
+        """The newest version, which may be a deletion; None for what was never defined."""
         found = self._kept.get((kind, name))
         return found[-1] if found else None
+
+    def in_force(self, kind: str, name: str) -> Version | None:
+        """The version in force; None where there is none now."""
+        newest = self.newest(kind, name)
+        return None if newest is None or newest.is_deleted else newest
 
     def names(self) -> list[tuple[str, str]]:
         """The kind and name of everything that has versions, in the order first defined."""
         return list(self._kept)
+
+    def last_defined(self, kind: str) -> Iterator[Version]:
+        """Of each name of a kind the newest version that is no deletion."""
+        for (of, _), found in self._kept.items():
+            if of == kind:
+                yield next(each for each in reversed(found) if not each.is_deleted)
 
 
 def everything(definitions: Definitions) -> Iterator[tuple[str, str, Defined]]:
@@ -122,3 +175,12 @@ def everything(definitions: Definitions) -> Iterator[tuple[str, str, Defined]]:
         yield CAMPAIGN, name, campaign
     for name, page in definitions.pages.items():
         yield PAGE, name, page
+
+
+def unknown(kind: str, name: object, known: Iterable[str]) -> UnknownNameError:
+    """What is said of a definition that is not there."""
+    names = list(known)
+    listed = did_you_mean(str(name), names) or (
+        "known: " + ", ".join(names[:20]) if names else "none is defined"
+    )
+    return UnknownNameError(f"unknown {kind} `{name}`; {listed}", field=kind)

@@ -59,11 +59,14 @@ def _said(version: Version, before: Version | None) -> list[str]:
     """What a version says; where there is one before, what is another in it."""
     from segengine.audiences.member_diff import setting_line, settings_changed
 
-    past: Mapping[str, Any] = {} if before is None else before.definition
+    if version.is_deleted:
+        return ["deleted"]
+    past: Mapping[str, Any] = (None if before is None else before.definition) or {}
+    now: Mapping[str, Any] = version.definition or {}
     said = [
-        setting_line(each) if before is not None else setting_line(each, alone=True)
-        for each in settings_changed(past, version.definition, leave_out="slots")
+        setting_line(each) if past else setting_line(each, alone=True)
+        for each in settings_changed(past, now, leave_out="slots")
     ]
-    if past.get("slots") != version.definition.get("slots"):
+    if past.get("slots") != now.get("slots"):
         said.append("slots and modules")
     return said

@@ -90,16 +90,16 @@ class SegmentCatalogue:
 
     def put(self, name: str, rule: str | Rule, *, suppress: bool = False) -> Definition:
         """Add or replace a definition, its form checked; names are looked up when it is asked."""
-        if not isinstance(name, str) or not is_definition_name(name):
-            raise DefinitionError(
-                f"`{name}` is no segment's name: printable text without spaces at its ends",
-                field="segments",
-            )
+        _refuse_segment_name(name)
         expr, text = read_rule(rule, f'segment "{name}"')
         definition = Definition(name, expr, text, suppress)
-        self.definitions = {**self.definitions, name: definition}
-        self.version += 1
+        self.add(definition)
         return definition
+
+    def add(self, segment: Definition) -> None:
+        """Add or replace a segment that is read already; only its name is checked."""
+        _refuse_segment_name(segment.name)
+        self.take(segment, is_trait=False)
 
     def define(self, name: str, rule: str | Rule, *, suppress: bool = False) -> None:
         """As `put`; a rule that cannot be leaves the catalogue as it was."""
@@ -114,6 +114,16 @@ class SegmentCatalogue:
 
     def put_trait(self, name: str, expression: str | Rule) -> None:
         """Add or replace a trait declared in the language, its form checked."""
+        self._refuse_trait_name(name)
+        expr, text = read_rule(expression, f'trait "{name}"')
+        self.add_trait(Definition(name, expr, text))
+
+    def add_trait(self, trait: Definition) -> None:
+        """Add or replace a declared trait that is read already; only its name is checked."""
+        self._refuse_trait_name(trait.name)
+        self.take(trait, is_trait=True)
+
+    def _refuse_trait_name(self, name: object) -> None:
         if not isinstance(name, str) or not is_column_name(name):
             raise DefinitionError(
                 f"`{name}` is no trait's name: lower-case letters, digits and _, as `orders_60d`",
@@ -122,8 +132,30 @@ class SegmentCatalogue:
         if name in self._words().traits:
             raise DefinitionError(f"trait `{name}` exists already: it is given or computed",
                                   field="traits")  # fmt: skip
-        expr, text = read_rule(expression, f'trait "{name}"')
-        self.traits = {**self.traits, name: Definition(name, expr, text)}
+
+    def take(self, definition: Definition, *, is_trait: bool) -> None:
+        """Add or replace a definition as it is, whatever its name."""
+        if is_trait:
+            self.traits = {**self.traits, definition.name: definition}
+        else:
+            self.definitions = {**self.definitions, definition.name: definition}
+        self.version += 1
+
+    def remove(self, name: str, *, is_trait: bool) -> None:
+        """Take a definition away, whoever names it."""
+        kept = {k: d for k, d in (self.traits if is_trait else self.definitions).items()
+                if k != name}  # fmt: skip
+        if is_trait:
+            self.traits = kept
+        else:
+            self.definitions = kept
+        self.version += 1
+
+    def adopt(self, other: SegmentCatalogue) -> None:
+        """Take over the definitions of a draft; what is known of these stays where none changed."""
+        if self.definitions is other.definitions and self.traits is other.traits:
+            return
+        self.definitions, self.traits = other.definitions, other.traits
         self.version += 1
 
     def define_trait(self, name: str, expression: str | Rule) -> None:
@@ -227,6 +259,14 @@ class SegmentCatalogue:
             return self._checked[name].term
         except RuleError as error:
             raise _within("segment", name, error) from None
+
+
+def _refuse_segment_name(name: object) -> None:
+    if not isinstance(name, str) or not is_definition_name(name):
+        raise DefinitionError(
+            f"`{name}` is no segment's name: printable text without spaces at its ends",
+            field="segments",
+        )
 
 
 def _trait_place(name: str) -> str:

@@ -30,9 +30,19 @@ LOCK = "lock"
 class Durable:
     """The files of one open store. Its owner writes from one thread at a time."""
 
-    def __init__(self, folder: Path, *, sync: str = "full") -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        sync: str = "full",
+        read_only: bool = False,
+        claimed: Callable[[], None] = lambda: None,
+    ) -> None:
+        """claimed: called when this process becomes the one that writes; may still refuse that."""
         self.folder = folder
         self._sync = sync
+        self._read_only = read_only
+        self._claimed = claimed
         self._lock = -1
         self._log: Log | None = None
         self._snapshot: str | None = None
@@ -61,6 +71,12 @@ class Durable:
         """
         if self._lock >= 0:
             return
+        if self._read_only:
+            raise StoreError(
+                f"`{self.folder}` was opened to be read alone; open it without `read_only` to "
+                "change it",
+                field="store",
+            )
         path = self.folder / LOCK
         try:
             lock = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
@@ -72,6 +88,7 @@ class Durable:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             self._lock = lock
             self._nothing_new()
+            self._claimed()
         except BlockingIOError:
             os.close(lock)
             raise StoreError(
@@ -80,8 +97,8 @@ class Durable:
                 field="store",
             ) from None
         except BaseException:
-            self._lock = -1
-            os.close(lock)
+            self._lock = lock
+            self.close()
             raise
 
     def _nothing_new(self) -> None:
