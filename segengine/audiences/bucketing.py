@@ -229,3 +229,11 @@ class Buckets:
         """Bytes of all kept buckets."""
         buckets = sum(int(each.nbytes) for each in self._kept.values())
         return buckets + sum(int(words.nbytes) for _, words in self._bitmaps.values())
+
+
+class FewBuckets(Buckets):
+    """The same for somebody who asks of few buyers at a time: nothing is kept of the others."""
+
+    def shares(self, salt: str, begin: int, end: int) -> NDArray[np.float64]:
+        """As `Buckets.shares`, of these rows alone."""
+        return self.of_rows(salt, np.arange(begin, end, dtype=np.int64)) / BUCKETS

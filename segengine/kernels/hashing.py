@@ -189,8 +189,12 @@ def find_texts(
     slots: NDArray[np.int32],
     out: NDArray[np.int32],
 ) -> None:
-    """The code of each text, -1 for one that is not kept. Shapes as in `encode_texts`."""
+    """The code of each text, -1 for one that is not kept. Shapes as in `encode_texts`.
+
+    A place in `slots` that has no offset yet is passed over: another process is adding it.
+    """
     mask = np.uint64(slots.shape[0] - 1)
+    kept = kept_offsets.shape[0] - 1
     for index in range(offsets.shape[0] - 1):
         begin, end = offsets[index], offsets[index + 1]
         size = end - begin
@@ -200,8 +204,8 @@ def find_texts(
             code = slots[at]
             if code < 0:
                 break
-            start = kept_offsets[code]
-            if kept_offsets[code + 1] - start == size:
+            start = kept_offsets[code] if code < kept else 0
+            if code < kept and kept_offsets[code + 1] - start == size:
                 same = True
                 for byte in range(size):
                     if kept_data[start + byte] != data[begin + byte]:

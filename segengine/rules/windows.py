@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from segengine.errors import ElsewhereError
 from segengine.kernels import bits, jit, ranks
 from segengine.rules.block import NO_INT, Clock
 from segengine.rules.evaluate import values_of
@@ -41,6 +42,8 @@ class Fits:
 
     kept: OrderedDict[Term, tuple[object, Fit]] = field(default_factory=OrderedDict)
     lock: threading.Lock = field(default_factory=threading.Lock)
+    are_elsewhere: bool = False
+    """Whether only another process may look at all buyers; asking is an `ElsewhereError` then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,6 +181,8 @@ def fit(source: Term, population: Population, clock: Clock) -> Fit:
     """The fit of a comparison with other buyers, as the data is now."""
     state = (population.version, clock.as_of)
     fits = population.fits
+    if fits.are_elsewhere:
+        raise ElsewhereError("only the process that writes compares a buyer with all", field="rule")
     with fits.lock:
         found = fits.kept.get(source)
         if found is not None and found[0] == state:

@@ -96,6 +96,10 @@ class Column:
         """Whether a scan has made codes already, which have to follow every change."""
         return self._codes is not None
 
+    def forget_codes(self) -> None:
+        """Let the next scan make codes anew: somebody else may have changed any value."""
+        self._codes = None
+
     def reserve(self, capacity: int, rows: int) -> None:
         """Make room for `capacity` rows; the first `rows` keep their values."""
         capacity = padded(capacity)

@@ -8,6 +8,7 @@ list once.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -166,9 +167,41 @@ class Dictionary:
         """Offsets and bytes of all kept texts, for kernels."""
         return self._offsets[: self.size + 1], self._data
 
+    def parts(self) -> tuple[NDArray[np.int64], NDArray[np.uint8], NDArray[np.int32]]:
+        """Where the texts are kept, spare room included: offsets, bytes, and places by hash."""
+        return self._offsets, self._data, self._slots
+
+    def lie_in(
+        self, offsets: NDArray[np.int64], data: NDArray[np.uint8], slots: NDArray[np.int32]
+    ) -> None:
+        """Keep the texts in these arrays, which hold the same."""
+        self._offsets, self._data, self._slots = offsets, data, slots
+
+    def grown_to(self, offsets: NDArray[np.int64], size: int) -> None:
+        """Know the first `size` texts of arrays that another process adds to.
+
+        Whatever that is adding beyond them is not found: only `size` + 1 offsets are looked at.
+        """
+        if size != self.size or len(self._offsets) != size + 1:
+            self._offsets, self.size, self._lists = offsets[: size + 1], size, None
+
     def nbytes(self) -> int:
         """Bytes held, spare room included."""
         return self._offsets.nbytes + self._data.nbytes + self._slots.nbytes
+
+    def kept(self) -> dict[str, NDArray[Any]]:
+        """What a snapshot keeps of it: `offsets`, `data`, `slots`."""
+        offsets = self._offsets[: self.size + 1]
+        data = self._data[: int(offsets[-1])]
+        return {"offsets": offsets, "data": data, "slots": self._slots}
+
+    def take(self, kept: Mapping[str, NDArray[Any]]) -> None:
+        """Become the dictionary that `kept` was of; the arrays are taken, not copied."""
+        self._offsets, self._data, self._slots = kept["offsets"], kept["data"], kept["slots"]
+        self.size = len(self._offsets) - 1
+        self._lists = None
+        self._words.clear()
+        self._holders.clear()
 
     def restore(self, texts: pa.Array) -> None:
         """Become the dictionary of these distinct texts, in this order."""

@@ -23,6 +23,15 @@ class KeyIndex:
         self._missing = missing
         self._slots: NDArray[np.int32] = np.full(64, -1, np.int32)
 
+    @property
+    def slots(self) -> NDArray[np.int32]:
+        """The table of places: int32[2^k]."""
+        return self._slots
+
+    @slots.setter
+    def slots(self, slots: NDArray[np.int32]) -> None:
+        self._slots = slots
+
     def find(self, keys: Keys, kept: Keys) -> NDArray[np.int64]:
         """The row of each key, -1 where there is none or the key is missing."""
         first, second = (np.ascontiguousarray(k, np.int64) for k in keys)
