@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from segengine.kernels.jit import kernel
+from segengine.kernels.jit import inlined, kernel
 
 
 @kernel
@@ -104,17 +104,40 @@ def count_chains(
     previous: NDArray[np.int32],
     out: NDArray[np.int64],
 ) -> None:
-    """Write the length of the chain of asked[k] to out[k + 1].
+    """Write the length of the chain of asked[k] to out[k + 1], which is 0 before.
 
+    All chains are followed at once, a step of each after the other: the next row of a chain is
+    known only when memory has answered, and so the answers of many are waited for together.
     asked: int64[n]  heads: int32[owners]  previous: int32[rows]  out: int64[n + 1]
     """
+    reached, going, count = _begun(asked, heads)
+    while count > 0:
+        left = 0
+        for index in range(count):
+            k = going[index]
+            out[k + 1] += 1
+            row = previous[reached[k]]
+            if row >= 0:
+                reached[k] = row
+                going[left] = k
+                left += 1
+        count = left
+
+
+@inlined
+def _begun(
+    asked: NDArray[np.int64], heads: NDArray[np.int32]
+) -> tuple[NDArray[np.int32], NDArray[np.int32], int]:
+    """The last row of each chain, the chains that have one, and how many those are."""
+    reached, going = np.empty(asked.shape[0], np.int32), np.empty(asked.shape[0], np.int32)
+    count = 0
     for k in range(asked.shape[0]):
-        count = 0
         row = heads[asked[k]]
-        while row >= 0:
+        reached[k] = row
+        if row >= 0:
+            going[count] = k
             count += 1
-            row = previous[row]
-        out[k + 1] = count
+    return reached, going, count
 
 
 @kernel
@@ -126,10 +149,18 @@ def place_chains(
     out: NDArray[np.int32],
 ) -> None:
     """Write the chain of asked[k] to out[begins[k] : begins[k + 1]], the first arrival first."""
-    for k in range(asked.shape[0]):
-        place = begins[k + 1]
-        row = heads[asked[k]]
-        while row >= 0:
-            place -= 1
-            out[place] = row
+    reached, going, count = _begun(asked, heads)
+    step = 1
+    while count > 0:
+        left = 0
+        for index in range(count):
+            k = going[index]
+            row = reached[k]
+            out[begins[k + 1] - step] = row
             row = previous[row]
+            if row >= 0:
+                reached[k] = row
+                going[left] = k
+                left += 1
+        count = left
+        step += 1

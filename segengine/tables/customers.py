@@ -6,6 +6,7 @@ every array and never in a bitmap of live rows. A row number never leaves the pr
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from segengine.kernels import bits
 from segengine.schema.identifiers import is_text
 from segengine.schema.kinds import Kind
 from segengine.schema.tables import TableSpec
+from segengine.tables import trait_loops
 from segengine.tables.column import Column, aligned
 from segengine.tables.key_index import KeyIndex, first_places
 from segengine.tables.scan_codes import ScanCodes
@@ -24,10 +26,14 @@ from segengine.tables.table import MakeDictionary, Table
 NOBODY = 0
 
 
-def block(columns: list[Column], capacity: int) -> NDArray[Any]:
+NewArray = Callable[[int, np.dtype[Any]], NDArray[Any]]
+"""Makes an aligned array of so many values."""
+
+
+def block(columns: list[Column], capacity: int, new_array: NewArray = aligned) -> NDArray[Any]:
     """A matrix with one row per column, every value at its column's default."""
     dtype = columns[0].dtype
-    matrix = aligned(len(columns) * capacity, dtype).reshape(len(columns), capacity)
+    matrix = new_array(len(columns) * capacity, dtype).reshape(len(columns), capacity)
     for array, column in zip(matrix, columns, strict=True):
         array[:] = column.default
     return matrix
@@ -39,6 +45,8 @@ class CustomerTable(Table):
     def __init__(self, spec: TableSpec, make_dictionary: MakeDictionary) -> None:
         super().__init__(spec, make_dictionary)
         self.traits: dict[str, Column] = {}
+        self.new_array: NewArray = aligned
+        """Where blocks of traits are made: they are the most of what is made anew."""
         self.live: NDArray[np.uint64] = np.zeros(1, np.uint64)
         self.id_is_fixed = False
         self._index = KeyIndex((self.columns["customer_id"].missing,) * 2)  # type: ignore[arg-type]
@@ -87,7 +95,7 @@ class CustomerTable(Table):
         if self.capacity == before:
             return
         for name, (matrix, columns) in self._blocks.items():
-            moved = block(columns, self.capacity)
+            moved = block(columns, self.capacity, self.new_array)
             moved[:, : self.rows] = matrix[:, : self.rows]
             self._blocks[name] = (moved, columns)
             for array, column in zip(moved, columns, strict=True):
@@ -99,7 +107,7 @@ class CustomerTable(Table):
 
     def add_block(self, name: str, columns: list[Column]) -> None:
         """Traits of one array type, kept as the rows of one matrix that a loop can fill."""
-        matrix = block(columns, self.capacity)
+        matrix = block(columns, self.capacity, self.new_array)
         self._blocks[name] = (matrix, columns)
         for array, column in zip(matrix, columns, strict=True):
             column.install(array, None)
@@ -122,9 +130,24 @@ class CustomerTable(Table):
             if column in columns
         )
 
+    def move_block(self, name: str, matrix: NDArray[Any]) -> None:
+        """Keep a block in this matrix, which holds the same."""
+        columns = self._blocks[name][1]
+        self._blocks[name] = (matrix, columns)
+        for array, column in zip(matrix, columns, strict=True):
+            column.moved(array, self.rows)
+
+    @property
+    def index(self) -> KeyIndex:
+        """The index of customer_id."""
+        return self._index
+
     def empty_blocks(self) -> dict[str, NDArray[Any]]:
         """New matrices of the same shapes, to be filled beside the old ones."""
-        return {n: block(columns, self.capacity) for n, (_, columns) in self._blocks.items()}
+        return {
+            n: block(columns, self.capacity, self.new_array)
+            for n, (_, columns) in self._blocks.items()
+        }
 
     def codes_for(self, blocks: dict[str, NDArray[Any]]) -> dict[str, list[ScanCodes | None]]:
         """The scan codes that the columns of these matrices will need."""
@@ -144,10 +167,15 @@ class CustomerTable(Table):
             for array, column, code in zip(matrix, columns, codes[name], strict=True):
                 column.install(array, code)
 
-    def touch_traits(self, rows: NDArray[np.int64]) -> None:
-        """The traits of these rows have changed in place."""
-        for trait in self.traits.values():
-            trait.touch(rows)
+    def write_block(self, name: str, rows: NDArray[np.int64], fresh: NDArray[Any]) -> None:
+        """Take new values of these rows into a block: T[traits, n]; scan codes follow."""
+        matrix, columns = self._blocks[name]
+        changed = np.empty(fresh.shape, np.int64)
+        counts = np.empty(len(columns), np.int64)
+        trait_loops.write_changed(rows, fresh, matrix, changed, counts)
+        for column, count, rows_changed in zip(columns, counts.tolist(), changed, strict=True):
+            if count and column.has_codes:
+                column.touch(rows_changed[:count])
 
     def find(self, ids: NDArray[Any]) -> NDArray[np.int64]:
         """The row of each customer_id (int64, or its dictionary code), -1 for none."""
@@ -210,8 +238,28 @@ class CustomerTable(Table):
         bits.clear_rows(np.array([row], np.int64), live)
         self.live = live
 
-    def restore(self, rows: int, live: NDArray[np.uint64]) -> None:
-        """Take the rows of a snapshot whose columns are in place."""
+    def take_room(self, capacity: int) -> None:
+        """As `Table.take_room`, for heads too; the matrices of traits follow for themselves."""
+        super().take_room(capacity)
+        for name in self._heads:
+            self.add_head(name)
+
+    def clear_traits(self) -> None:
+        """Let every trait be at its default for all rows that there is room for."""
+        blocks = self.empty_blocks()
+        self.install_blocks(blocks, {name: [None] * len(m) for name, m in blocks.items()})
+
+    def traits_of_blocks(self) -> dict[str, list[Column]]:
+        """The traits of every matrix, by the name of their block."""
+        return {name: columns for name, (_, columns) in self._blocks.items()}
+
+    def restore(
+        self, rows: int, live: NDArray[np.uint64], slots: NDArray[np.int32] | None = None
+    ) -> None:
+        """Take the rows of a snapshot whose columns are in place; slots: of its index."""
         self.rows, self.live = rows, live
+        if slots is not None:
+            self._index.slots = slots
+            return
         kept = self.columns["customer_id"].values
         self._index.add((kept, kept), 0, rows)

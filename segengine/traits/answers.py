@@ -70,8 +70,8 @@ def _texts(tables: Tables, codes: NDArray[np.int32]) -> list[str]:
 
 def _facts(work: Work) -> None:
     tables, named = work.tables, work.config.answers
-    rows = _asked(tables, None if work.is_of_all else work.history("behaviors").events)
-    question = work.values("behaviors", "question")
+    rows = _asked(tables, None if work.is_of_all else _rows(work))
+    question = tables.column("behaviors", "question").values
     codes = _first_seen(rows, question)
     names = [answer_trait(text, named) for text in _texts(tables, codes)]
     _add_traits(work, [*(PREFIX + name for name in named), *filter(None, names)])
@@ -79,7 +79,7 @@ def _facts(work: Work) -> None:
     places = [name for name in work.blocks if name.startswith(PREFIX)]
     for name in places:
         work.blocks[name][0, written] = -1
-    time, answer = work.values("behaviors", "time"), work.values("behaviors", "answer")
+    time, answer = (tables.column("behaviors", name).values for name in ("time", "answer"))
     rows = rows[(answer[rows] >= 0) & (time[rows] <= work.as_of)]
     # By trait, then by time, then by arrival: of several values for a buyer the last stays.
     place_of = np.full(work.dictionary("behaviors", "question").size, -1, np.int64)
@@ -91,7 +91,12 @@ def _facts(work: Work) -> None:
     owner = tables.events["behaviors"].extra("owner")
     for k, name in enumerate(places):
         own = rows[edges[k] : edges[k + 1]]
-        work.blocks[name][0][owner[own]] = answer[own]
+        work.blocks[name][0][work.places_of(owner[own])] = answer[own]
+
+
+def _rows(work: Work) -> NDArray[np.int32]:
+    """The rows of these buyers' behaviors."""
+    return work.rows_of("behaviors", work.history("behaviors").events)
 
 
 def _add_traits(work: Work, names: Iterable[str]) -> None:
@@ -102,10 +107,10 @@ def _add_traits(work: Work, names: Iterable[str]) -> None:
     """
     customers = work.tables.customers
     for name in dict.fromkeys(names):
-        if _is_full(customers) or not work.is_in_place:
-            return
         if name in work.blocks or name in customers.columns:
             continue
+        if _is_full(customers) or not work.is_in_place:
+            return
         answers = work.dictionary("behaviors", "answer")
         customers.add_block(name, [Column(name, Kind.VARCHAR, dictionary=answers)])
         work.blocks[name] = customers.block(name)

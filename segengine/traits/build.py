@@ -22,6 +22,7 @@ from segengine.tables.row_lists import RowLists
 from segengine.tables.tables import Tables
 from segengine.traits.catalogue import BLOCKS, FAMILIES, LISTED
 from segengine.traits.products import OVERRIDDEN, PRODUCT_TRAITS
+from segengine.traits.some_buyers import SomeBuyers
 from segengine.traits.work import Fits, TraitSettings, Work
 
 _SUM_DIGITS = 38
@@ -102,6 +103,15 @@ def build_all(
     return blocks, lists, Fits(as_of, fits)
 
 
+def built_anew(tables: Tables, settings: TraitSettings) -> Fits:
+    """Give tables that have no traits all of them, at their moment, and what was fitted."""
+    declare(tables)
+    customers = tables.customers
+    blocks, _, fits = build_all(tables, settings, tables.as_of, in_place=True)
+    customers.install_blocks(blocks, customers.codes_for(blocks))
+    return fits
+
+
 def refresh(
     tables: Tables,
     settings: TraitSettings,
@@ -118,17 +128,16 @@ def refresh(
     """
     if len(rows) == 0:
         return
-    blocks = tables.customers.blocks()
     rows = np.unique(rows).astype(np.int64)
-    work = Work(tables, settings, as_of, rows, blocks, all_rows=False, changed=changed)
-    families = [f for f in FAMILIES if not f.reads or work.has_news_of(*f.reads)]
+    work = SomeBuyers(tables, settings, as_of, rows, changed=changed)
+    families = [f for f in FAMILIES if work.has_news_of(*f.read_by(settings))]
     for family in families:
         if family.facts is not None:
             family.facts(work)
     for family in families:
         if family.place is not None:
             family.place(work, fits.of.get(family.name))
-    tables.customers.touch_traits(rows)
+    work.write_back()
 
 
 def changed_by(table: str) -> frozenset[str] | None:

@@ -74,7 +74,7 @@ def _items(work: Work) -> None:
     least, history = work.config.habit.minimum_evidence, work.history(ORDER_LINES)
     lines = habit_loops.Lines(
         work.values(ORDER_LINES, "time"), work.values(ORDER_LINES, "is_purchase"),
-        work.tables.events[ORDER_LINES].extra("order_row"),
+        work.extra(ORDER_LINES, "order_row"),
         *(written(work, ORDER_LINES, name)
           for name in ("category", "brand", "amount", "list_amount")),
     )  # fmt: skip
@@ -131,7 +131,7 @@ def _devices(work: Work) -> None:
 def written(work: Work, table: str, name: str) -> NDArray[Any]:
     """A column of an event table; an empty array where nothing was ever written to it."""
     column = work.tables.column(table, name)
-    return column.values if column.is_allocated else np.empty(0, column.dtype)
+    return work.values(table, name) if column.is_allocated else np.empty(0, column.dtype)
 
 
 def _texts(work: Work, table: str, name: str) -> Texts:

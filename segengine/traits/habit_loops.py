@@ -67,8 +67,9 @@ def counted(
 ) -> int:
     """Count a code, once for each event in a row; how many codes the buyer has by then."""
     entry = tally.entries[code]
-    if entry[BUYER] != buyer:
-        entry[BUYER] = buyer
+    # Entries begin at 0, and so do buyers.
+    if entry[BUYER] != buyer + 1:
+        entry[BUYER] = buyer + 1
         entry[TIMES] = 1
         entry[LAST] = at
         entry[EVENT] = event

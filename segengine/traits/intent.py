@@ -47,7 +47,7 @@ def _facts(work: Work) -> None:
             work.rows[begin:end], work.clock, work.since(intent_loops.DAYS),
             behaviors.begins[begin:], behaviors.events,
             work.values("behaviors", "time"), work.values("behaviors", "kind"),
-            product.values, product.dtype.type(product.missing), meaning,
+            work.values("behaviors", "product_id"), product.dtype.type(product.missing), meaning,
             orders.begins[begin:], orders.events, work.values(ORDERS, "time"),
             tags, never, work.blocks["intent"][0],
         )  # fmt: skip

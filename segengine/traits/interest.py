@@ -100,7 +100,7 @@ def _facts(work: Work) -> None:
 
     work.over_buyers(loop)
     found = [open_by_begin[begin] for begin in sorted(open_by_begin)]
-    codes = np.concatenate([np.empty(0, np.int32), *found])
+    codes = work.rows_of(_BEHAVIORS, np.concatenate([np.empty(0, np.int32), *found]))
     work.give_lists(OPEN_PRODUCTS, lengths, codes, np.empty(0, np.float64))
     for table, kinds in _SEEN_IN.items():
         _see(work, table, kinds, seen)
@@ -129,10 +129,10 @@ def _see(work: Work, table: str, kinds: tuple[str, ...], seen: NDArray[np.int64]
             events.extra("owner"), time, kind, counts, events.rows, work.clock.as_of, seen
         )
     else:
-        interest_loops.latest_of_chains(
-            work.rows, work.tables.customers.heads(table), events.extra("previous"), time, kind,
-            counts, work.clock.as_of, seen,
-        )  # fmt: skip
+        begins, found = work.history(table)
+        interest_loops.latest_of_some(
+            work.rows, begins, found, time, kind, counts, work.clock.as_of, seen
+        )
 
 
 INTEREST = Family(

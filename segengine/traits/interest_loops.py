@@ -311,22 +311,21 @@ def latest_of_all(
 
 
 @kernel
-def latest_of_chains(
+def latest_of_some(
     rows: NDArray[np.int64],
-    heads: NDArray[np.int32],
-    previous: NDArray[np.int32],
+    begins: NDArray[np.int64],
+    events: NDArray[np.int32],
     time: NDArray[np.int64],
     kind: NDArray[np.int32],
     counts: NDArray[np.bool_],
     as_of: np.int64,
     out: NDArray[np.int64],
 ) -> None:
-    """The same for some owners, by the chains of their events.  rows: int64[n]"""
+    """The same for some owners.  rows: int64[n]  begins, events: the `History` of their events"""
     for index in range(rows.shape[0]):
         owner = rows[index]
-        row = heads[owner]
-        while row >= 0:
+        for place in range(begins[index], begins[index + 1]):
+            row = events[place]
             at = time[row]
             if out[owner] < at <= as_of and (kind.shape[0] == 0 or counts[kind[row] + 1]):
                 out[owner] = at
-            row = previous[row]

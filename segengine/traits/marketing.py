@@ -170,5 +170,8 @@ MARKETING = Family(
     _TRAITS,
     facts=_facts,
     place=_place,
-    # No `reads`: a campaign's goal may be events of any table.
+    reads=("messages", "behaviors", ORDERS),
+    reads_also=lambda settings: tuple(
+        goal.events for goal in settings.goals.values() if goal.events is not None
+    ),
 )

@@ -123,7 +123,7 @@ def _lines(work: Work) -> PricedLines | None:
         return None
     return PricedLines(
         work.values(ORDER_LINES, "time"), work.values(ORDER_LINES, "is_purchase"),
-        work.tables.events[ORDER_LINES].extra("order_row"), category, amount, quantity,
+        work.extra(ORDER_LINES, "order_row"), category, amount, quantity,
     )  # fmt: skip
 
 

@@ -36,7 +36,7 @@ def _facts(work: Work) -> None:
     values = {name: work.values(ORDERS, name) for name in names}
     placed = loops.Orders(
         *orders, values["time"], values["is_purchase"],
-        work.tables.events[ORDERS].extra("has_status"), values["paid_at"], values["closed_at"],
+        work.extra(ORDERS, "has_status"), values["paid_at"], values["closed_at"],
         values["refunded_at"], values["refund_amount"],
     )  # fmt: skip
     written = loops.Reviews(

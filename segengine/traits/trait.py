@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from segengine.schema.kinds import Kind
-from segengine.traits.work import Work
+from segengine.traits.work import TraitSettings, Work
 
 NO_PURCHASE = "no purchase"
 
@@ -45,7 +45,7 @@ class Family:
     blocks. A load and a new date run all three, an append `facts` and `place`.
 
     reads: the tables that facts and place come from, those of other families' traits included;
-    an append to another table leaves the family alone. Empty: any table may be read.
+    an append to another table leaves the family alone. reads_also: further ones, as settings say.
     """
 
     name: str
@@ -55,3 +55,9 @@ class Family:
     fit: Callable[[Work], Any] | None = None
     place: Callable[[Work, Any], None] | None = None
     reads: tuple[str, ...] = ()
+    reads_also: Callable[[TraitSettings], tuple[str, ...]] | None = None
+
+    def read_by(self, settings: TraitSettings) -> tuple[str, ...]:
+        """Every table that the family reads."""
+        also = () if self.reads_also is None else self.reads_also(settings)
+        return (*self.reads, *also)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, MutableMapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -94,7 +94,7 @@ class Work:
         settings: TraitSettings,
         as_of: int,
         rows: NDArray[np.int64],
-        blocks: dict[str, NDArray[Any]],
+        blocks: MutableMapping[str, NDArray[Any]],
         *,
         all_rows: bool,
         lists: Mapping[str, RowLists] | None = None,
@@ -138,6 +138,19 @@ class Work:
     def values(self, table: str, column: str) -> NDArray[Any]:
         """A column of an event table, of products or of customers: T[capacity]."""
         return self.tables.column(table, column).values
+
+    def extra(self, table: str, name: str) -> NDArray[Any]:
+        """An internal array of an event table: T[capacity]."""
+        return self.tables.events[table].extra(name)
+
+    def rows_of(self, table: str, events: NDArray[np.int32]) -> NDArray[np.int32]:
+        """The rows of a table that these events of a history are."""
+        del table
+        return events
+
+    def places_of(self, buyers: NDArray[np.integer[Any]]) -> NDArray[np.integer[Any]]:
+        """Where these buyers stand in the matrices that are filled."""
+        return buyers
 
     def trait(self, name: str) -> NDArray[Any]:
         """A trait of a family that stands before, in the matrices that are filled: T[capacity]."""
