@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import itertools
 import json
 import logging
 import re
@@ -17,7 +18,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import grpc
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry
 
 from segengine_server.malformed import (
     Malformed,
@@ -26,14 +27,13 @@ from segengine_server.malformed import (
     refuse_malformed,
     refusing_malformed,
 )
+from segengine_server.tally import Tally
 
 REQUEST_ID = "x-request-id"
 _OURS = "/segengine.v1."
 _ID = re.compile(r"[A-Za-z0-9._:-]{1,64}")
-# From a page in process to a census of millions.
-_SECONDS = (
-    0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 60.0,
-)  # fmt: skip
+# An id of our own: the process, and the call's number in it.
+_PROCESS, _NUMBERS = secrets.token_hex(4), itertools.count(1)
 SLOW_SECONDS = 1.0
 """A call that takes longer is logged."""
 
@@ -47,17 +47,9 @@ class Watch(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]
     """Counts, times and names every call of ours."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        self._calls = Counter(
-            "segengine_calls", "Calls by method and how they ended.", ("method", "code"),
-            registry=registry,
-        )  # fmt: skip
-        self._seconds = Histogram(
-            "segengine_call_seconds", "How long calls took, refused ones among them.", ("method",),
-            buckets=_SECONDS, registry=registry,
-        )  # fmt: skip
-        self._in_flight = Gauge(
-            "segengine_calls_in_flight", "Calls that are being answered.", registry=registry
-        )
+        self._tally = Tally()
+        registry.register(self._tally)
+        self._kept: dict[str, tuple[Handler, Handler]] = {}
 
     async def intercept_service(
         self,
@@ -65,11 +57,25 @@ class Watch(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]
         call: grpc.HandlerCallDetails,
     ) -> Handler:
         """The handler of the call, watched."""
+        method = call.method
+        if method.startswith(_OURS):
+            # What answers the call runs in the task that asks here, so that it finds the id.
+            sent = next((v for k, v in call.invocation_metadata or () if k == REQUEST_ID), None)
+            known = isinstance(sent, str) and _ID.fullmatch(sent)
+            _current.set(sent if known else f"{_PROCESS}-{next(_NUMBERS):x}")
         handler = await continuation(call)
         if handler is None:
             return None
-        if not call.method.startswith(_OURS):
-            return refusing_malformed(call.method.rpartition(".")[2], handler)
+        # A method's handler is the same each time: wrapping it anew took a tenth of an Echo.
+        kept = self._kept.get(method)
+        if kept is None or kept[0] is not handler:
+            kept = self._kept[method] = (handler, self._wrapped(method, handler))
+        return kept[1]
+
+    def _wrapped(self, full_method: str, handler: Handler) -> Handler:
+        method = full_method.rpartition(".")[2]
+        if not full_method.startswith(_OURS):
+            return refusing_malformed(method, handler)
         kinds: dict[tuple[bool, bool], tuple[Any, Any]] = {
             (False, False): (grpc.unary_unary_rpc_method_handler, handler.unary_unary),
             (False, True): (grpc.unary_stream_rpc_method_handler, handler.unary_stream),
@@ -77,28 +83,19 @@ class Watch(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]
             (True, True): (grpc.stream_stream_rpc_method_handler, handler.stream_stream),
         }
         make, behavior = kinds[handler.request_streaming, handler.response_streaming]
-        method = call.method.rpartition(".")[2]
-        sent = next((v for k, v in call.invocation_metadata or () if k == REQUEST_ID), "")
-        watched = self._watched(
-            method,
-            sent if isinstance(sent, str) else "",
-            behavior,
-            is_stream=handler.request_streaming,
-        )
+        watched = self._watched(method, behavior, is_stream=handler.request_streaming)
         read = read_or_malformed(method, handler.request_deserializer)
         return make(watched, read, handler.response_serializer)
 
     def _watched(
-        self, method: str, sent: str, behavior: Callable[..., Awaitable[Any]], *, is_stream: bool
+        self, method: str, behavior: Callable[..., Awaitable[Any]], *, is_stream: bool
     ) -> Any:
-        seconds = self._seconds.labels(method)
+        tally = self._tally
 
         async def watched(request: Any, context: grpc.aio.ServicerContext[Any, Any]) -> Any:
-            request_id = sent if _ID.fullmatch(sent) else secrets.token_hex(8)
-            _current.set(request_id)
-            context.set_trailing_metadata(((REQUEST_ID, request_id),))
+            context.set_trailing_metadata(((REQUEST_ID, _current.get()),))
             began, code = time.perf_counter(), "OK"
-            self._in_flight.inc()
+            tally.in_flight += 1
             try:
                 if is_stream:
                     request = all_read(request)
@@ -114,10 +111,10 @@ class Watch(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]
                 raise
             finally:
                 taken = time.perf_counter() - began
-                self._in_flight.dec()
-                self._calls.labels(method, code).inc()
-                seconds.observe(taken)
-                if code != "OK" or taken >= SLOW_SECONDS:
+                tally.in_flight -= 1
+                tally.ended(method, code, taken)
+                # Whoever is refused for there being too many is counted: a line each would be more.
+                if (code != "OK" and code != "RESOURCE_EXHAUSTED") or taken >= SLOW_SECONDS:
                     _log.info("%s %s in %.1f ms", method, code, 1_000 * taken)
 
         return watched

@@ -71,7 +71,7 @@ def test_calls_are_counted_by_method_and_end_and_timed(scraped: tuple[Served, in
     assert found['segengine_calls_total{code="OK",method="PageService/GetPage"}'] == 3
     assert found['segengine_calls_total{code="OK",method="AudienceService/StreamAudience"}'] == 1
     assert found[name] == 2
-    assert found['segengine_call_seconds_count{method="PageService/GetPage"}'] == 3
+    assert found['segengine_call_seconds_count{code="OK",method="PageService/GetPage"}'] == 3
     assert found["segengine_calls_in_flight"] == 0
 
 

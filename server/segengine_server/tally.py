@@ -1,0 +1,73 @@
+"""How many calls ended how, and how long did they take? Counted on the event loop, read by anybody.
+
+A page is answered in microseconds, so that counting it takes part of one: whole numbers that one
+thread alone writes, made into metrics when somebody asks for them.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Iterator
+
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    Metric,
+)
+from prometheus_client.registry import Collector
+
+# From a page in process to a census of millions.
+SECONDS = (
+    0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 60.0,
+)  # fmt: skip
+"""Upper bounds of the histogram's buckets."""
+_LABELS = ("method", "code")
+
+
+class _Ended:
+    """Calls of one method that ended one way: by bucket, and their seconds in all."""
+
+    __slots__ = ("buckets", "seconds")
+
+    def __init__(self) -> None:
+        self.buckets = [0] * (len(SECONDS) + 1)
+        self.seconds = 0.0
+
+
+class Tally(Collector):
+    """Calls in flight, and those that ended. One thread counts; any may collect."""
+
+    def __init__(self) -> None:
+        self.in_flight = 0
+        self._ended: dict[tuple[str, str], _Ended] = {}
+
+    def ended(self, method: str, code: str, seconds: float) -> None:
+        """Count a call of `method` that ended with `code` after so long."""
+        found = self._ended.get((method, code))
+        if found is None:
+            found = self._ended[method, code] = _Ended()
+        found.buckets[bisect_left(SECONDS, seconds)] += 1
+        found.seconds += seconds
+
+    def collect(self) -> Iterator[Metric]:
+        """Counts, times and calls in flight, as they are now."""
+        calls = CounterMetricFamily(
+            "segengine_calls", "Calls by method and how they ended.", labels=_LABELS
+        )
+        times = HistogramMetricFamily(
+            "segengine_call_seconds", "How long calls took, by method and how they ended.",
+            labels=_LABELS,
+        )  # fmt: skip
+        for labels, found in list(self._ended.items()):
+            held, running = [], 0
+            for bound, count in zip((*SECONDS, "+Inf"), found.buckets[:], strict=True):
+                running += count
+                held.append((str(bound), float(running)))
+            calls.add_metric(labels, running)
+            times.add_metric(labels, held, found.seconds)
+        yield calls
+        yield times
+        yield GaugeMetricFamily(
+            "segengine_calls_in_flight", "Calls that are being answered.", value=self.in_flight
+        )
