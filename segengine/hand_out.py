@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 import duckdb
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from segengine import stopping
 from segengine.errors import UnknownNameError, did_you_mean
 from segengine.ingest.sources import lock
 from segengine.rules.segment import View, rows_of
@@ -169,3 +171,15 @@ def memory_table(
     return pa.table(
         [pa.array([r[i] for r in full], f.type) for i, f in enumerate(MEMORY)], schema=MEMORY
     )
+
+
+@contextmanager
+def ending_with_its_caller(connected: duckdb.DuckDBPyConnection) -> Iterator[None]:
+    """The connection closes with the block; a query in it ends when nobody waits any more."""
+    with connected:
+        try:
+            with stopping.ending(connected.interrupt):
+                yield
+        except duckdb.InterruptException:
+            stopping.go_on()
+            raise

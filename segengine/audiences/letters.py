@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from segengine import stopping
 from segengine.audiences.last_order import latest_purchases, values_of_orders
 from segengine.audiences.parts import Counted, cost_of, count_parts
 from segengine.audiences.text import Words
@@ -39,6 +40,7 @@ class Letters:
 
     def texts(self, begin: int, end: int) -> pa.Array:
         """The texts of buyers [begin, end): large_string."""
+        stopping.go_on()
         found = []
         for piece in self.checked.pieces:
             if isinstance(piece, Words):

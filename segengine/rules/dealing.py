@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from segengine import stopping
 from segengine.kernels import fold, jit
 from segengine.rules.frame import Words
 
@@ -108,6 +109,7 @@ def dealt(
     with _scratch() as scratch:
         for begin in range(0, len(words), _HAND_WORDS):
             end = min(begin + _HAND_WORDS, len(words))
+            stopping.go_on()
             if not words[begin:end].any():
                 continue
             shares: list[Share | None] = [None] * jit.THREADS

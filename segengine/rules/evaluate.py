@@ -16,6 +16,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from segengine import stopping
 from segengine.kernels import bits, jit, scan, table_scan
 from segengine.kernels.scan import AND, OR, SET
 from segengine.rules.block import Block, Clock
@@ -44,6 +45,8 @@ StandingWords = Callable[[Node], Words | None]
 """The bitmap of a leaf that is kept; None for any other."""
 
 _BLOCK_WORDS = 1024
+_PIECE = 1 << 19
+"""Rows between two looks at whether anybody still waits: some ms of the slowest conditions."""
 _ALIGN = 1 << 14
 _MANY_RANGES = 8
 _MANY_RUNS = 12
@@ -72,6 +75,7 @@ class Scan:
             if key not in self.counted:
                 self.counted[key] = self.frame.make(source, self.clock, most)
             return self.counted[key]
+        stopping.go_on()
         if source not in self.made:
             self.made[source] = self.frame.make(source, self.clock, None)
         return self.made[source]
@@ -84,9 +88,18 @@ def bitmap(root: Node, frame: Frame, clock: Clock, standing: StandingWords | Non
     """
     out: Words = np.empty((frame.rows + 63) // 64, np.uint64)
     step = _step(root, Scan(frame, clock, standing))
-    jit.over_ranges(
-        lambda begin, end: step(begin // 64, (end + 63) // 64, SET, out), frame.rows, align=_ALIGN
-    )
+    stop = stopping.current()
+
+    def run(begin: int, end: int) -> None:
+        size = end - begin if stop is None else _PIECE
+        for first in range(begin, end, size):
+            # It is raised below, when no thread is in the tables any more.
+            if stop is not None and stop.is_set:
+                return
+            step(first // 64, (min(first + size, end) + 63) // 64, SET, out)
+
+    jit.over_ranges(run, frame.rows, align=_ALIGN)
+    stopping.go_on()
     return out
 
 
@@ -478,6 +491,7 @@ def values_of(term: Term, frame: Frame, rows: NDArray[np.int64], clock: Clock) -
             run.column(source)
     parts = []
     for begin in range(0, len(rows), 64 * _BLOCK_WORDS):
+        stopping.go_on()
         block = frame.block(rows[begin : begin + 64 * _BLOCK_WORDS], clock, run.made)
         parts.append(compute(term, block))
     if not parts:

@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from segengine import stopping
 from segengine.days import moment
 from segengine.errors import UnknownCustomer, UnknownNameError, did_you_mean
 from segengine.kernels import bits
@@ -233,6 +234,7 @@ def table_of(view: View, rows: NDArray[np.int64], columns: Sequence[str]) -> pa.
             raise UnknownNameError(
                 f"unknown trait `{name}`" + (f"; {hint}" if hint else ""), field="columns"
             )
+    stopping.go_on()
     names = list(dict.fromkeys(["customer_id", *columns]))
     return pa.table([view.values(name, rows) for name in names], names=names)
 

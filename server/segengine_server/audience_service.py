@@ -34,7 +34,7 @@ class AudienceService(AudienceServiceServicer):
         """How many, and for a campaign, how many at each step."""
         try:
             asked = convert.from_proto_asked(request)
-            return await self._work.do(self._count, asked)
+            return await self._work.ask(self._count, asked)
         except Exception as error:
             await refuse(context, error)
 
@@ -57,7 +57,7 @@ class AudienceService(AudienceServiceServicer):
         """Why one buyer is in or out."""
         try:
             asked, customer_id = convert.from_proto_explain(request)
-            return await self._work.do(self._explain, asked, customer_id)
+            return await self._work.ask(self._explain, asked, customer_id)
         except Exception as error:
             await refuse(context, error)
 
@@ -67,7 +67,7 @@ class AudienceService(AudienceServiceServicer):
         """Every saved segment that holds for one buyer."""
         try:
             customer_id = convert.from_proto_known(request.customer)
-            found = await self._work.do(self._engine.match, customer_id)
+            found = await self._work.ask(self._engine.match, customer_id)
             return pb.MatchCustomerReply(segments=found)
         except Exception as error:
             await refuse(context, error)

@@ -42,19 +42,19 @@ class CampaignService(CampaignServiceServicer):
         self, request: pb.PreviewTextsRequest, context: _Context
     ) -> pb.PreviewTextsReply:
         """The texts of some of those whom a campaign targets."""
-        return await self._answer(self._texts, request, context)
+        return await self._answer(self._texts, request, context, asks=True)
 
     async def SendHours(  # noqa: N802 - the wire's name
         self, request: pb.SendHoursRequest, context: _Context
     ) -> pb.SendHoursReply:
         """How many are written to in each hour."""
-        return await self._answer(self._hours, request, context)
+        return await self._answer(self._hours, request, context, asks=True)
 
     async def PlanCampaigns(  # noqa: N802 - the wire's name
         self, request: pb.PlanCampaignsRequest, context: _Context
     ) -> pb.PlanCampaignsReply:
         """Who gets which of several campaigns."""
-        return await self._answer(self._planned, request, context)
+        return await self._answer(self._planned, request, context, asks=True)
 
     async def RunCampaign(  # noqa: N802 - the wire's name
         self, request: pb.RunCampaignRequest, context: _Context
@@ -66,7 +66,7 @@ class CampaignService(CampaignServiceServicer):
         self, request: pb.ListRunsRequest, context: _Context
     ) -> pb.ListRunsReply:
         """The runs of a campaign, or all."""
-        return await self._answer(self._runs, request, context)
+        return await self._answer(self._runs, request, context, asks=True)
 
     async def StreamRun(  # noqa: N802 - the wire's name
         self, request: pb.StreamRunRequest, context: _Context
@@ -89,26 +89,35 @@ class CampaignService(CampaignServiceServicer):
         self, request: pb.CampaignReportRequest, context: _Context
     ) -> pb.CampaignReportReply:
         """What a run, or all runs of a campaign, came to."""
-        return await self._answer(self._report, request, context)
+        return await self._answer(self._report, request, context, asks=True)
 
     async def DryRunCampaign(  # noqa: N802 - the wire's name
         self, request: pb.DryRunCampaignRequest, context: _Context
     ) -> pb.DryRunReply:
         """What defining a campaign would change."""
-        return await self._answer(self._dry_campaign, request, context)
+        return await self._answer(self._dry_campaign, request, context, asks=True)
 
     async def DryRunSegment(  # noqa: N802 - the wire's name
         self, request: pb.DryRunSegmentRequest, context: _Context
     ) -> pb.DryRunReply:
         """What defining a segment would change."""
-        return await self._answer(self._dry_segment, request, context)
+        return await self._answer(self._dry_segment, request, context, asks=True)
 
     async def _answer(
-        self, ask: Callable[[_Request], _Reply], request: _Request, context: _Context
+        self,
+        answer: Callable[[_Request], _Reply],
+        request: _Request,
+        context: _Context,
+        *,
+        asks: bool = False,
     ) -> _Reply:
-        """What `ask` makes of a request in a thread; an error goes out as a status."""
+        """What `answer` makes of a request in a thread; an error goes out as a status.
+
+        asks: it changes nothing, and may end with its caller.
+        """
+        work = self._work.ask if asks else self._work.do
         try:
-            return await self._work.do(ask, request)
+            return await work(answer, request)
         except Exception as error:
             await refuse(context, error)
 

@@ -32,6 +32,7 @@ from segengine.errors import (
     UnknownNameError,
 )
 from segengine.ingest.report import LoadProblem, RefusedError
+from segengine.stopping import StoppedError
 
 DOMAIN = "segengine"
 
@@ -145,6 +146,7 @@ _CODES: tuple[tuple[type[SegengineError], grpc.StatusCode], ...] = (
     (RunError, grpc.StatusCode.FAILED_PRECONDITION),
     (NotBuiltYetError, grpc.StatusCode.UNIMPLEMENTED),
     (BusyError, grpc.StatusCode.RESOURCE_EXHAUSTED),
+    (StoppedError, grpc.StatusCode.CANCELLED),
     (NotWrittenError, grpc.StatusCode.UNAVAILABLE),
     (UnauthenticatedError, grpc.StatusCode.UNAUTHENTICATED),
     (ForbiddenError, grpc.StatusCode.PERMISSION_DENIED),

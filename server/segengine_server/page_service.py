@@ -8,17 +8,18 @@ gone ends it.
 from __future__ import annotations
 
 import asyncio
-import threading
-from concurrent.futures import Executor
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import grpc
 
+from segengine import stopping
 from segengine_server import convert
 from segengine_server.engine_api import Engine
 from segengine_server.errors import BusyError, RequestError, Violation, refuse
 from segengine_server.wire import segengine_pb2 as pb
 from segengine_server.wire.segengine_pb2_grpc import PageServiceServicer
+from segengine_server.work import Work
 
 MOST_PAGES = 1_000
 # Pages decided before other calls get their turn: about a millisecond.
@@ -28,16 +29,12 @@ MOST_PAYLOADS = 4_096
 _Context = grpc.aio.ServicerContext[Any, Any]
 
 
-class _GoneError(Exception):
-    """Nobody waits for the census any more."""
-
-
 class PageService(PageServiceServicer):
     """Pages of one engine; a census is made in `threads`."""
 
-    def __init__(self, engine: Engine, threads: Executor) -> None:
+    def __init__(self, engine: Engine, threads: ThreadPoolExecutor) -> None:
         self._engine = engine
-        self._threads = threads
+        self._census_work = Work(threads, 1)
         self._is_counting = False
         self._payloads: dict[int, tuple[Any, str]] = {}
 
@@ -77,27 +74,20 @@ class PageService(PageServiceServicer):
         try:
             if self._is_counting:
                 raise BusyError("a census is at work already; try again later")
-            gone = threading.Event()
             self._is_counting = True
             try:
-                loop = asyncio.get_running_loop()
-                visit = dict(request.context)
-                return await loop.run_in_executor(
-                    self._threads, self._census, request.page, visit, gone
+                return await self._census_work.ask(
+                    self._census, request.page, dict(request.context)
                 )
             finally:
-                gone.set()
                 self._is_counting = False
         except Exception as error:
             await refuse(context, error)
 
-    def _census(
-        self, name: str, visit: dict[str, str], gone: threading.Event
-    ) -> pb.PageCensusReply:
+    def _census(self, name: str, visit: dict[str, str]) -> pb.PageCensusReply:
         def go_on(done: int, of: int) -> None:
             del done, of
-            if gone.is_set():
-                raise _GoneError
+            stopping.go_on()
 
         found = self._engine.page_census(name, context=visit, progress=go_on)
         return convert.to_proto_census(found)

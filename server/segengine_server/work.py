@@ -1,8 +1,10 @@
 """How is long work kept off the event loop? In a few threads, and not too much of it at once.
 
 A scan takes milliseconds and more, during which pages must go on: whoever asks such a thing of the
-engine does it here. A table is sent piece by piece as the client takes it, so that a slow client
-holds no thread, and a client that is gone ends the work.
+engine does it here. What is asked ends with its caller: a client that has left, or whose deadline
+has passed, ends the scan within some milliseconds, and waits no longer for a thread. What changes
+something is done to its end. A table is sent piece by piece as the client takes it, so that a slow
+client holds no thread.
 """
 
 from __future__ import annotations
@@ -11,8 +13,10 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from contextvars import copy_context
 from typing import Any, TypeVar
 
+from segengine.stopping import Stop, waited_for
 from segengine_server.errors import BusyError
 
 _T = TypeVar("_T")
@@ -27,22 +31,32 @@ class Work:
         self._calls = 0
 
     async def do(self, work: Callable[..., _T], *arguments: Any) -> _T:
-        """What `work` returns or raises, once it was done in a thread; `BusyError` for too many."""
+        """What `work` returns or raises, once it was done in a thread; `BusyError` for too many.
+
+        Once it has begun it goes on to its end, whether or not the caller is there.
+        """
         with self._place():
             return await self._in_thread(work, *arguments)
+
+    async def ask(self, question: Callable[..., _T], *arguments: Any) -> _T:
+        """The same for what changes nothing: it ends when the caller leaves."""
+        with self._place(), _caller() as stop:
+            return await self._in_thread(_asked, stop, question, *arguments)
 
     async def pieces(
         self, work: Callable[..., Iterator[bytes]], *arguments: Any
     ) -> AsyncGenerator[bytes, None]:
         """Each of the pieces that `work` gives, made when it is asked for, all in one place."""
-        with self._place():
-            pieces = await self._in_thread(work, *arguments)
-            while (piece := await self._in_thread(next, pieces, None)) is not None:
+        with self._place(), _caller() as stop:
+            pieces = await self._in_thread(_asked, stop, work, *arguments)
+            while (piece := await self._in_thread(_asked, stop, next, pieces, None)) is not None:
                 yield piece
 
     async def _in_thread(self, work: Callable[..., _T], *arguments: Any) -> _T:
+        # In the caller's context: what is logged there bears the id of its request.
+        context = copy_context()
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._threads, work, *arguments)
+        return await loop.run_in_executor(self._threads, context.run, work, *arguments)
 
     @contextmanager
     def _place(self) -> Iterator[None]:
@@ -54,3 +68,18 @@ class Work:
             yield
         finally:
             self._calls -= 1
+
+
+@contextmanager
+def _caller() -> Iterator[Stop]:
+    """Set at the end of the block, which is when its caller has the answer, or has left."""
+    stop = Stop()
+    try:
+        yield stop
+    finally:
+        stop.set()
+
+
+def _asked(stop: Stop, question: Callable[..., _T], *arguments: Any) -> _T:
+    with waited_for(stop):
+        return question(*arguments)
