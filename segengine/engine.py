@@ -501,7 +501,7 @@ class Engine(Store):
                 {table: tuple(columns) for table, columns in wanted.items()},
                 tuple(str(each) for each in segments), given,
             )  # fmt: skip
-        with connected:
+        with hand_out.ending_with_its_caller(connected):
             return entry.make(source, **options)
 
     def _asked(self, segment: str | Rule) -> CheckedRule:
