@@ -7,11 +7,13 @@ readers pass; a batch is in or out, never half.
 from __future__ import annotations
 
 import json
+import pickle
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -34,6 +36,7 @@ from segengine.errors import (
 from segengine.ingest.report import LoadReport
 from segengine.ingest.stage import LoadRequest, Progress, stage
 from segengine.publish import Catalogue, Checked, Wanted
+from segengine.reopening import Tail, derived_of, fits_of, judged_otherwise
 from segengine.rules.block import Clock
 from segengine.rules.check import Vocabulary
 from segengine.rules.match import SegmentMatcher
@@ -43,9 +46,12 @@ from segengine.rules.standing import Standing
 from segengine.schema.response_settings import Goal
 from segengine.schema.store_config import StoreConfig
 from segengine.schema.tables import PRODUCTS
+from segengine.sharing import SharingGate, definitions_said, definitions_state
 from segengine.storage.batch_bytes import batch_from_bytes, batch_to_bytes
 from segengine.storage.durable import Durable
 from segengine.storage.log import Change, Numbered
+from segengine.storage.shared_tables import Said, SharedTables
+from segengine.storage.snapshot import Derived
 from segengine.tables.affinities import KINDS as AFFINITY_KINDS
 from segengine.tables.apply import apply, drop_repeats
 from segengine.tables.batch import Batch
@@ -53,7 +59,15 @@ from segengine.tables.batch import Change as Taken
 from segengine.tables.compact import compacted
 from segengine.tables.settle import settle, unsettled
 from segengine.tables.tables import Tables
-from segengine.traits.build import Building, build_all, changed_by, declare, refresh
+from segengine.traits.build import (
+    Building,
+    build_all,
+    built_anew,
+    changed_by,
+    declare,
+    refresh,
+)
+from segengine.traits.depends import fingerprint
 from segengine.traits.marketing import addressed
 from segengine.traits.products import ProductTraits
 from segengine.traits.work import Fits, TraitSettings
@@ -99,6 +113,8 @@ class Store:
         self._files = threading.RLock()
         """Held while a snapshot is made; whoever wants both takes it before `_writer`."""
         self._builds_later = False
+        self._shared_definitions: list[object] = [None] * 3
+        """Those that others were told of last."""
         self._version = 0
         self._view: View | None = None
         self._runs = Runs()
@@ -109,7 +125,7 @@ class Store:
         self._settings = replace(self._settings, goals=self._catalogue.goals())
         self._fits = self._rebuilt()
 
-    def _live_in(self, folder: Path, *, read_only: bool = False) -> None:
+    def _live_in(self, folder: Path, *, read_only: bool = False, as_kept: bool = False) -> None:
         """Keep what is taken in in a directory, beginning with what is there."""
         self.folder = folder
         self._runs.live_in(folder)
@@ -119,19 +135,46 @@ class Store:
         self._durable = Durable(
             folder, sync=sync, read_only=read_only, claimed=self._catalogue.claimed
         )
-        if self._durable.read(self._tables, self._replay):
-            self._moved(self._as_of, unsettled(self._tables, self._as_of))
-            self._fits = self._rebuilt()
-            self.prepare()
+        tail = Tail()
+        found = self._durable.read(
+            self._tables, partial(self._replay, tail), fingerprint(self._settings)
+        )
+        if found is not None:
+            self._begin(found.derived, tail, as_kept=as_kept)
 
-    def _replay(self, change: Numbered) -> None:
-        """Make a change of the log again; traits are built when all are made."""
+    def _begin(self, derived: Derived | None, tail: Tail, *, as_kept: bool) -> None:
+        """Bring up to date what a snapshot held, or derive it where that was for another date."""
+        kept_at, target = self._tables.as_of, self._as_of
+        today = self._zone.day_of(kept_at)
+        if derived is not None and as_kept:
+            # What was acknowledged is seen, as far as that needs no new date.
+            target = min(max(kept_at, tail.latest), self._zone.start_of_day(today + 1) - 1)
+        orders = unsettled(self._tables, target)
+        if derived is None or self._zone.day_of(target) != today:
+            self._moved(target, orders)
+            self._fits = self._rebuilt()
+        else:
+            tail.changed(self._touched_between(min(kept_at, target), max(kept_at, target)))
+            tail.changed(judged_otherwise(self._tables, derived.said, self._settings.goals))
+            self._moved(target, orders)
+            self._fits, self._are_fits_current = fits_of(derived)
+            for rows, changed in tail.rows():
+                self._refreshed(rows, changed)
+        self.prepare()
+
+    def _replay(self, tail: Tail, change: Numbered) -> None:
+        """Make a change of the log again; traits follow when all are made."""
+        tail.begins(self._tables.customers.rows)
+        tail.latest = max(tail.latest, change.as_of)
         if change.kind == _APPEND:
-            apply(self._tables, batch_from_bytes(change.payload, self._tables))
+            batch = batch_from_bytes(change.payload, self._tables)
+            table = batch.table
+            tail.took(table, apply(self._tables, batch).touched)
         elif change.kind == _DELETE:
             row = self._tables.customers.row_of(json.loads(change.payload))
             if row is not None:
                 self._forget(row)
+                tail.changed(np.array([row], np.int64))
         else:
             raise StoreError(
                 f"the log of `{self.folder}` holds a `{change.kind}`, which this version does not "
@@ -176,6 +219,37 @@ class Store:
     def as_of(self) -> datetime:
         """The moment answers are true for, in UTC."""
         return days.moment(self._as_of)
+
+    def share(self) -> str:
+        """Let processes of this machine and user follow the store: where `Following.at` finds it.
+
+        To be called before anybody asks. From here on what pages read lies in memory that those
+        processes map, and each change waits for the questions that they are at. Raises `StoreError`
+        where so many addresses cannot be reserved.
+        """
+        with self._writer:
+            if not isinstance(self._tables.gate, SharingGate):
+                shared = SharedTables(self._tables)
+                self._tables.customers.new_array = shared.arena.array
+                gate = SharingGate(shared, lambda: (self._version, self._as_of), self._said)
+                with gate.writing():
+                    self._version += 1
+                self._tables.gate = gate
+            return str(self._tables.gate.shared.address)
+
+    def _said(self) -> Said:
+        """What those who follow are told beside the tables."""
+        fits, settings = self._fits, (self.config, self._zone.name)
+        defined = definitions_state(self._definitions)
+        if any(
+            now is not told for now, told in zip(defined, self._shared_definitions, strict=True)
+        ):
+            self._shared_definitions = defined
+        return {
+            "settings": (self.config, lambda: pickle.dumps(settings)),
+            "fits": (fits, lambda: pickle.dumps((fits.fitted_at, dict(fits.of)))),
+            "definitions": (self._shared_definitions, lambda: definitions_said(self._definitions)),
+        }
 
     @property
     def data_version(self) -> int:
@@ -327,12 +401,20 @@ class Store:
                     )  # fmt: skip
                     reports.append(self._load(request, progress))
             self._write_snapshot()
-        self.prepare()
         return reports
 
     def _write_snapshot(self) -> None:
+        """After a load, which is in no log: the snapshots before it are no longer enough."""
         if self._durable is not None:
-            self._durable.write_snapshot(self._tables, self._durable.last)
+            self.prepare()
+            derived = self._derived()
+            self._durable.write_snapshot(
+                self._tables, self._durable.last, derived=derived, loads=1,
+                keep=self.config.storage.snapshots,
+            )  # fmt: skip
+
+    def _derived(self) -> Derived:
+        return derived_of(self._settings, self._fits, current=self._are_fits_current)
 
     def _keep(self, kind: str, payload: bytes, **told: Any) -> int | None:
         """Make a change lasting before it is made, where the store has a directory; its number."""
@@ -484,7 +566,10 @@ class Store:
             with self._writer:
                 self.claim()
                 fresh, last = compacted(self._tables), durable.last
-            durable.write_snapshot(fresh, last, erase=True)
+                settings = self._settings
+            fits = built_anew(fresh, settings)
+            derived = derived_of(settings, fits, current=True)
+            durable.write_snapshot(fresh, last, derived=derived, erase=True)
         return last
 
     def delete_again(self, elsewhere: Path) -> int:

@@ -33,6 +33,16 @@ _ODD = pa.schema(
      ("data", pa.large_binary())]
 )  # fmt: skip
 
+
+class DamagedError(StoreError):
+    """A file is not what was written; the message names it."""
+
+    def __init__(self, path: Path, what: str = "is damaged: it is not what was written") -> None:
+        super().__init__(
+            f"`{path}` {what}; restore the store from a backup or load it anew", field="store"
+        )
+
+
 FileFacts = dict[str, Any]
 """`bytes`, and `sums`: a checksum for each part, as 16 hexadecimal digits."""
 Told = Callable[[int], None]
@@ -101,7 +111,7 @@ def part_sum(path: Path, part: int) -> str:
     begin, end = part * PART, (part + 1) * PART
     with path.open("rb", buffering=0) as file:
         # Read, not mapped: what is checked is not held.
-        while begin < end and (count := os.preadv(file.fileno(), [piece], begin)):
+        while begin < end and (count := os.preadv(file.fileno(), [piece.data], begin)):
             count = min(count, end - begin)
             found.take(piece[:count])
             begin += count
@@ -111,7 +121,7 @@ def part_sum(path: Path, part: int) -> str:
 
 
 def verify_arrays(files: Sequence[tuple[Path, FileFacts]], told: Told | None = None) -> None:
-    """Check files against what was written, by all threads; `StoreError` names the first bad one."""
+    """Check files against what was written, on all threads; `DamagedError` names the first bad."""
     work = [
         (path, part, expected)
         for path, facts in files
@@ -134,27 +144,18 @@ def verify_arrays(files: Sequence[tuple[Path, FileFacts]], told: Told | None = N
 
     jit.each(check, min(jit.THREADS, len(work)))
     if bad:
-        raise damaged(work[min(bad)][0])
+        raise DamagedError(work[min(bad)][0])
 
 
 def _parts(path: Path, facts: FileFacts) -> list[tuple[int, str]]:
-    """The parts of a file with their checksums; `StoreError` where its size is another."""
+    """The parts of a file with their checksums; `DamagedError` where its size is another."""
     try:
         size = path.stat().st_size
     except OSError as error:
-        raise StoreError(f"`{path}` cannot be read: {error.strerror}", field="store") from error
+        raise DamagedError(path, f"cannot be read: {error.strerror}") from error
     if size != facts["bytes"]:
-        raise damaged(path)
+        raise DamagedError(path)
     return list(enumerate(facts["sums"]))
-
-
-def damaged(path: Path) -> StoreError:
-    """The error for a file that is not what was written."""
-    return StoreError(
-        f"`{path}` is damaged: it is not what was written; restore the store from a backup or "
-        "load it anew",
-        field="store",
-    )
 
 
 def map_arrays(path: Path) -> dict[str, NDArray[Any]]:
@@ -185,10 +186,9 @@ def matrix_over(arrays: Sequence[NDArray[Any]]) -> NDArray[Any]:
     for row, array in enumerate(arrays):
         assert array.dtype == first.dtype
         assert array.ctypes.data == begin + row * first.nbytes
-    whole = np.lib.stride_tricks.as_strided(
+    return np.lib.stride_tricks.as_strided(
         first, (len(arrays), len(first)), (first.nbytes, first.itemsize)
     )
-    return whole
 
 
 def read_odd(path: Path) -> dict[str, NDArray[Any]]:

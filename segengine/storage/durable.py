@@ -7,11 +7,13 @@ claims the directory for this process, and finds out whether another has written
 from __future__ import annotations
 
 import fcntl
+import logging
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from segengine.errors import StoreError
+from segengine.storage.array_files import Told
 from segengine.storage.log import (
     Change,
     Log,
@@ -21,10 +23,19 @@ from segengine.storage.log import (
     read_deletions,
     read_log,
 )
-from segengine.storage.snapshot import CURRENT, current_name, read_snapshot, write_snapshot
+from segengine.storage.snapshot import (
+    CURRENT,
+    Derived,
+    Kept,
+    Opened,
+    current_name,
+    read_snapshot,
+    write_snapshot,
+)
 from segengine.tables.tables import Tables
 
 LOCK = "lock"
+_LOG = logging.getLogger(__name__)
 
 
 class Durable:
@@ -46,23 +57,30 @@ class Durable:
         self._lock = -1
         self._log: Log | None = None
         self._snapshot: str | None = None
-        self._held = 0
+        self._held = self._loads = 0
         self.last = 0
         """The number of the newest change that is in the tables."""
 
-    def read(self, tables: Tables, take: Callable[[Numbered], None]) -> bool:
+    def read(
+        self, tables: Tables, take: Callable[[Numbered], None], depends: str = ""
+    ) -> Opened | None:
         """Fill new tables from the snapshot, then take the changes after it, in order.
 
-        False where nothing was there. Raises `StoreError` for what is damaged or missing.
+        depends: what traits depend on; see `read_snapshot`. None where nothing was there. Raises
+        `StoreError` for what is damaged or missing.
         """
         # Before the snapshot: one that another process writes meanwhile holds more, not less.
         self._snapshot = current_name(self.folder)
-        held = read_snapshot(tables, self.folder)
-        self._held = self.last = held or 0
+        found = read_snapshot(tables, self.folder, depends)
+        for each in () if found is None else found.passed_over:
+            _LOG.warning("%s; an older snapshot and the log were opened in its place", each)
+        if found is not None:
+            self._held, self._loads = found.last, found.loads
+        self.last = self._held
         for change in read_log(self.folder, self.last):
             take(change)
             self.last = change.number
-        return held is not None or self.last > 0
+        return Opened(0, 0, None) if found is None and self.last > 0 else found
 
     def claim(self) -> None:
         """Make this process the one that writes.
@@ -148,16 +166,37 @@ class Durable:
             )
         return [digest_of(secret, each) in digests if digests else False for each in ids]
 
-    def write_snapshot(self, tables: Tables, last: int, *, erase: bool = False) -> None:
+    def write_snapshot(
+        self,
+        tables: Tables,
+        last: int,
+        *,
+        derived: Derived | None = None,
+        loads: int = 0,
+        erase: bool = False,
+        keep: int = 1,
+        told: Told | None = None,
+    ) -> None:
         """Write these tables, which hold the changes up to a number, as the snapshot in use.
 
-        erase: what the log and the snapshot before held is in no file afterwards.
+        loads: how many changes they hold that are in no log, since the snapshot before.
+        keep: how many snapshots there may be.
+        erase: what the log and the snapshots before held is in no file afterwards.
         """
         self.claim()
-        name = write_snapshot(tables, self.folder, last).name
+        kept = write_snapshot(
+            tables, self.folder, last, derived=derived, loads=self._loads + loads,
+            keep=1 if erase else keep, told=told,
+        )  # fmt: skip
+        self._follow(kept, erase=erase)
+
+    def _follow(self, kept: tuple[Kept, ...], *, erase: bool = False) -> None:
+        """A snapshot is in use: let go of the log that nobody needs any more."""
+        oldest = min(each.last for each in kept)
         # Whoever is reading the snapshot before still finds what came after it.
-        self._opened().forget_until(last if erase else self._held, erase=erase)
-        self._snapshot, self._held = name, last
+        self._opened().forget_until(oldest if erase else min(oldest, self._held), erase=erase)
+        new = kept[0]
+        self._snapshot, self._held, self._loads = new.name, new.last, new.loads
 
     def vitals(self) -> tuple[float | None, int]:
         """When the snapshot in use was written, in seconds since 1970, and the bytes of the log."""

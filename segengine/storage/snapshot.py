@@ -1,52 +1,107 @@
-"""The tables of a store as files: written whole, replaced by a rename, mapped on open.
+"""Which snapshot of a store is in use, how does the next take its place, and which are kept?
 
-A snapshot is a folder `snapshots/<number>` of Arrow IPC files, one per table and one per
-dictionary, and `manifest.json` with the size and checksum of each. The file `CURRENT` names the
-snapshot in use and the checksum of its manifest; replacing it is the moment a load becomes
-lasting. Columns stand in the form they are kept in memory, so opening one copies nothing.
+A snapshot is a folder `snapshots/<number>` of Arrow files (`table_files.py`) and `manifest.json`,
+with the size and the checksums of each. The file `CURRENT` names the snapshot in use and the
+checksum of its manifest; replacing it is the moment a snapshot becomes lasting. Before it, those
+that are kept are listed in `snapshots/KEPT`: where the one in use is damaged, the newest other that
+holds all but what the log has is opened, and the damaged file is named.
 """
 
 from __future__ import annotations
 
 import json
-import mmap
-import os
 import re
 import shutil
 import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import pyarrow as pa
-from numpy.typing import NDArray
-
 from segengine.errors import StoreError
-from segengine.schema.kinds import Kind, kind_named
-from segengine.schema.tables import CUSTOMERS, PRODUCTS, ColumnSpec
+from segengine.schema.kinds import Kind
+from segengine.storage.array_files import DamagedError, FileFacts, Told, verify_arrays
 from segengine.storage.lasting import sync_folder, write_synced
-from segengine.tables.column import Column, padded
-from segengine.tables.dictionary import Dictionary
-from segengine.tables.events import EventTable
-from segengine.tables.table import Table
+from segengine.storage.older_snapshots import FORMATS, place_older, verify_older
+from segengine.storage.table_files import TableFiles
+from segengine.storage.table_maps import place_tables
 from segengine.tables.tables import Tables
 
-FORMAT = 3
-_READ = (2, 3)
-"""Format 2 knew no log."""
-FOLDER, CURRENT, MANIFEST = "snapshots", "CURRENT", "manifest.json"
+FORMAT = 4
+FOLDER, CURRENT, KEPT, MANIFEST = "snapshots", "CURRENT", "KEPT", "manifest.json"
 _NONE = "000000"
 _POINTER = re.compile(r"(\d{6,}) ([0-9a-f]{8})\n")
+_ENTRY = re.compile(r"(\d{6,}) ([0-9a-f]{8}) (\d+) (\d+)")
 
 
-def write_snapshot(tables: Tables, store: Path, last: int = 0) -> Path:
-    """Write all tables beside the snapshot in use, then put it in its place.
+@dataclass(frozen=True, slots=True)
+class Derived:
+    """What the owner of the tables has derived of them, and what that depends on.
 
-    last: the number of the newest change in the log that the tables hold.
-
-    Called while no one changes the tables. Those before, and what a crash has left, are removed
-    afterwards.
+    depends: a fingerprint; where it is another when a snapshot is opened, traits are not taken.
+    said: of JSON's own values; kept as it is.
     """
+
+    depends: str
+    said: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A snapshot that is kept. last: the newest change of the log that it holds.
+
+    loads: how many changes that no log has it holds. Of two with the same number the older and
+    the log are as good as the newer.
+    """
+
+    name: str
+    checksum: int
+    loads: int
+    last: int
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """What a snapshot that was opened holds, beside its tables.
+
+    derived: None where traits were not taken.  passed_over: what is wrong with newer snapshots
+    """
+
+    last: int
+    loads: int
+    derived: Derived | None
+    passed_over: tuple[str, ...] = ()
+
+
+def write_snapshot(
+    tables: Tables,
+    store: Path,
+    last: int = 0,
+    *,
+    derived: Derived | None = None,
+    loads: int = 0,
+    keep: int = 1,
+    told: Told | None = None,
+) -> tuple[Kept, ...]:
+    """Write all tables beside the snapshot in use, then put it in its place; those now kept.
+
+    last: the number of the newest change in the log that the tables hold.  derived: None where
+    traits are not to be kept.  keep: how many there may be; those that hold fewer loads go.
+
+    Called while no one changes the tables. Raises `StoreError` where it cannot be written; the
+    snapshot before is in use then.
+    """
+    target = begin_snapshot(store)
+    try:
+        checksum = fill_snapshot(tables, target, last, derived=derived, loads=loads, told=told)
+        return publish_snapshot(store, Kept(target.name, checksum, loads, last), keep=keep)
+    except OSError as error:
+        shutil.rmtree(target, ignore_errors=True)
+        raise _unwritten(target, error) from error
+
+
+def begin_snapshot(store: Path) -> Path:
+    """A new folder for a snapshot that nobody looks at yet. `StoreError` where there is no room."""
     folder = store / FOLDER
     target = folder
     try:
@@ -54,35 +109,83 @@ def write_snapshot(tables: Tables, store: Path, last: int = 0) -> Path:
             # From here on a missing `CURRENT` is a loss, not a beginning.
             _point(store, _NONE, 0)
             folder.mkdir()
-        others = [p for p in folder.iterdir() if p.name.isdigit()]
-        target = folder / f"{1 + max((int(p.name) for p in others), default=0):06d}"
+        target = folder / f"{1 + max((int(p.name) for p in _folders(store)), default=0):06d}"
         target.mkdir()
-        manifest = json.dumps(_write_tables(tables, target, last), indent=1).encode()
-        write_synced(target / MANIFEST, manifest)
-        sync_folder(target)
-        sync_folder(folder)
-        _point(store, target.name, zlib.crc32(manifest))
     except OSError as error:
-        if target != folder:
-            shutil.rmtree(target, ignore_errors=True)
-        raise StoreError(
-            f"cannot write a snapshot to `{target}`: {error.strerror or error}", field="store"
-        ) from error
-    for other in others:
-        shutil.rmtree(other, ignore_errors=True)
+        raise _unwritten(target, error) from error
     return target
+
+
+def _folders(store: Path) -> list[Path]:
+    return [p for p in (store / FOLDER).iterdir() if p.name.isdigit()]
+
+
+def _unwritten(target: Path, error: OSError) -> StoreError:
+    return StoreError(
+        f"cannot write a snapshot to `{target}`: {error.strerror or error}", field="store"
+    )
+
+
+def fill_snapshot(
+    tables: Tables,
+    target: Path,
+    last: int,
+    *,
+    derived: Derived | None,
+    loads: int,
+    told: Told | None = None,
+) -> int:
+    """Write the files of a snapshot, lastingly; the checksum of its manifest. Raises `OSError`."""
+    found = TableFiles(tables, with_traits=derived is not None)
+    manifest = {
+        "format": FORMAT,
+        "log": last,
+        "loads": loads,
+        "money_scale": tables.money_scale,
+        "as_of": tables.as_of,
+        "identifiers": {name: kind.value for name, kind in tables.identifier_kinds.items()},
+        "derived": None if derived is None else {"depends": derived.depends, "said": derived.said},
+        **found.said,
+        "files": found.write(target, told),
+    }
+    text = json.dumps(manifest, indent=1).encode()
+    write_synced(target / MANIFEST, text)
+    sync_folder(target)
+    sync_folder(target.parent)
+    return zlib.crc32(text)
+
+
+def publish_snapshot(store: Path, new: Kept, *, keep: int = 1) -> tuple[Kept, ...]:
+    """Put a snapshot that is written in use; those now kept, the newest first.
+
+    All others, and what a crash has left, are removed. Raises `OSError`.
+    """
+    before = [each for each in kept_snapshots(store) if each.loads == new.loads]
+    kept = (new, *before)[: max(1, keep)]
+    lines = "".join(f"{k.name} {k.checksum:08x} {k.loads} {k.last}\n" for k in kept)
+    _replace(store / FOLDER / KEPT, f"{lines}{zlib.crc32(lines.encode()):08x}\n")
+    _point(store, new.name, new.checksum)
+    names = {each.name for each in kept}
+    for other in _folders(store):
+        if other.name not in names:
+            shutil.rmtree(other, ignore_errors=True)
+    return kept
 
 
 def _point(store: Path, name: str, checksum: int) -> None:
     """Let `CURRENT` name this snapshot, at once and lastingly."""
-    fresh = store / f"{CURRENT}.new"
-    write_synced(fresh, f"{name} {checksum:08x}\n".encode())
-    fresh.replace(store / CURRENT)
-    sync_folder(store)
+    _replace(store / CURRENT, f"{name} {checksum:08x}\n")
 
 
-def _current(store: Path) -> tuple[Path, int] | None:
-    """The folder of the snapshot in use and the checksum of its manifest; None before the first."""
+def _replace(path: Path, text: str) -> None:
+    fresh = path.with_name(f"{path.name}.new")
+    write_synced(fresh, text.encode())
+    fresh.replace(path)
+    sync_folder(path.parent)
+
+
+def _current(store: Path) -> tuple[str, int] | None:
+    """The name of the snapshot in use and the checksum of its manifest; None before the first."""
     pointer = store / CURRENT
     try:
         found = _POINTER.fullmatch(pointer.read_bytes().decode(errors="replace"))
@@ -97,127 +200,110 @@ def _current(store: Path) -> tuple[Path, int] | None:
     except OSError as error:
         raise StoreError(f"`{pointer}` cannot be read: {error.strerror}", field="store") from error
     if found is None:
-        raise _damaged(pointer)
-    if found[1] == _NONE:
-        return None
-    return store / FOLDER / found[1], int(found[2], 16)
-
-
-def _damaged(path: Path) -> StoreError:
-    return StoreError(
-        f"`{path}` is damaged: it is not what was written; restore the store from a backup or "
-        "load it anew",
-        field="store",
-    )
-
-
-def _write_tables(tables: Tables, target: Path, last: int) -> dict[str, Any]:
-    writer = _Writer(target)
-    manifest: dict[str, Any] = {
-        "format": FORMAT,
-        "log": last,
-        "money_scale": tables.money_scale,
-        "as_of": tables.as_of,
-        "identifiers": {name: kind.value for name, kind in tables.identifier_kinds.items()},
-        "tables": {},
-        "files": writer.files,
-    }
-    everything: dict[str, Table] = {CUSTOMERS: tables.customers, PRODUCTS: tables.products}
-    everything |= tables.events
-    for name, table in everything.items():
-        if table.rows == 0:
-            continue
-        arrays: dict[str, NDArray[Any]] = {}
-        columns = {}
-        for column in table.columns.values():
-            columns[column.name] = {
-                "kind": column.kind.value,
-                "written": column.is_allocated,
-                "dictionary": writer.dictionary(column) if column.is_allocated else None,
-            }
-            if column.is_allocated:
-                arrays[f"column.{column.name}"] = column.values
-        for extra in table.extras():
-            arrays[f"extra.{extra}"] = table.extra(extra)
-        if name == CUSTOMERS:
-            arrays |= {f"head.{t}": tables.customers.heads(t) for t in tables.events}
-            live = np.zeros(padded(table.rows) // 64, np.uint64)
-            live[: len(tables.customers.live)] = tables.customers.live
-            arrays["live"] = np.unpackbits(live.view(np.uint8), bitorder="little")
-        writer.arrays(f"{name}.arrow", arrays, padded(table.rows))
-        if isinstance(table, EventTable) and len(table.update_ids.keys):
-            keys = table.update_ids.keys
-            writer.arrays(f"{name}.updates.arrow", {"event_id": keys}, len(keys))
-        manifest["tables"][name] = {
-            "rows": table.rows, "columns": columns, "given": sorted(table.given),
-        }  # fmt: skip
-    return manifest
-
-
-class _Writer:
-    """Writes files and remembers their sizes and checksums."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self.files: dict[str, dict[str, int]] = {}
-        self._dictionaries: dict[int, str] = {}
-
-    def arrays(self, name: str, arrays: dict[str, NDArray[Any]], rows: int) -> None:
-        batch = pa.record_batch({k: pa.array(v[:rows]) for k, v in arrays.items()})
-        self._write(name, batch)
-
-    def dictionary(self, column: Column) -> str | None:
-        if column.dictionary is None:
-            return None
-        key = id(column.dictionary)
-        if key not in self._dictionaries:
-            name = f"dictionary-{len(self._dictionaries):04d}.arrow"
-            self._write(name, pa.record_batch({"text": column.dictionary.texts()}))
-            self._dictionaries[key] = name
-        return self._dictionaries[key]
-
-    def _write(self, name: str, batch: pa.RecordBatch) -> None:
-        path = self._folder / name
-        with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, batch.schema) as out:
-            out.write_batch(batch)
-        with path.open("rb") as file:
-            checksum = 0
-            while part := file.read(1 << 22):
-                checksum = zlib.crc32(part, checksum)
-            os.fsync(file.fileno())
-        self.files[name] = {"bytes": path.stat().st_size, "crc32": checksum}
+        raise DamagedError(pointer)
+    return None if found[1] == _NONE else (found[1], int(found[2], 16))
 
 
 def current_name(store: Path) -> str | None:
     """The name of the snapshot in use; None before the first."""
     found = _current(store)
-    return None if found is None else found[0].name
+    return None if found is None else found[0]
 
 
-def read_snapshot(tables: Tables, store: Path) -> int | None:
-    """Fill new, empty tables from the snapshot in use; None where there is none.
+def kept_snapshots(store: Path) -> tuple[Kept, ...]:
+    """The snapshots that may be opened, the one in use first; none before the first.
 
-    The number of the newest change in the log that it holds.
+    Without a sound list of them, that one alone.
     """
     current = _current(store)
     if current is None:
+        return ()
+    listed = {each.name: each for each in _listed(store)}
+    if current[0] not in listed or listed[current[0]].checksum != current[1]:
+        return (Kept(*current, *_holds(store / FOLDER / current[0], current[1])),)
+    first = listed.pop(current[0])
+    return (first, *(each for each in listed.values() if each.loads == first.loads))
+
+
+def _holds(folder: Path, checksum: int) -> tuple[int, int]:
+    """Loads and the newest change of a snapshot by its manifest; none of a damaged one."""
+    try:
+        manifest = _manifest(folder, checksum)
+    except DamagedError:
+        return 0, 0
+    return int(manifest.get("loads", 0)), int(manifest.get("log", 0))
+
+
+def _listed(store: Path) -> list[Kept]:
+    try:
+        text = (store / FOLDER / KEPT).read_bytes().decode(errors="replace")
+    except OSError:
+        return []
+    *lines, checksum = text.split("\n")[:-1] or [""]
+    whole = "".join(f"{line}\n" for line in lines)
+    if checksum != f"{zlib.crc32(whole.encode(errors='replace')):08x}":
+        return []
+    found = [_ENTRY.fullmatch(line) for line in lines]
+    return [Kept(m[1], int(m[2], 16), int(m[3]), int(m[4])) for m in found if m is not None]
+
+
+def read_snapshot(
+    tables: Tables, store: Path, depends: str = "", told: Told | None = None
+) -> Opened | None:
+    """Fill new, empty tables from the newest sound snapshot; None where there is none.
+
+    depends: what traits depend on now; those of a snapshot that was written by another are left
+    out. Every file is checked before anything is taken from it. Raises `DamagedError` where all
+    are damaged, and `StoreError` for one of a newer format, or of other settings.
+    """
+    passed_over: list[DamagedError] = []
+    for kept in kept_snapshots(store):
+        folder = store / FOLDER / kept.name
+        try:
+            manifest = _manifest(folder, kept.checksum)
+            _refuse_other_settings(tables, manifest, folder)
+            for path, facts in _older_files(manifest, folder):
+                verify_older(path, facts)
+            verify_arrays(_files(manifest, folder), told)
+        except DamagedError as error:
+            passed_over.append(error)
+            continue
+        derived = _place(tables, manifest, folder, depends)
+        said = tuple(str(each) for each in passed_over)
+        return Opened(int(manifest.get("log", 0)), int(manifest.get("loads", 0)), derived, said)
+    if passed_over:
+        raise passed_over[0]
+    return None
+
+
+def _place(
+    tables: Tables, manifest: Mapping[str, Any], folder: Path, depends: str
+) -> Derived | None:
+    tables.fix_identifiers({key: Kind(kind) for key, kind in manifest["identifiers"].items()})
+    tables.as_of = int(manifest["as_of"])
+    if manifest["format"] in FORMATS:
+        place_older(tables, manifest, folder)
         return None
-    folder, checksum = current
-    manifest = _manifest(folder, checksum)
+    said = manifest["derived"]
+    derived = None if said is None or said["depends"] != depends else Derived(**said)
+    place_tables(tables, manifest, folder, with_traits=derived is not None)
+    return derived
+
+
+def _refuse_other_settings(tables: Tables, manifest: Mapping[str, Any], folder: Path) -> None:
     if manifest["money_scale"] != tables.money_scale:
         raise StoreError(
             f"`{folder}` keeps money with {manifest['money_scale']} decimals and store.toml says "
             f"{tables.money_scale}; set store.money_scale back, or load into a new store",
             field="store.money_scale",
         )
-    for name, expected in manifest["files"].items():
-        verify_file(folder / name, expected)
-    _restore_schema(tables, manifest, folder)
-    tables.as_of = int(manifest["as_of"])
-    dictionaries: set[int] = set()
-    for name, saved in manifest["tables"].items():
-        _restore_table(tables, tables.table(name), saved, folder / f"{name}.arrow", dictionaries)
-    return int(manifest.get("log", 0))
+    missing = [name for name in manifest["tables"] if name not in tables.specs]
+    if missing:
+        raise StoreError(
+            f"`{folder}` holds the table `{missing[0]}`, which store.toml does not declare; put "
+            f"its `[tables.{missing[0]}]` back",
+            field="tables",
+        )
 
 
 def _manifest(folder: Path, checksum: int) -> dict[str, Any]:
@@ -225,15 +311,11 @@ def _manifest(folder: Path, checksum: int) -> dict[str, Any]:
     try:
         text = (folder / MANIFEST).read_bytes()
     except OSError as error:
-        raise StoreError(
-            f"`{folder / MANIFEST}` cannot be read: {error.strerror}; restore the store from a "
-            "backup",
-            field="store",
-        ) from error
+        raise DamagedError(folder / MANIFEST, f"cannot be read: {error.strerror}") from error
     if zlib.crc32(text) != checksum:
-        raise _damaged(folder / MANIFEST)
-    manifest = json.loads(text)
-    if manifest["format"] not in _READ:
+        raise DamagedError(folder / MANIFEST)
+    manifest: dict[str, Any] = json.loads(text)
+    if manifest.get("format") not in (*FORMATS, FORMAT):
         raise StoreError(
             f"`{folder}` has format {manifest.get('format')}, and this version reads up to "
             f"{FORMAT}; open it with the version of segengine that wrote it",
@@ -242,110 +324,46 @@ def _manifest(folder: Path, checksum: int) -> dict[str, Any]:
     return manifest
 
 
-def snapshot_files(store: Path) -> list[tuple[Path, dict[str, int]]]:
-    """Every file of the snapshot in use, with its size and checksum; empty before the first."""
-    current = _current(store)
-    if current is None:
+def _files(manifest: Mapping[str, Any], folder: Path) -> list[tuple[Path, FileFacts]]:
+    if manifest["format"] in FORMATS:
         return []
-    files = _manifest(*current)["files"]
-    return [(current[0] / name, expected) for name, expected in files.items()]
+    return [(folder / name, facts) for name, facts in manifest["files"].items()]
+
+
+def _older_files(manifest: Mapping[str, Any], folder: Path) -> list[tuple[Path, FileFacts]]:
+    if manifest["format"] not in FORMATS:
+        return []
+    return [(folder / name, facts) for name, facts in manifest["files"].items()]
+
+
+def snapshot_files(store: Path, kept: Kept | None = None) -> list[tuple[Path, FileFacts]]:
+    """Every file of a snapshot, of the one in use by default, with its size and checksums.
+
+    Empty before the first.
+    """
+    if kept is None:
+        current = _current(store)
+        if current is None:
+            return []
+        name, checksum = current
+    else:
+        name, checksum = kept.name, kept.checksum
+    folder = store / FOLDER / name
+    files = _manifest(folder, checksum)["files"]
+    return [(folder / each, facts) for each, facts in files.items()]
 
 
 def snapshot_holds(store: Path) -> int:
     """The number of the newest change that the snapshot in use holds; 0 before the first."""
     current = _current(store)
-    return 0 if current is None else int(_manifest(*current).get("log", 0))
+    if current is None:
+        return 0
+    return int(_manifest(store / FOLDER / current[0], current[1]).get("log", 0))
 
 
-def verify_file(path: Path, expected: dict[str, int]) -> None:
-    """Raise `StoreError` where a file is not what was written."""
-    try:
-        with path.open("rb") as file:
-            checksum, size = 0, 0
-            while part := file.read(1 << 22):
-                checksum = zlib.crc32(part, checksum)
-                size += len(part)
-    except OSError as error:
-        raise StoreError(f"`{path}` cannot be read: {error.strerror}", field="store") from error
-    if size != expected["bytes"] or checksum != expected["crc32"]:
-        raise _damaged(path)
-
-
-def _restore_schema(tables: Tables, manifest: dict[str, Any], folder: Path) -> None:
-    missing = [name for name in manifest["tables"] if name not in tables.specs]
-    if missing:
-        raise StoreError(
-            f"`{folder}` holds the table `{missing[0]}`, which store.toml does not declare; put "
-            f"its `[tables.{missing[0]}]` back",
-            field="tables",
-        )
-    tables.fix_identifiers({key: Kind(kind) for key, kind in manifest["identifiers"].items()})
-
-
-def _restore_table(
-    tables: Tables, table: Table, saved: dict[str, Any], path: Path, dictionaries: set[int]
-) -> None:
-    rows = int(saved["rows"])
-    arrays, capacity = _mapped(path)
-    table.rows = min(table.rows, rows)
-    table.reserve(capacity, exact=True)
-    table.given = set(saved["given"])
-    for name, column in saved["columns"].items():
-        kind = kind_named(column["kind"])
-        assert kind is not None
-        if name not in table.columns:
-            table.add_column(ColumnSpec(name, kind))
-        elif column["written"] and table.columns[name].kind is not kind:
-            raise StoreError(
-                f"`{path}` keeps `{name}` as {kind} and store.toml now says "
-                f"{table.columns[name].kind}; load the table anew",
-                field=name,
-            )
-        if column["written"]:
-            found = table.columns[name]
-            if column["dictionary"] is not None:
-                _restore_dictionary(found, path.parent / column["dictionary"], dictionaries)
-            found.install(arrays[f"column.{name}"], None)
-    for name in table.extras():
-        table.set_extra(name, arrays[f"extra.{name}"])
-    if isinstance(table, EventTable):
-        table.restore(rows)
-        updates = path.with_suffix(".updates.arrow")
-        if updates.is_file():
-            table.update_ids.add(_mapped(updates)[0]["event_id"])
-    elif table is tables.customers:
-        for name in tables.events:
-            if f"head.{name}" in arrays:
-                tables.customers.set_heads(name, arrays[f"head.{name}"])
-        live = np.packbits(arrays["live"], bitorder="little").view(np.uint64)
-        tables.customers.restore(rows, live[: (rows + 63) // 64].copy())
+def verify_file(path: Path, expected: FileFacts) -> None:
+    """Raise `DamagedError` where a file is not what was written."""
+    if "sums" in expected:
+        verify_arrays([(path, expected)])
     else:
-        table.rows = rows
-
-
-def _mapped(path: Path) -> tuple[dict[str, NDArray[Any]], int]:
-    """The columns of a file as arrays over a private mapping, and their length.
-
-    Writing to them copies the page and never reaches the file.
-    """
-    with path.open("rb") as file:
-        mapping = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
-    base = np.frombuffer(mapping, np.uint8).ctypes.data
-    batch = pa.ipc.open_file(pa.py_buffer(mapping)).get_batch(0)
-    arrays = {}
-    for index, name in enumerate(batch.schema.names):
-        column = batch.column(index)
-        dtype = np.dtype(column.type.to_pandas_dtype())
-        start = column.buffers()[1].address - base
-        arrays[name] = np.frombuffer(mapping, dtype, len(column), start)
-    return arrays, batch.num_rows
-
-
-def _restore_dictionary(column: Column, path: Path, done: set[int]) -> None:
-    dictionary: Dictionary | None = column.dictionary
-    assert dictionary is not None
-    if id(dictionary) in done:
-        return
-    done.add(id(dictionary))
-    batch = pa.ipc.open_file(pa.memory_map(str(path))).get_batch(0)
-    dictionary.restore(batch.column(0))
+        verify_older(path, expected)

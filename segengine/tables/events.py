@@ -150,8 +150,28 @@ class EventTable(Table):
             values = self.columns["event_id"].values
             self._event_ids.add((values, values), begin, end)
 
-    def restore(self, rows: int) -> None:
-        """Take the rows of a snapshot whose arrays are in place."""
+    def indexes(self) -> dict[str, KeyIndex]:
+        """The indexes in use: of the `key`, of the `event_id`s."""
+        found = {"key": self._index, "event_id": self._event_ids}
+        return {name: index for name, index in found.items() if index is not None}
+
+    def take_index(self, name: str, slots: NDArray[np.int32]) -> None:
+        """Take an index that a snapshot kept: `key` or `event_id`."""
+        keys = self.spec.key if name == "key" else ("event_id",)
+        missing = int(self.columns[keys[-1]].missing)
+        first = -1 if name == "key" and self.spec.name == ORDER_LINES else missing
+        index = KeyIndex((first, missing))
+        index.slots = slots
+        if name == "key":
+            self._index = index
+        else:
+            self._event_ids = index
+
+    def restore(self, rows: int, latest: int | None = None) -> None:
+        """Take the rows of a snapshot whose arrays are in place; latest: their greatest time."""
         self.rows = rows
+        if latest is not None:
+            self.latest = latest
+            return
         times = self.columns["time"].values[:rows]
         self.latest = int(times.max()) if rows else np.iinfo(np.int64).min

@@ -8,6 +8,9 @@ a list that is gone, unlike in a dictionary.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -79,6 +82,15 @@ class RowLists:
         scores = np.empty(room if self.is_scored else 0, np.float64)
         self._used = list_loops.move_new(self.lists, codes, scores)
         self.lists = self.lists._replace(new_codes=codes, new_scores=scores)
+
+    def kept(self) -> dict[str, NDArray[Any]]:
+        """What a snapshot keeps of them: the arrays of `Lists` by name, and `used`."""
+        return {**self.lists._asdict(), "used": np.array([self._used], np.int64)}
+
+    def take(self, kept: Mapping[str, NDArray[Any]]) -> None:
+        """Become the lists that `kept` was of; the arrays are taken, not copied."""
+        self.lists = Lists(*(kept[name] for name in Lists._fields))
+        self._used = int(kept["used"][0])
 
     def of(self, row: int) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
         """The codes of one row, and their scores where there are any."""

@@ -7,6 +7,7 @@ an interval that the bounds cut through look at their value.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,8 +37,19 @@ class ScanCodes:
     bounds of the codes in each block of rows, by which a scan passes over whole blocks.
     """
 
-    def __init__(self, values: NDArray[Any], missing: int | float, rows: int) -> None:
+    def __init__(
+        self,
+        values: NDArray[Any],
+        missing: int | float,
+        rows: int,
+        kept: Mapping[str, NDArray[Any]] | None = None,
+    ) -> None:
         self._values, self._missing = values, values.dtype.type(missing)
+        if kept is not None:
+            # As `kept` gave them; the arrays are taken, not copied.
+            self.rows = rows
+            self._take(kept)
+            return
         top = _top_of(values.dtype)
         self._edges = _edges_of(values[:rows], missing, top)
         self._least = np.full(256, top, values.dtype)
@@ -52,6 +64,28 @@ class ScanCodes:
         """The share of rows with each code, of a sample of those first coded: float64[256]."""
         self.tops = np.unique(self._edges).tolist()
         """The greatest value of each code but the last, ascending."""
+
+    def _take(self, kept: Mapping[str, NDArray[Any]]) -> None:
+        self.codes, self.shares = kept["codes"], kept["shares"]
+        bounds = kept["bounds"]
+        self._edges, self._least, self._greatest = np.split(
+            bounds, (len(bounds) - 512, len(bounds) - 256)
+        )
+        self.block_least, self.block_greatest = np.split(kept["blocks"], 2)
+        self.tops = np.unique(self._edges).tolist()
+
+    def kept(self, capacity: int) -> dict[str, NDArray[Any]]:
+        """What a snapshot keeps of them: `codes`, `bounds`, `blocks`, `shares`.
+
+        codes: uint8[capacity]
+        """
+        blocks = (capacity >> encode.BLOCK_SHIFT) + 1
+        return {
+            "codes": self.codes[:capacity],
+            "bounds": np.concatenate([self._edges, self._least, self._greatest]),
+            "blocks": np.concatenate([self.block_least[:blocks], self.block_greatest[:blocks]]),
+            "shares": self.shares,
+        }
 
     def _encode(self, rows: int) -> None:
         def work(first: int, last: int) -> None:

@@ -16,6 +16,8 @@ from segengine.tables.column import Column, aligned, padded
 from segengine.tables.dictionary import NO_TAGS, Dictionary
 
 MakeDictionary = Callable[[str, Kind], Dictionary]
+SPARE = 16
+"""A table that is loaded or opened has room for one more row in so many."""
 
 
 class Table:
@@ -79,15 +81,26 @@ class Table:
         """The names of the internal arrays."""
         return tuple(self._extra)
 
+    def renew_extra(self, name: str) -> None:
+        """Let an internal array be as long as the table and hold nothing."""
+        self.add_extra(name, self._extra[name].dtype.type, self._fills[name])
+
     def set_extra(self, name: str, array: NDArray[Any]) -> None:
         """Take a whole internal array, as a snapshot kept it."""
         self._extra[name] = array
 
+    def take_room(self, capacity: int) -> None:
+        """Be of this capacity while nothing is there yet: a snapshot's arrays are put in place."""
+        self.capacity = capacity
+        for column in self.columns.values():
+            column.reserve(capacity, 0)
+
     def reserve(self, rows: int, *, exact: bool = False) -> None:
-        """Make room for this many rows in all; growth is by half unless exact."""
+        """Make room for this many rows in all; growth is by half, or by what is to come next."""
         if rows <= self.capacity:
             return
-        capacity = padded(rows if exact else max(rows, 3 * self.capacity // 2))
+        # Even what is loaded at once has room for what comes next: to grow is to copy all.
+        capacity = padded(rows + rows // SPARE if exact else max(rows, 3 * self.capacity // 2))
         for column in self.columns.values():
             column.reserve(capacity, self.rows)
         for name, array in self._extra.items():

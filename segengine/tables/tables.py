@@ -122,6 +122,16 @@ class Tables:
                 self._product_index.add((column.values, column.values), 0, self.products.rows)
         return self._product_index
 
+    def kept_product_slots(self) -> NDArray[np.int32] | None:
+        """The table of places of the index of product_id; None where it is not in use."""
+        return None if self._product_index is None else self._product_index.slots
+
+    def take_product_slots(self, slots: NDArray[np.int32]) -> None:
+        """Take the index of product_id that a snapshot kept."""
+        missing = int(self.products.columns["product_id"].missing)
+        self._product_index = KeyIndex((missing, missing))
+        self._product_index.slots = slots
+
     def lists(self) -> dict[str, RowLists]:
         """What is derived as lists of each buyer: kinds of affinity, and traits that are lists."""
         return self.affinities.kept | {n: c.kept for n, c in self._list_traits().items()}
