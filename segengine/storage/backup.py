@@ -13,6 +13,7 @@ from pathlib import Path
 
 from segengine.errors import StoreError
 from segengine.schema.store_config import FILE_NAME
+from segengine.storage.catalogue_file import copy_catalogue
 from segengine.storage.lasting import sync_folder
 from segengine.storage.log import copy_log
 from segengine.storage.run_files import FOLDER as RUNS
@@ -62,6 +63,8 @@ def _undo(target: Path, was_there: bool) -> None:
 
 
 def _copy(store: Path, target: Path, told: Told) -> None:
+    # Before the tables: these may then know more names than a definition needs, not fewer.
+    copy_catalogue(store, target)
     for turn in range(_TRIES):
         name = current_name(store)
         try:

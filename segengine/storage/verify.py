@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from segengine.errors import StoreError
+from segengine.storage import catalogue_file
+from segengine.storage.catalogue_file import read_catalogue
 from segengine.storage.log import ACKNOWLEDGED, FILE, read_log
 from segengine.storage.run_files import ENDING, FOLDER, read_members, run_names
 from segengine.storage.snapshot import CURRENT, snapshot_files, snapshot_holds, verify_file
@@ -40,6 +42,7 @@ def verified(store: Path) -> Iterator[Verified]:
     # Which changes have to be there is known from the snapshot alone.
     if held is not None:
         yield from _log(store, held)
+    yield from _catalogue(store)
     for run in run_names(store):
         path = store / FOLDER / f"{run}{ENDING}"
         try:
@@ -47,6 +50,18 @@ def verified(store: Path) -> Iterator[Verified]:
             yield _of(path)
         except StoreError as error:
             yield _of(path, str(error))
+
+
+def _catalogue(store: Path) -> Iterator[Verified]:
+    path = store / catalogue_file.FILE
+    try:
+        read_catalogue(store)
+    except StoreError as error:
+        yield _of(path, str(error))
+        return
+    for each in (path, store / catalogue_file.ACKNOWLEDGED):
+        if each.exists():
+            yield _of(each)
 
 
 def _log(store: Path, held: int) -> Iterator[Verified]:
