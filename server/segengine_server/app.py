@@ -21,7 +21,7 @@ from typing import Any
 
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection
+from grpc_reflection.v1alpha import reflection, reflection_pb2_grpc
 from prometheus_client import CollectorRegistry
 
 from segengine_server.access import check_access
@@ -32,6 +32,7 @@ from segengine_server.errors import ListenError
 from segengine_server.guard import Guard
 from segengine_server.health import Health
 from segengine_server.ingest_service import IngestService
+from segengine_server.methods import Methods
 from segengine_server.metrics import registry_of, scraped
 from segengine_server.page_service import PageService
 from segengine_server.tls import Tls
@@ -214,18 +215,21 @@ def _server(
         interceptors=(Watch(registry), *(() if tokens is None else (Guard(tokens),))),
         maximum_concurrent_rpcs=limits.calls,
     )
+    methods = Methods()
     work = Work(threads, limits.audience_calls)
     audience, campaigns = AudienceService(engine, work), CampaignService(engine, work)
-    wire.add_AudienceServiceServicer_to_server(audience, server)  # type: ignore[no-untyped-call]
-    wire.add_CampaignServiceServicer_to_server(campaigns, server)  # type: ignore[no-untyped-call]
+    wire.add_AudienceServiceServicer_to_server(audience, methods)  # type: ignore[no-untyped-call]
+    wire.add_CampaignServiceServicer_to_server(campaigns, methods)  # type: ignore[no-untyped-call]
     events = IngestService(engine, Work(ingest, limits.ingest_calls))
-    wire.add_IngestServiceServicer_to_server(events, server)  # type: ignore[no-untyped-call]
+    wire.add_IngestServiceServicer_to_server(events, methods)  # type: ignore[no-untyped-call]
     pages = PageService(engine, census)
-    wire.add_PageServiceServicer_to_server(pages, server)  # type: ignore[no-untyped-call]
-    health_pb2_grpc.add_HealthServicer_to_server(state, server)
-    reflection.enable_server_reflection(
-        (*SERVICES, HEALTH_SERVICE, reflection.SERVICE_NAME), server
+    wire.add_PageServiceServicer_to_server(pages, methods)  # type: ignore[no-untyped-call]
+    health_pb2_grpc.add_HealthServicer_to_server(state, methods)
+    told = (*SERVICES, HEALTH_SERVICE, reflection.SERVICE_NAME)
+    reflection_pb2_grpc.add_ServerReflectionServicer_to_server(
+        reflection.aio.ReflectionServicer(told), methods
     )
+    server.add_generic_rpc_handlers((methods,))
     return server
 
 

@@ -188,27 +188,28 @@ def from_proto_payload(text: str) -> Any:
     return json.loads(text) if text else None
 
 
-def to_proto_page(
-    page: engine_api.Page, payload_json: Callable[[Any], str] = to_proto_payload
-) -> pb.GetPageReply:
+def to_proto_placement(
+    placement: engine_api.Placement, payload_json: Callable[[Any], str] = to_proto_payload
+) -> pb.Placement:
+    """What fills one slot, and why."""
+    return pb.Placement(
+        slot=placement.slot,
+        module=placement.module,
+        variant=placement.variant,
+        reason=placement.reason,
+        products=map(to_proto_product, placement.products),
+        payload_json=payload_json(placement.payload),
+    )
+
+
+def to_proto_page(page: engine_api.Page) -> pb.GetPageReply:
     """A page, placement by placement; the losers stay behind."""
     reply = pb.GetPageReply(
         as_of=to_proto_moment(page.as_of), data_version=page.data_version, traits=page.traits
     )
     if page.valid_until is not None:
         reply.valid_until.CopyFrom(to_proto_moment(page.valid_until))
-    # Added in place: a list of messages is copied once more, a fifth of the whole cost.
-    add = reply.placements.add
-    for placement in page.placements:
-        added = add(
-            slot=placement.slot,
-            module=placement.module,
-            variant=placement.variant,
-            reason=placement.reason,
-            payload_json=payload_json(placement.payload),
-        )
-        if placement.products:
-            added.products.extend(map(to_proto_product, placement.products))
+    reply.placements.extend(map(to_proto_placement, page.placements))
     return reply
 
 
