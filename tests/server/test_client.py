@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from segengine_server import Client, ServerError, page_service
+from segengine_server import Client, ServerError, page_bytes
 from segengine_server.answers import Page, Placement
 
 from tests.server.fake_engine import AS_OF, CENSUS, LEDGER, FakeEngine
@@ -100,7 +100,7 @@ def test_equal_payloads_and_changing_ones_are_each_their_own(
         return Page([placement], AS_OF, 7, None, [])
 
     monkeypatch.setattr(engine, "page", page)
-    monkeypatch.setattr(page_service, "MOST_PAYLOADS", 2)
+    monkeypatch.setattr(page_bytes, "MOST_KEPT", 2)
     told = [client.page("home").placements[0].payload for _ in range(7)]
     assert [repr(payload) for payload in told] == [
         "{'n': 1}",
