@@ -23,6 +23,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from segengine import days
+from segengine.appending import Append, Appending, Ready, Steps
 from segengine.audiences.bucketing import Buckets
 from segengine.audiences.recording import recorded
 from segengine.audiences.runs import Runs
@@ -35,7 +36,7 @@ from segengine.errors import (
 )
 from segengine.ingest.report import LoadReport
 from segengine.ingest.stage import LoadRequest, Progress, stage
-from segengine.publish import Catalogue, Checked, Wanted
+from segengine.publish import Catalogue, Publication, Wanted
 from segengine.reopening import Tail, derived_of, fits_of, judged_otherwise
 from segengine.rules.block import Clock
 from segengine.rules.check import Vocabulary
@@ -112,7 +113,12 @@ class Store:
         self._writer = threading.RLock()
         self._files = threading.RLock()
         """Held while a snapshot is made; whoever wants both takes it before `_writer`."""
+        self._appending = Appending(
+            self._tables, self._writer, Steps(self._checked, self._kept, self._seen)
+        )
         self._builds_later = False
+        self._is_unkept = False
+        """Whether something was loaded that is in no file yet."""
         self._shared_definitions: list[object] = [None] * 3
         """Those that others were told of last."""
         self._version = 0
@@ -327,7 +333,7 @@ class Store:
             newest = [self._catalogue.versions.newest(each.kind, each.name) for each in wanted]
         return tuple(each for each in newest if each is not None)
 
-    def _in_force(self, change: Checked) -> None:
+    def _in_force(self, change: Publication) -> None:
         """Definitions are in force together; buyers of campaigns with another goal follow."""
         goals, now = self._settings.goals, change.goals()
         other = [name for name, goal in now.items() if goals.get(name, Goal()) != goal]
@@ -371,7 +377,10 @@ class Store:
         with self._files, self._writer:
             self.claim()
             report = self._load(request, progress, building)
-            self._write_snapshot()
+            if self._builds_later:
+                self._is_unkept = True
+            else:
+                self._write_snapshot()
         return report
 
     def load_configured(
@@ -401,10 +410,12 @@ class Store:
                     )  # fmt: skip
                     reports.append(self._load(request, progress))
             self._write_snapshot()
+        self.prepare()
         return reports
 
     def _write_snapshot(self) -> None:
         """After a load, which is in no log: the snapshots before it are no longer enough."""
+        self._is_unkept = False
         if self._durable is not None:
             self.prepare()
             derived = self._derived()
@@ -446,17 +457,23 @@ class Store:
     def built_once(self, building: Building | None = None) -> Iterator[None]:
         """Loads within build the traits once, at the end: several tables are one change.
 
-        Nobody is answered until then, whoever asks within would wait for ever. What was loaded
-        before an error stays, and is built. building: told how far that is.
+        Nobody is answered until then, whoever asks within would wait for ever; in the store's
+        directory they are by then. What was loaded before an error stays, and is built. building:
+        told how far that is.
         """
-        with self._writer, self._tables.gate.writing():
-            self._builds_later = True
+        with self._files, self._writer:
             try:
-                yield
+                with self._tables.gate.writing():
+                    self._builds_later = True
+                    try:
+                        yield
+                    finally:
+                        self._builds_later = False
+                        self._fits = self._rebuilt(building)
+                        self._version += 1
             finally:
-                self._builds_later = False
-                self._fits = self._rebuilt(building)
-                self._version += 1
+                if self._is_unkept:
+                    self._write_snapshot()
 
     def prepare(self) -> None:
         """Make the scan codes of every column now, not at its first scan (a byte a buyer each).
@@ -479,20 +496,54 @@ class Store:
         nothing was taken in. key: the caller's own name for this change; the same key again takes
         nothing in and gives the first report again, also after a restart.
         """
-        request = LoadRequest(table, data, on_error=on_error, folder=self.folder or Path())
-        with self._writer:
-            known = None if key is None else self._receipt(key)
-            if known is not None:
-                return known
-            batch, report = stage(
-                self._tables, request, self.timezone, latest=self._as_of + _LATE, as_of=self._as_of
+        reports, error = self.append_each([Append(table, data, on_error, key)])
+        if error is not None:
+            raise error
+        return reports[0]
+
+    def append_each(
+        self, batches: Sequence[Append]
+    ) -> tuple[list[LoadReport], BaseException | None]:
+        """Append batches in their order, each a change of its own, made lasting together.
+
+        The reports, and the error of the batch after them, if any: from that one on nothing was
+        taken in. Batches that several threads append at the same time share a sync too.
+        """
+        return self._appending.take(batches)
+
+    def _checked(self, asked: Append) -> Ready | LoadReport:
+        known = None if asked.key is None else self._receipt(asked.key)
+        if known is not None:
+            return known
+        request = LoadRequest(
+            asked.table, asked.data, on_error=asked.on_error, folder=self.folder or Path()
+        )
+        batch, report = stage(
+            self._tables, request, self.timezone, latest=self._as_of + _LATE, as_of=self._as_of
+        )
+        repeats = drop_repeats(self._tables, batch)
+        return Ready(batch, _counted(report, batch.rows, repeats), asked.key)
+
+    def _kept(self, group: Sequence[Ready]) -> list[LoadReport]:
+        """Make checked batches lasting, all or none, where the store has a directory."""
+        durable = self._durable
+        if durable is None:
+            for each in group:
+                if each.key is not None:
+                    self._receipts[each.key] = each.report
+            while len(self._receipts) > _MOST_RECEIPTS:
+                del self._receipts[next(iter(self._receipts))]
+            return [each.report for each in group]
+        first = durable.next_number()
+        reports = [replace(each.report, offset=first + k) for k, each in enumerate(group)]
+        durable.keep_all([
+            Change(
+                _APPEND, self._as_of, batch_to_bytes(each.batch), key=each.key,
+                receipt="" if each.key is None else report.to_receipt(),
             )
-            repeats = drop_repeats(self._tables, batch)
-            report = _counted(report, batch.rows, repeats)
-            if self._durable is not None:
-                report = replace(report, offset=self._durable.next_number())
-            self._taken(batch, key, report)
-        return report
+            for each, report in zip(group, reports, strict=True)
+        ])  # fmt: skip
+        return reports
 
     def _receipt(self, key: str) -> LoadReport | None:
         """The report of the change that had this key; None for a new key."""
@@ -518,7 +569,8 @@ class Store:
             )  # fmt: skip
             if not found.batch.rows:
                 return found.report
-            change = self._taken(found.batch)
+            self._keep(_APPEND, batch_to_bytes(found.batch))
+            change = self._seen(found.batch)
             self._runs.held_out_told |= found.told
         return found.reported(change.rows, change.repeats)
 
@@ -528,20 +580,8 @@ class Store:
         assert dictionary is not None
         return int(dictionary.find(pa.array([run]))[0]) >= 0
 
-    def _taken(
-        self, batch: Batch, key: str | None = None, report: LoadReport | None = None
-    ) -> Taken:
-        """Make a checked batch lasting, then take it in: one change, seen whole.
-
-        key, report: what its caller calls it, and is to hear when calling it so again.
-        """
-        if self._durable is not None:
-            receipt = "" if key is None or report is None else report.to_receipt()
-            self._keep(_APPEND, batch_to_bytes(batch), key=key, receipt=receipt)
-        elif key is not None and report is not None:
-            self._receipts[key] = report
-            if len(self._receipts) > _MOST_RECEIPTS:
-                del self._receipts[next(iter(self._receipts))]
+    def _seen(self, batch: Batch) -> Taken:
+        """Take in a batch that is lasting: one change, seen whole."""
         name, known = batch.table, self._tables.customers.rows
         with self._tables.gate.writing():
             change = apply(self._tables, batch)
