@@ -91,7 +91,7 @@ def bitmap(root: Node, frame: Frame, clock: Clock, standing: StandingWords | Non
     stop = stopping.current()
 
     def run(begin: int, end: int) -> None:
-        size = end - begin if stop is None else _PIECE
+        size = max(1, end - begin) if stop is None else _PIECE
         for first in range(begin, end, size):
             # It is raised below, when no thread is in the tables any more.
             if stop is not None and stop.is_set:
