@@ -53,7 +53,7 @@ class Wanted:
 
 
 @dataclass(frozen=True, slots=True)
-class Checked:
+class Publication:
     """A change that cannot fail any more: the definitions after it, and what is new among them."""
 
     after: Definitions
@@ -138,7 +138,7 @@ class Catalogue:
 
     def check(
         self, wanted: Sequence[Wanted], as_of: datetime, data_version: int, *, sound: bool = True
-    ) -> Checked:
+    ) -> Publication:
         """A change with every check, nothing done yet.
 
         sound: whoever names what is changed must still be usable; a name that is in use cannot go
@@ -168,7 +168,7 @@ class Catalogue:
                         if made.is_deleted], after)  # fmt: skip
         if sound:
             _refuse_broken(changed, self.definitions, after)
-        return Checked(after, tuple(versions))
+        return Publication(after, tuple(versions))
 
     def keep(self, versions: Sequence[Version]) -> None:
         """Make the versions of a checked change lasting, where there is a directory."""
@@ -177,7 +177,7 @@ class Catalogue:
             kept.write([_kept(each) for each in versions])
             self._held = kept.last
 
-    def adopt(self, change: Checked) -> None:
+    def adopt(self, change: Publication) -> None:
         """Put a change into force; it cannot fail."""
         self.definitions.adopt(change.after, [(v.kind, v.name) for v in change.versions])
         self.versions.add(change.versions)
