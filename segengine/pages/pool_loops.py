@@ -29,6 +29,8 @@ MILLION = 1_000_000
 BLOCK = 128
 """Of so many scores the greatest is kept, so that the next best is found among few."""
 NONE_LEFT = np.int32(-1)
+MANY = 16
+"""From so many of 64 places on all of them are scored: they run side by side."""
 
 
 class Taste(NamedTuple):
@@ -62,6 +64,41 @@ class Wanted(NamedTuple):
     k: int
     most: int
     weights: NDArray[np.float64]
+
+
+class Terms(NamedTuple):
+    """What a product comes to for a buyer by what it is, weighed.
+
+    category, brand: float64, by 1 + code  price: float64[4], by 1 + level  sells: for each place
+    above the last that sold anything
+    """
+
+    category: NDArray[np.float64]
+    brand: NDArray[np.float64]
+    price: NDArray[np.float64]
+    sells: float
+
+
+class Scratch(NamedTuple):
+    """What one ranking writes to, used again by the next.
+
+    own, beside: float64[places], 0 between rankings  millionths, choice: int32[places]
+    greatest: int32[blocks]
+    """
+
+    own: NDArray[np.float64]
+    beside: NDArray[np.float64]
+    millionths: NDArray[np.int32]
+    choice: NDArray[np.int32]
+    greatest: NDArray[np.int32]
+
+
+def scratch_of(places: int) -> Scratch:
+    """What rankings of so many places write to."""
+    return Scratch(
+        np.zeros(places), np.zeros(places), np.empty(places, np.int32),
+        np.empty(places, np.int32), np.empty(-(-places // BLOCK), np.int32),
+    )  # fmt: skip
 
 
 @inlined
@@ -145,6 +182,107 @@ def stand_first(lately: Lately, wanted: Wanted) -> NDArray[np.int32]:
     return first[:count]
 
 
+@inlined
+def score_of(place: int, shelf: Shelf, terms: Terms) -> float:
+    """The terms of a product that follow from what it is, added up."""
+    # Unsigned, as a place that might count from the end keeps the loop from running side by side.
+    return (
+        terms.category[np.uint32(shelf.category[place] + 1)]
+        + terms.brand[np.uint32(shelf.brand[place] + 1)]
+        + terms.price[np.uint32(shelf.level[place] + 1)]
+        + terms.sells * max(shelf.sold - place, 0)
+    )
+
+
+@inlined
+def in_millionths(score: float) -> np.int32:
+    """A score as pools compare it."""
+    return np.int32(score * MILLION + 0.5)
+
+
+@inlined
+def scored(words: Words, shelf: Shelf, terms: Terms, out: NDArray[np.int32]) -> None:
+    """The score of each place in the pool by what the product is; NONE_LEFT for the others.
+
+    words: uint64, a bit for each place  out: int32[places]
+    """
+    count, one = shelf.category.shape[0], np.uint64(1)
+    for word in range(words.shape[0]):
+        rest, begin = words[word], 64 * word
+        end = min(begin + 64, count)
+        if ones_of(rest) >= MANY:
+            for place in range(begin, end):
+                found = in_millionths(score_of(place, shelf, terms))
+                is_in = (rest >> np.uint64(place - begin)) & one
+                out[place] = found if is_in != 0 else NONE_LEFT
+        else:
+            for place in range(begin, end):
+                out[place] = NONE_LEFT
+            while rest != 0:
+                place = begin + trailing_zeros(rest)
+                rest &= rest - one
+                out[place] = in_millionths(score_of(place, shelf, terms))
+
+
+@inlined
+def terms_of(shelf: Shelf, taste: Taste, lately: Lately, wanted: Wanted) -> Terms:
+    """What each category, brand and price level comes to for the buyer."""
+    weights = wanted.weights
+    # Entry 0 of each is that of none.
+    of_category, recent = np.zeros(taste.of_category + 1), np.zeros(taste.of_category + 1)
+    of_brand, of_price = np.zeros(taste.of_brand + 1), np.zeros(4)
+    liked(taste.categories, taste.category_scores, weights[CATEGORY], of_category)
+    liked(taste.brands, taste.brand_scores, weights[BRAND], of_brand)
+    for k in range(lately.did.shape[0]):
+        if lately.did_category[k] >= 0:
+            recent[lately.did_category[k] + 1] += lately.weight[k]
+    for k in range(recent.shape[0]):
+        of_category[k] += saturated(recent[k], weights[RECENT_CATEGORY])
+    if taste.band >= 0:
+        for level in range(3):
+            of_price[level + 1] = weights[PRICE] * (1.0 - 0.5 * abs(level - taste.band))
+    return Terms(of_category, of_brand, of_price, weights[BEST_SELLER] / max(shelf.sold, 1))
+
+
+@inlined
+def note_own(
+    shelf: Shelf,
+    lately: Lately,
+    nearest: NDArray[np.int32],
+    nearness: NDArray[np.float64],
+    wanted: Wanted,
+    own: NDArray[np.float64],
+    beside: NDArray[np.float64],
+) -> NDArray[np.int32]:
+    """Write what the buyer did with a product, below 0, and what is bought with theirs.
+
+    The places written to, some more than once; nothing stands at the others.
+    """
+    weights, count = wanted.weights, 0
+    touched = np.empty(lately.did.shape[0] + lately.anchors.shape[0] * nearest.shape[1], np.int32)
+    for k in range(lately.did.shape[0]):
+        place = lately.did[k]
+        if place >= 0:
+            own[place] += lately.weight[k]
+            touched[count] = place
+            count += 1
+    for k in range(count):
+        # Below 0 it is told from a sum that still has to be saturated.
+        if own[touched[k]] > 0:
+            own[touched[k]] = -saturated(own[touched[k]], weights[RECENT])
+    for k in range(lately.anchors.shape[0]):
+        row = shelf.row[lately.anchors[k]]
+        if row < nearest.shape[0]:
+            for n in range(nearest.shape[1]):
+                if nearest[row, n] < 0:
+                    break
+                place = shelf.place[nearest[row, n]]
+                beside[place] = max(beside[place], weights[TOGETHER] * nearness[row, n])
+                touched[count] = place
+                count += 1
+    return touched[:count]
+
+
 @kernel
 def ranked(
     shelf: Shelf,
@@ -153,6 +291,7 @@ def ranked(
     nearest: NDArray[np.int32],
     nearness: NDArray[np.float64],
     wanted: Wanted,
+    scratch: Scratch,
     places: NDArray[np.int32],
     scores: NDArray[np.float64],
     reasons: NDArray[np.int8],
@@ -164,38 +303,9 @@ def ranked(
     nearest: int32[rows, most], rows of what is bought with a product, -1 for no more
     nearness: float64[rows, most]  out: places int32[k]  scores float64[k], 0 to 1  reasons int8[k]
     """
-    count = shelf.category.shape[0]
-    weights = wanted.weights
-    # Entry 0 of each is that of none.
-    of_category, recent = np.zeros(taste.of_category + 1), np.zeros(taste.of_category + 1)
-    of_brand, of_price = np.zeros(taste.of_brand + 1), np.zeros(4)
-    own, beside = np.zeros(count), np.zeros(count)
-    liked(taste.categories, taste.category_scores, weights[CATEGORY], of_category)
-    liked(taste.brands, taste.brand_scores, weights[BRAND], of_brand)
-    for k in range(lately.did.shape[0]):
-        if lately.did[k] >= 0:
-            own[lately.did[k]] += lately.weight[k]
-        if lately.did_category[k] >= 0:
-            recent[lately.did_category[k] + 1] += lately.weight[k]
-    for k in range(lately.did.shape[0]):
-        # Below 0 it is told from a sum that still has to be saturated.
-        if lately.did[k] >= 0 and own[lately.did[k]] > 0:
-            own[lately.did[k]] = -saturated(own[lately.did[k]], weights[RECENT])
-    for k in range(recent.shape[0]):
-        of_category[k] += saturated(recent[k], weights[RECENT_CATEGORY])
-    if taste.band >= 0:
-        for level in range(3):
-            of_price[level + 1] = weights[PRICE] * (1.0 - 0.5 * abs(level - taste.band))
-    for k in range(lately.anchors.shape[0]):
-        row = shelf.row[lately.anchors[k]]
-        if row < nearest.shape[0]:
-            for n in range(nearest.shape[1]):
-                if nearest[row, n] < 0:
-                    break
-                place = shelf.place[nearest[row, n]]
-                beside[place] = max(beside[place], weights[TOGETHER] * nearness[row, n])
-    sells = weights[BEST_SELLER] / max(shelf.sold, 1)
-
+    own, beside = scratch.own, scratch.beside
+    terms = terms_of(shelf, taste, lately, wanted)
+    touched = note_own(shelf, lately, nearest, nearness, wanted, own, beside)
     first = stand_first(lately, wanted)
     words = wanted.words.copy()
     one = np.uint64(1)
@@ -203,30 +313,15 @@ def ranked(
         words[lately.bought[k] >> 6] &= ~(one << np.uint64(lately.bought[k] & 63))
     for k in range(first.shape[0]):
         words[first[k] >> 6] &= ~(one << np.uint64(first[k] & 63))
-    held = 0
-    for word in range(words.shape[0]):
-        held += ones_of(words[word])
-    at, millionths = np.empty(held, np.int32), np.empty(held, np.int32)
-    held = 0
-    for word in range(words.shape[0]):
-        rest = words[word]
-        while rest != 0:
-            place = 64 * word + trailing_zeros(rest)
-            rest &= rest - one
-            score = (
-                beside[place]
-                - own[place]
-                + of_category[shelf.category[place] + 1]
-                + of_brand[shelf.brand[place] + 1]
-                + of_price[shelf.level[place] + 1]
-                + sells * max(shelf.sold - place, 0)
-            )
-            at[held] = place
-            millionths[held] = np.int32(score * MILLION + 0.5)
-            held += 1
+    millionths, choice, greatest = scratch.millionths, scratch.choice, scratch.greatest
+    scored(words, shelf, terms, millionths)
+    for k in range(touched.shape[0]):
+        place = touched[k]
+        if millionths[place] != NONE_LEFT:
+            score = beside[place] - own[place] + score_of(place, shelf, terms)
+            millionths[place] = in_millionths(score)
     # Who is out of the choice, for now or for good, has no score there.
-    choice = millionths.copy()
-    greatest = np.empty((held + BLOCK - 1) // BLOCK, np.int32)
+    choice[:] = millionths
     raised(choice, greatest)
 
     shown = np.zeros(taste.of_category + 1, np.int32)
@@ -234,30 +329,29 @@ def ranked(
     for k in range(found):
         places[k] = first[k]
         shown[shelf.category[places[k]] + 1] += 1
-    begun = found
     while found < wanted.k:
         best = take_best(choice, greatest)
         if best < 0:
             break
-        category = shelf.category[at[best]] + 1
+        category = shelf.category[best] + 1
         if category == 0 or shown[category] < wanted.most:
             shown[category] += 1
-            places[found] = at[best]
+            places[found] = best
             found += 1
             millionths[best] = NONE_LEFT
         if category > 0 and shown[category] >= wanted.most:
             # All of it at once: they may be nearly all there are.
-            for k in range(held):
-                if shelf.category[at[k]] + 1 == category:
-                    choice[k] = NONE_LEFT
+            for place in range(choice.shape[0]):
+                is_out = shelf.category[place] + 1 == category
+                choice[place] = NONE_LEFT if is_out else choice[place]
             raised(choice, greatest)
-    if found < wanted.k and found - begun < held:
+    if found < wanted.k:
         raised(millionths, greatest)
         while found < wanted.k:
             best = take_best(millionths, greatest)
             if best < 0:
                 break
-            places[found] = at[best]
+            places[found] = best
             found += 1
 
     for k in range(found):
@@ -266,10 +360,10 @@ def ranked(
         parts = (
             -own[place],
             beside[place],
-            of_category[shelf.category[place] + 1],
-            of_brand[shelf.brand[place] + 1],
-            of_price[shelf.level[place] + 1],
-            sells * max(shelf.sold - place, 0),
+            terms.category[shelf.category[place] + 1],
+            terms.brand[shelf.brand[place] + 1],
+            terms.price[shelf.level[place] + 1],
+            terms.sells * max(shelf.sold - place, 0),
         )
         score, most, reason = 0.0, 0.0, LISTED
         for part in range(6):
@@ -281,4 +375,7 @@ def ranked(
         reasons[k] = reason
         if k < first.shape[0]:
             reasons[k] = PINNED if k < wanted.pins.shape[0] else OPEN_CART
+    for k in range(touched.shape[0]):
+        own[touched[k]] = 0.0
+        beside[touched[k]] = 0.0
     return found

@@ -20,11 +20,10 @@ until midnight, while nothing happens.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from segengine.kernels import bits
 from segengine.pages import pool_loops
@@ -62,8 +61,7 @@ class PoolReason(StrEnum):
 _REASONS = tuple(PoolReason)
 
 
-@dataclass(frozen=True, slots=True)
-class Product:
+class Product(NamedTuple):
     """A product of a pool: its score, 0 to 1, and its reason."""
 
     product_id: int | str
@@ -95,24 +93,15 @@ def products_for(ready: ReadyPool, visit: Visit) -> tuple[Product, ...]:
     )  # fmt: skip
     places, scores = np.empty(pool.k, np.int32), np.empty(pool.k)
     reasons = np.empty(pool.k, np.int8)
+    scratch = visit.placed.take_scratch()
     count = pool_loops.ranked(
-        shelf, visit.taste, visit.lately, nearest.product, nearest.score, wanted,
+        shelf, visit.taste, visit.lately, nearest.product, nearest.score, wanted, scratch,
         places, scores, reasons,
     )  # fmt: skip
-    ids = _ids(visit.view, shelf.row[places[:count]])
+    visit.placed.scratch.append(scratch)
+    ids = visit.placed.ids_of(visit.view, places[:count])
     found = zip(ids, scores[:count].tolist(), reasons[:count].tolist(), strict=True)
-    return tuple(Product(each, score, _REASONS[reason]) for each, score, reason in found)
-
-
-def _ids(view: View, rows: NDArray[np.int64]) -> list[int | str]:
-    column = view.population.tables.products.columns["product_id"]
-    if column.dictionary is None:
-        numbers: list[int | str] = column.values[rows].tolist()
-        return numbers
-    offsets, data = column.dictionary.arrays()
-    codes = column.values[rows]
-    begins, ends = offsets[codes].tolist(), offsets[codes + 1].tolist()
-    return [data[b:e].tobytes().decode() for b, e in zip(begins, ends, strict=True)]
+    return tuple([Product(each, score, _REASONS[reason]) for each, score, reason in found])
 
 
 def pool_nonempty(ready: ReadyPool, view: View) -> Words:

@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
-from typing import Any, NamedTuple, TypeGuard
+from dataclasses import dataclass, field
+from typing import Any, TypeGuard
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from segengine.pages.pool_loops import Scratch, scratch_of
 from segengine.pages.pool_visit_loops import Shelf
 from segengine.rules.segment import View
 from segengine.schema.pool_settings import DOINGS, PoolSettings
@@ -29,15 +31,32 @@ from segengine.traits.work import Fits, Work
 BEHAVIORS = "behaviors"
 
 
-class Placed(NamedTuple):
+@dataclass(frozen=True, slots=True, eq=False)
+class Placed:
     """The shelf, and what it was made of.
 
-    revision: of the products
+    revision: of the products  scratch: for the next ranking; each is used by one at a time
     """
 
     revision: int
     fits: Fits
     shelf: Shelf
+    scratch: list[Scratch] = field(default_factory=list)
+    _ids: list[list[int | str]] = field(default_factory=list)
+
+    def take_scratch(self) -> Scratch:
+        """What a ranking writes to; whoever is done puts it back into `scratch`."""
+        try:
+            return self.scratch.pop()
+        except IndexError:
+            return scratch_of(len(self.shelf.row))
+
+    def ids_of(self, view: View, places: NDArray[np.int32]) -> list[int | str]:
+        """The product_ids at some places."""
+        if not self._ids:
+            self._ids.append(_ids(view, self.shelf.row))
+        every = self._ids[0]
+        return [every[place] for place in places.tolist()]
 
     def places_of(self, rows: NDArray[Any]) -> NDArray[np.int32]:
         """The places of these products: int32[n], -1 for a row of -1."""
@@ -115,6 +134,15 @@ def _placed(view: View, settings: PoolSettings) -> Placed:
         order.astype(np.int64), place, ids[by_id], place[by_id],
     )  # fmt: skip
     return Placed(tables.products_revision, fits, shelf)
+
+
+def _ids(view: View, rows: NDArray[np.int64]) -> list[int | str]:
+    column = view.population.tables.products.columns["product_id"]
+    codes: NDArray[Any] = column.values[rows]
+    found: list[int | str] = codes.tolist()
+    if column.dictionary is not None:
+        found = column.dictionary.texts().take(pa.array(codes)).to_pylist()
+    return found
 
 
 def _units(view: View, days: int) -> NDArray[np.float64]:

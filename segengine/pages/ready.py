@@ -8,7 +8,7 @@ what is appended.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
@@ -152,7 +152,11 @@ class CheckedPage:
         winner, shown = self.modules[place], self.shown[place]
         arm = winner.arms[bucket] if winner.arms is not None and has_id else 0
         if winner.pool is not None and visit is not None:
-            return replace(shown[arm], products=products_for(winner.pool, visit))
+            given = shown[arm]
+            return Placement(
+                given.slot, given.module, given.variant, given.reason,
+                products_for(winner.pool, visit), given.payload,
+            )  # fmt: skip
         return shown[arm]
 
     def losers(self, filling: Filling) -> Rejected:
