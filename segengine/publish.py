@@ -28,12 +28,19 @@ from segengine.errors import (
     StoreError,
 )
 from segengine.named import reached_from, users_of
+from segengine.rules.catalogue import Definition
 from segengine.schema.response_settings import Goal
 from segengine.schema.store_config import FILE_NAME
 from segengine.storage.catalogue_file import CatalogueFile, Kept, read_catalogue
 from segengine.versions import CATALOGUE, FILE, Version, Versions, everything, unknown
-from segengine.written import CAMPAIGN, Defined, kind_of
-from segengine.written_text import text_of
+from segengine.written import (
+    CAMPAIGN,
+    Defined,
+    definition_from_plain,
+    definition_to_plain,
+    kind_of,
+)
+from segengine.written_text import comparable, text_of, written_of
 
 _MOST_NAMED = 5
 
@@ -162,7 +169,7 @@ class Catalogue:
                 if (made.kind, made.name) in self._in_file:
                     raise self._in_file_error(made)
                 if made.given is not None:
-                    _text(made)
+                    _refuse_unreadable(made.given, _text(made), made)
         changed = [(made.kind, made.name) for made in versions]
         _refuse_in_use([key for key, made in zip(changed, versions, strict=True)
                         if made.is_deleted], after)  # fmt: skip
@@ -343,6 +350,20 @@ def _text(version: Version) -> str:
     definition = version.definition
     assert definition is not None
     return text_of(definition, f"{version.kind} `{version.name}`")
+
+
+def _refuse_unreadable(given: Defined, text: str, made: Version) -> None:
+    """A `DefinitionError` where what is kept would be read back as another definition."""
+    read = definition_from_plain(made.kind, made.name, written_of(text))
+    is_same = comparable(definition_to_plain(made.kind, read)) == made.text
+    if isinstance(given, Definition) and isinstance(read, Definition):
+        is_same = is_same and read.expr == given.expr
+    if not is_same:
+        raise DefinitionError(
+            f"{made.kind} `{made.name}` has a rule whose text would be read as another one, so it "
+            "cannot be kept; give the rule as text",
+            field="rule",
+        )
 
 
 def _defined(version: Version, folder: Path) -> Defined:
