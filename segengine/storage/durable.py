@@ -135,9 +135,13 @@ class Durable:
 
     def keep(self, change: Change) -> int:
         """Make a change lasting before it is made; its number. `StoreError` where it cannot be."""
-        number = self._opened().write([change])
-        self.last = number
-        return number
+        return self.keep_all([change])
+
+    def keep_all(self, changes: Sequence[Change]) -> int:
+        """Make changes lasting, all or none, with one sync; the number of the first."""
+        first = self._opened().write(changes)
+        self.last = first + len(changes) - 1
+        return first
 
     def next_number(self) -> int:
         """The number that the next change will have."""
