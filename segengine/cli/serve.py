@@ -20,8 +20,11 @@ from segengine.errors import SegengineError
 if TYPE_CHECKING:
     from segengine_server.tls import Tls
     from segengine_server.tokens import Tokens
+    from segengine_server.workers import Crew
 
     from segengine.engine import Engine
+
+MOST_WORKERS = 64
 
 Host = Annotated[str, typer.Option("--host", metavar="HOST", help="The address to listen on.")]
 Port = Annotated[
@@ -51,6 +54,16 @@ MetricsPort = Annotated[
 LogJson = Annotated[
     bool, typer.Option("--log-json", help="Log one JSON object a line, with the id of the request.")
 ]
+WorkerCount = Annotated[
+    int,
+    typer.Option(
+        "--workers",
+        metavar="N",
+        min=0,
+        max=MOST_WORKERS,
+        help="Decide pages in N processes that read one copy of the tables; 0: in this one.",
+    ),
+]
 _TlsFile = Path | None
 TlsCert = Annotated[
     _TlsFile, typer.Option("--tls-cert", metavar="FILE", help="The server's certificate, PEM.")
@@ -79,13 +92,14 @@ def serve(
     tls_client_ca: TlsClientCa = None,
     metrics_port: MetricsPort = None,
     log_json: LogJson = False,
+    workers: WorkerCount = 0,
     as_json: AsJson = False,
 ) -> None:
     """Answer over gRPC until SIGTERM or Ctrl-C; prints `ready on HOST:PORT` when it can."""
     from segengine_server import serve as answer_until_told
-    from segengine_server.app import check_address
+    from segengine_server.listening import check_address
 
-    _log_to_stderr(as_json=log_json)
+    log_to_stderr(as_json=log_json)
 
     def ready(at: str, bound: int) -> None:
         if as_json:
@@ -100,20 +114,35 @@ def serve(
     tls = _tls(tls_cert, tls_key, tls_client_ca)
     with opened(store) as engine:
         engine.claim()
+        crew = _crew(engine, workers, who, log_json=log_json)
         _ask_everything_once(engine)
         answer_until_told(
             engine, host, port, ready=ready, tokens=who, insecure=insecure, tls=tls,
-            metrics_port=metrics_port,
+            metrics_port=metrics_port, crew=crew,
         )  # fmt: skip
         _log.info("drained, and gone")
 
 
-def _log_to_stderr(*, as_json: bool) -> None:
+def _crew(engine: Engine, count: int, tokens: Tokens | None, *, log_json: bool) -> Crew | None:
+    """The workers of a server; None without any."""
+    from segengine_server.workers import Crew
+
+    if not count:
+        return None
+    command = (sys.executable, "-m", "segengine.cli.worker")
+    path = None if tokens is None else str(tokens.path)
+    return Crew(count, command, engine.share(), path, log_json)
+
+
+def log_to_stderr(*, as_json: bool, name: str = "") -> None:
+    """Log to standard error.  name: of the process, where there are several"""
     from segengine_server.watch import JsonLines
 
     lines = logging.StreamHandler(sys.stderr)
     lines.setFormatter(
-        JsonLines() if as_json else logging.Formatter("%(asctime)s %(levelname)s %(message)s")
+        JsonLines()
+        if as_json
+        else logging.Formatter(f"%(asctime)s %(levelname)s {name}%(message)s")
     )
     logging.basicConfig(handlers=[lines], level=logging.INFO)
 

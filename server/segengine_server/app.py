@@ -7,11 +7,8 @@ calls in flight are finished. It prints nothing.
 from __future__ import annotations
 
 import asyncio
-import errno
 import logging
 import signal
-import socket
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -28,28 +25,27 @@ from segengine_server.access import check_access
 from segengine_server.audience_service import AudienceService
 from segengine_server.campaign_service import CampaignService
 from segengine_server.engine_api import Engine
-from segengine_server.errors import ListenError
 from segengine_server.guard import Guard
 from segengine_server.health import Health
 from segengine_server.ingest_service import IngestService
+from segengine_server.listening import check_address, drain, listen, switching_quickly
 from segengine_server.methods import Methods
 from segengine_server.metrics import registry_of, scraped
 from segengine_server.page_service import PageService
+from segengine_server.summed import Summed
 from segengine_server.tls import Tls
 from segengine_server.tokens import Tokens
 from segengine_server.watch import Watch
 from segengine_server.wire import segengine_pb2 as pb
 from segengine_server.wire import segengine_pb2_grpc as wire
 from segengine_server.work import Work
+from segengine_server.worker_lines import Task
+from segengine_server.workers import Crew, Workers, held_port, private_socket
 
 SERVICES = tuple(service.full_name for service in pb.DESCRIPTOR.services_by_name.values())
 HEALTH_SERVICE = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
 
 TICK_SECONDS = 1.0
-# GetPage beside one thread of plain Python: p99 11.7 ms with Python's own 5 ms, 6.6 ms with this,
-# the same p50; shorter gained nothing more.
-SWITCH_SECONDS = 0.0005
-
 _log = logging.getLogger("segengine_server")
 
 
@@ -77,18 +73,20 @@ def serve(
     insecure: bool = False,
     tls: Tls | None = None,
     metrics_port: int | None = None,
+    crew: Crew | None = None,
 ) -> int:
     """Answer until SIGTERM or SIGINT, then drain; 0 when all calls have had their time.
 
     port: 0 for a free one. `ready` is told host and port once calls are taken. tokens: who may
     call; insecure: every program on this machine may, without any. metrics_port: where `/metrics`
-    is answered. A second signal ends the drain at once. To be called from the main thread.
+    is answered. crew: the processes that listen in place of this one, which answers what they leave
+    to it. A second signal ends the drain at once. To be called from the main thread.
     ListenError: nothing was started.
     """
     asyncio.run(
         _until_signal(
             engine, host, port, ready=ready, limits=limits, tokens=tokens, insecure=insecure,
-            tls=tls, metrics_port=metrics_port,
+            tls=tls, metrics_port=metrics_port, crew=crew,
         )
     )  # fmt: skip
     return 0
@@ -107,6 +105,7 @@ async def run(
     insecure: bool = False,
     tls: Tls | None = None,
     metrics_port: int | None = None,
+    crew: Crew | None = None,
 ) -> None:
     """Answer on the running loop until `stop` is set, then drain, until `hurry` is set."""
     limits = limits or Limits()
@@ -114,72 +113,56 @@ async def run(
     check_access(host, tokens, insecure=insecure)
     # INVARIANT: no thread of ours is in the engine once this returns, so it may be closed then.
     with (
-        _switching_quickly(),
+        switching_quickly(),
         ThreadPoolExecutor(limits.audience_threads, "audience") as threads,
         ThreadPoolExecutor(1, "census") as census,
         ThreadPoolExecutor(1, "ingest") as ingest,
         _ticking(engine),
         ExitStack() as stack,
     ):
-        registry = registry_of(engine)
-        state = Health(SERVICES)
+        registry, state = registry_of(engine), Health(SERVICES)
         server = _server(engine, threads, census, ingest, state, limits, tokens, registry)
-        bound = _listen(server, host, port, tls)
+        workers = None
+        if crew is None:
+            bound = listen(server, host, port, tls)
+        else:
+            bound = stack.enter_context(held_port(host, port))
+            inside = stack.enter_context(private_socket())
+            server.add_insecure_port(inside)
+            summed = Summed(registry)
+            workers = Workers(crew, _task(crew, inside, host, bound, limits, tls), summed)
+            registry = CollectorRegistry()
+            registry.register(summed)
         if metrics_port is not None:
             stack.enter_context(scraped(registry, host, metrics_port))
         await server.start()
         try:
+            if workers is not None:
+                await workers.start()
             state.serve()
             if ready is not None:
                 ready(host, bound)
             await stop.wait()
         finally:
             state.end()
-            await _drain(server, limits.drain_seconds, hurry)
+            if workers is not None:
+                # What they have passed on is answered yet.
+                await workers.end(hurry)
+            await drain(server, limits.drain_seconds, hurry)
             threads.shutdown(wait=False, cancel_futures=True)
             census.shutdown(wait=False, cancel_futures=True)
             ingest.shutdown(wait=False, cancel_futures=True)
 
 
-def check_address(host: str, port: int) -> None:
-    """ListenError, in words that help, when a server could not listen there.
-
-    gRPC itself only says that it failed; is content when one of several addresses of a name is
-    free, so that `localhost` may be two servers; and takes port 99999 for 34463.
-    """
-    if not host:
-        raise ListenError(
-            "no host is given; `0.0.0.0` is every address of this machine", field="host"
-        )
-    if not 0 <= port <= 65_535:
-        raise ListenError(f"port `{port}` is not from 0 to 65535", field="port")
-    try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-    except (OSError, UnicodeError) as error:
-        raise ListenError(f"host `{host}` is not known: {error}", field="host") from error
-    refusals: list[OSError] = []
-    for family, kind, protocol, _, address in found:
-        try:
-            with socket.socket(family, kind, protocol) as probe:
-                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                if family == socket.AF_INET6:
-                    probe.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-                probe.bind(address)
-        except OSError as error:
-            if error.errno == errno.EADDRINUSE:
-                raise _taken(host, port) from error
-            refusals.append(error)
-    if len(refusals) == len(found):
-        why = (refusals[0].strerror or str(refusals[0])).lower()
-        raise ListenError(f"cannot listen on `{host}`, port `{port}`: {why}", field="host")
-
-
-def _taken(host: str, port: int) -> ListenError:
-    return ListenError(
-        f"port `{port}` of `{host}` is taken by another program; choose another port, or 0 for "
-        "any free one",
-        field="port",
-    )
+def _task(crew: Crew, inside: str, host: str, port: int, limits: Limits, tls: Tls | None) -> Task:
+    """What each worker is to do, but for its number."""
+    files = None
+    if tls is not None:
+        files = (str(tls.cert), str(tls.key), None if tls.client_ca is None else str(tls.client_ca))
+    return Task(
+        0, crew.tables, inside, host, port, crew.tokens, files, limits.calls,
+        limits.request_bytes, limits.reply_bytes, limits.drain_seconds, crew.log_json,
+    )  # fmt: skip
 
 
 async def _until_signal(engine: Engine, host: str, port: int, **options: Any) -> None:
@@ -233,30 +216,6 @@ def _server(
     return server
 
 
-def _listen(server: grpc.aio.Server, host: str, port: int, tls: Tls | None) -> int:
-    """The port that `server` is bound to now."""
-    address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-    try:
-        if tls is not None:
-            return server.add_secure_port(address, tls.credentials())
-        return server.add_insecure_port(address)
-    except RuntimeError as error:
-        # Between our look and now somebody took it.
-        raise _taken(host, port) from error
-
-
-async def _drain(server: grpc.aio.Server, seconds: float, hurry: asyncio.Event | None) -> None:
-    """Take nobody new; wait up to `seconds` for calls in flight, or until `hurry`; end the rest."""
-    stopping = asyncio.ensure_future(server.stop(seconds))
-    if hurry is not None:
-        hurried = asyncio.ensure_future(hurry.wait())
-        await asyncio.wait((stopping, hurried), return_when=asyncio.FIRST_COMPLETED)
-        if hurried.done():
-            await server.stop(None)
-        hurried.cancel()
-    await stopping
-
-
 @contextmanager
 def _ticking(engine: Engine) -> Iterator[None]:
     """The engine's moment follows the clock, unless it is fixed."""
@@ -284,14 +243,3 @@ def _ticking(engine: Engine) -> Iterator[None]:
     finally:
         ended.set()
         clock.join()
-
-
-@contextmanager
-def _switching_quickly() -> Iterator[None]:
-    """A page waits for a busy thread no longer than `SWITCH_SECONDS`, not Python's 5 ms."""
-    before = sys.getswitchinterval()
-    sys.setswitchinterval(SWITCH_SECONDS)
-    try:
-        yield
-    finally:
-        sys.setswitchinterval(before)

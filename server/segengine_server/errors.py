@@ -108,6 +108,17 @@ class ForbiddenError(SegengineError):
     reason = "FORBIDDEN"
 
 
+class GoneError(SegengineError):
+    """A call that only a process which is gone could answer."""
+
+    reason = "WRITER_GONE"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "the process that keeps the store is gone; this server ends, try again when it is back"
+        )
+
+
 class ListenError(SegengineError):
     """The server cannot listen where it was told to."""
 
@@ -148,6 +159,7 @@ _CODES: tuple[tuple[type[SegengineError], grpc.StatusCode], ...] = (
     (BusyError, grpc.StatusCode.RESOURCE_EXHAUSTED),
     (StoppedError, grpc.StatusCode.CANCELLED),
     (NotWrittenError, grpc.StatusCode.UNAVAILABLE),
+    (GoneError, grpc.StatusCode.UNAVAILABLE),
     (UnauthenticatedError, grpc.StatusCode.UNAUTHENTICATED),
     (ForbiddenError, grpc.StatusCode.PERMISSION_DENIED),
 )

@@ -142,7 +142,7 @@ class Tokens:
     """The tokens of a file as it is now. clock: what time it is, for those that expire."""
 
     def __init__(self, path: Path, clock: Callable[[], datetime]) -> None:
-        self._path, self._clock = path, clock
+        self.path, self._clock = path, clock
         self._read: tuple[int, int] | None = None
         self._kept: Mapping[str, Token] = {}
         self.look_again()
@@ -150,14 +150,14 @@ class Tokens:
     def look_again(self) -> None:
         """Follow the file, if it has changed; `TokenFileError` leaves those that were."""
         try:
-            found = self._path.stat()
+            found = self.path.stat()
         except OSError as error:
             raise TokenFileError(
-                f"`{self._path}` cannot be read: {error.strerror}", field="tokens"
+                f"`{self.path}` cannot be read: {error.strerror}", field="tokens"
             ) from error
         state = (found.st_mtime_ns, found.st_size)
         if state != self._read:
-            self._kept = read_tokens(self._path)
+            self._kept = read_tokens(self.path)
             self._read = state
 
     def bearer_of(self, header: str | None) -> Token:

@@ -1,0 +1,100 @@
+"""Where does a server listen, and how does it stop?
+
+gRPC itself only says that listening failed; what it means by an address is looked up first, so that
+the reason can be said. What is stopped takes nobody new, and gives calls in flight their time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import socket
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import grpc
+
+from segengine_server.errors import ListenError
+from segengine_server.tls import Tls
+
+# GetPage beside one thread of plain Python: p99 11.7 ms with Python's own 5 ms, 6.6 ms with this,
+# the same p50; shorter gained nothing more.
+SWITCH_SECONDS = 0.0005
+
+
+def check_address(host: str, port: int) -> None:
+    """ListenError, in words that help, when a server could not listen there.
+
+    gRPC itself only says that it failed; is content when one of several addresses of a name is
+    free, so that `localhost` may be two servers; and takes port 99999 for 34463.
+    """
+    if not host:
+        raise ListenError(
+            "no host is given; `0.0.0.0` is every address of this machine", field="host"
+        )
+    if not 0 <= port <= 65_535:
+        raise ListenError(f"port `{port}` is not from 0 to 65535", field="port")
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    except (OSError, UnicodeError) as error:
+        raise ListenError(f"host `{host}` is not known: {error}", field="host") from error
+    refusals: list[OSError] = []
+    for family, kind, protocol, _, address in found:
+        try:
+            with socket.socket(family, kind, protocol) as probe:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                if family == socket.AF_INET6:
+                    probe.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+                probe.bind(address)
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE:
+                raise taken(host, port) from error
+            refusals.append(error)
+    if len(refusals) == len(found):
+        why = (refusals[0].strerror or str(refusals[0])).lower()
+        raise ListenError(f"cannot listen on `{host}`, port `{port}`: {why}", field="host")
+
+
+def taken(host: str, port: int) -> ListenError:
+    """What is said of an address that somebody has."""
+    return ListenError(
+        f"port `{port}` of `{host}` is taken by another program; choose another port, or 0 for "
+        "any free one",
+        field="port",
+    )
+
+
+def listen(server: grpc.aio.Server, host: str, port: int, tls: Tls | None) -> int:
+    """The port that `server` is bound to now."""
+    address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    try:
+        if tls is not None:
+            return server.add_secure_port(address, tls.credentials())
+        return server.add_insecure_port(address)
+    except RuntimeError as error:
+        # Between our look and now somebody took it.
+        raise taken(host, port) from error
+
+
+async def drain(server: grpc.aio.Server, seconds: float, hurry: asyncio.Event | None) -> None:
+    """Take nobody new; wait up to `seconds` for calls in flight, or until `hurry`; end the rest."""
+    stopping = asyncio.ensure_future(server.stop(seconds))
+    if hurry is not None:
+        hurried = asyncio.ensure_future(hurry.wait())
+        await asyncio.wait((stopping, hurried), return_when=asyncio.FIRST_COMPLETED)
+        if hurried.done():
+            await server.stop(None)
+        hurried.cancel()
+    await stopping
+
+
+@contextmanager
+def switching_quickly() -> Iterator[None]:
+    """A page waits for a busy thread no longer than `SWITCH_SECONDS`, not Python's 5 ms."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(SWITCH_SECONDS)
+    try:
+        yield
+    finally:
+        sys.setswitchinterval(before)

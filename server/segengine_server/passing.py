@@ -1,0 +1,102 @@
+"""How does a call reach the process that can answer it? A worker passes it on, as it came.
+
+Messages go through unread, in both directions and one by one, so that a stream is as slow as its
+reader; a deadline, a cancellation and how the call ended go through too. Whether the caller may
+make it is for the process that answers to say.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any, NoReturn
+
+import grpc
+
+from segengine_server.errors import GoneError, refuse
+from segengine_server.methods import Methods
+
+_Context = grpc.aio.ServicerContext[Any, Any]
+# Its own: the other end is told of us, not of the client's library.
+_NOT_PASSED = frozenset({"user-agent"})
+WHOLE = (
+    ("grpc.max_receive_message_length", -1),
+    ("grpc.max_send_message_length", -1),
+    # The address is ours alone: no proxy of the environment has anything to do with it.
+    ("grpc.enable_http_proxy", 0),
+)
+"""Options of a channel that passes on whatever the other end lets through."""
+
+
+class PassedOn(grpc.GenericRpcHandler):  # type: ignore[type-arg]
+    """Every method: by a handler of ours where there is one, else by another server's answer."""
+
+    def __init__(self, channel: grpc.aio.Channel, here: Methods) -> None:
+        self._channel, self._here = channel, here
+
+    def service(self, handler_call_details: grpc.HandlerCallDetails) -> Any:
+        """The handler of a call."""
+        ours = self._here.service(handler_call_details)
+        if ours is not None:
+            return ours
+        method = handler_call_details.method
+
+        async def passed(requests: AsyncIterator[bytes], context: _Context) -> AsyncIterator[bytes]:
+            call = self._channel.stream_stream(method, None, None)(requests, **_as_it_came(context))
+            try:
+                async for message in call:
+                    yield message
+                context.set_trailing_metadata(await call.trailing_metadata())
+            except grpc.aio.AioRpcError as error:
+                await _end_alike(context, error)
+            finally:
+                # A caller that is gone ends the work at the other end.
+                call.cancel()
+
+        return grpc.stream_stream_rpc_method_handler(passed)
+
+
+class Elsewhere:
+    """One call of a known method, asked of the other server when this one cannot answer."""
+
+    def __init__(self, channel: grpc.aio.Channel, method: str) -> None:
+        self._ask = channel.unary_unary(method, None, None)
+
+    async def __call__(self, request: Any, context: _Context) -> bytes:
+        """The other server's answer, or an end like the one it gave the call."""
+        try:
+            reply: bytes = await self._ask(request.SerializeToString(), **_as_it_came(context))
+        except grpc.aio.AioRpcError as error:
+            await _end_alike(context, error)
+        return reply
+
+
+def _as_it_came(context: _Context) -> dict[str, Any]:
+    metadata = tuple(
+        (key, value) for key, value in context.invocation_metadata() or () if key not in _NOT_PASSED
+    )
+    return {"metadata": metadata, "timeout": context.time_remaining()}
+
+
+async def _end_alike(context: _Context, error: grpc.aio.AioRpcError) -> NoReturn:
+    told: Any = tuple(error.trailing_metadata() or ())
+    if error.code() is grpc.StatusCode.UNAVAILABLE and not told:
+        # Of gRPC itself: nobody there.
+        await refuse(context, GoneError())
+    await context.abort(error.code(), error.details() or "", told)
+
+
+class Only(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]
+    """An interceptor for some methods; others pass by.  methods: full names"""
+
+    def __init__(self, methods: frozenset[str], inner: grpc.aio.ServerInterceptor) -> None:  # type: ignore[type-arg]
+        self._methods, self._inner = methods, inner
+
+    async def intercept_service(
+        self,
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Any]],
+        call: grpc.HandlerCallDetails,
+    ) -> Any:
+        """The handler of the call."""
+        if call.method in self._methods:
+            return await self._inner.intercept_service(continuation, call)
+        return await continuation(call)
