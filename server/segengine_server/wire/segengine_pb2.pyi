@@ -507,7 +507,7 @@ class DryRunSegmentRequest(_message.Message):
     def __init__(self, segment: _Optional[str] = ..., rule: _Optional[str] = ..., suppress: _Optional[bool] = ...) -> None: ...
 
 class DryRunReply(_message.Message):
-    __slots__ = ("kind", "name", "change", "version", "entered", "left", "stayed", "affected", "sample_entered", "sample_left", "settings", "ledger_before", "ledger_after", "variants", "downstream", "notes", "as_of", "data_version")
+    __slots__ = ("kind", "name", "change", "version", "entered", "left", "stayed", "affected", "sample_entered", "sample_left", "settings", "ledger_before", "ledger_after", "variants", "downstream", "notes", "as_of", "data_version", "modules")
     KIND_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
     CHANGE_FIELD_NUMBER: _ClassVar[int]
@@ -526,6 +526,7 @@ class DryRunReply(_message.Message):
     NOTES_FIELD_NUMBER: _ClassVar[int]
     AS_OF_FIELD_NUMBER: _ClassVar[int]
     DATA_VERSION_FIELD_NUMBER: _ClassVar[int]
+    MODULES_FIELD_NUMBER: _ClassVar[int]
     kind: str
     name: str
     change: str
@@ -544,7 +545,28 @@ class DryRunReply(_message.Message):
     notes: _containers.RepeatedScalarFieldContainer[str]
     as_of: _timestamp_pb2.Timestamp
     data_version: int
-    def __init__(self, kind: _Optional[str] = ..., name: _Optional[str] = ..., change: _Optional[str] = ..., version: _Optional[int] = ..., entered: _Optional[int] = ..., left: _Optional[int] = ..., stayed: _Optional[int] = ..., affected: _Optional[int] = ..., sample_entered: _Optional[_Iterable[_Union[CustomerId, _Mapping]]] = ..., sample_left: _Optional[_Iterable[_Union[CustomerId, _Mapping]]] = ..., settings: _Optional[_Iterable[_Union[SettingChange, _Mapping]]] = ..., ledger_before: _Optional[_Iterable[_Union[LedgerStep, _Mapping]]] = ..., ledger_after: _Optional[_Iterable[_Union[LedgerStep, _Mapping]]] = ..., variants: _Optional[_Iterable[_Union[VariantMove, _Mapping]]] = ..., downstream: _Optional[_Iterable[_Union[Downstream, _Mapping]]] = ..., notes: _Optional[_Iterable[str]] = ..., as_of: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., data_version: _Optional[int] = ...) -> None: ...
+    modules: _containers.RepeatedCompositeFieldContainer[ModuleChange]
+    def __init__(self, kind: _Optional[str] = ..., name: _Optional[str] = ..., change: _Optional[str] = ..., version: _Optional[int] = ..., entered: _Optional[int] = ..., left: _Optional[int] = ..., stayed: _Optional[int] = ..., affected: _Optional[int] = ..., sample_entered: _Optional[_Iterable[_Union[CustomerId, _Mapping]]] = ..., sample_left: _Optional[_Iterable[_Union[CustomerId, _Mapping]]] = ..., settings: _Optional[_Iterable[_Union[SettingChange, _Mapping]]] = ..., ledger_before: _Optional[_Iterable[_Union[LedgerStep, _Mapping]]] = ..., ledger_after: _Optional[_Iterable[_Union[LedgerStep, _Mapping]]] = ..., variants: _Optional[_Iterable[_Union[VariantMove, _Mapping]]] = ..., downstream: _Optional[_Iterable[_Union[Downstream, _Mapping]]] = ..., notes: _Optional[_Iterable[str]] = ..., as_of: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., data_version: _Optional[int] = ..., modules: _Optional[_Iterable[_Union[ModuleChange, _Mapping]]] = ...) -> None: ...
+
+class ModuleChange(_message.Message):
+    __slots__ = ("slot", "module", "change", "settings", "before", "after", "entered", "left")
+    SLOT_FIELD_NUMBER: _ClassVar[int]
+    MODULE_FIELD_NUMBER: _ClassVar[int]
+    CHANGE_FIELD_NUMBER: _ClassVar[int]
+    SETTINGS_FIELD_NUMBER: _ClassVar[int]
+    BEFORE_FIELD_NUMBER: _ClassVar[int]
+    AFTER_FIELD_NUMBER: _ClassVar[int]
+    ENTERED_FIELD_NUMBER: _ClassVar[int]
+    LEFT_FIELD_NUMBER: _ClassVar[int]
+    slot: str
+    module: str
+    change: str
+    settings: str
+    before: int
+    after: int
+    entered: int
+    left: int
+    def __init__(self, slot: _Optional[str] = ..., module: _Optional[str] = ..., change: _Optional[str] = ..., settings: _Optional[str] = ..., before: _Optional[int] = ..., after: _Optional[int] = ..., entered: _Optional[int] = ..., left: _Optional[int] = ...) -> None: ...
 
 class SettingChange(_message.Message):
     __slots__ = ("setting", "before_json", "after_json")
@@ -655,3 +677,135 @@ class CompactReply(_message.Message):
     OFFSET_FIELD_NUMBER: _ClassVar[int]
     offset: int
     def __init__(self, offset: _Optional[int] = ...) -> None: ...
+
+class NewDefinition(_message.Message):
+    __slots__ = ("kind", "name", "definition_json", "etag", "must_be_new")
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    DEFINITION_JSON_FIELD_NUMBER: _ClassVar[int]
+    ETAG_FIELD_NUMBER: _ClassVar[int]
+    MUST_BE_NEW_FIELD_NUMBER: _ClassVar[int]
+    kind: str
+    name: str
+    definition_json: str
+    etag: str
+    must_be_new: bool
+    def __init__(self, kind: _Optional[str] = ..., name: _Optional[str] = ..., definition_json: _Optional[str] = ..., etag: _Optional[str] = ..., must_be_new: _Optional[bool] = ...) -> None: ...
+
+class DefinitionKey(_message.Message):
+    __slots__ = ("kind", "name", "etag")
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    ETAG_FIELD_NUMBER: _ClassVar[int]
+    kind: str
+    name: str
+    etag: str
+    def __init__(self, kind: _Optional[str] = ..., name: _Optional[str] = ..., etag: _Optional[str] = ...) -> None: ...
+
+class PutDefinitionsRequest(_message.Message):
+    __slots__ = ("definitions", "delete")
+    DEFINITIONS_FIELD_NUMBER: _ClassVar[int]
+    DELETE_FIELD_NUMBER: _ClassVar[int]
+    definitions: _containers.RepeatedCompositeFieldContainer[NewDefinition]
+    delete: _containers.RepeatedCompositeFieldContainer[DefinitionKey]
+    def __init__(self, definitions: _Optional[_Iterable[_Union[NewDefinition, _Mapping]]] = ..., delete: _Optional[_Iterable[_Union[DefinitionKey, _Mapping]]] = ...) -> None: ...
+
+class PutDefinitionsReply(_message.Message):
+    __slots__ = ("definitions", "deleted")
+    DEFINITIONS_FIELD_NUMBER: _ClassVar[int]
+    DELETED_FIELD_NUMBER: _ClassVar[int]
+    definitions: _containers.RepeatedCompositeFieldContainer[Definition]
+    deleted: _containers.RepeatedCompositeFieldContainer[Definition]
+    def __init__(self, definitions: _Optional[_Iterable[_Union[Definition, _Mapping]]] = ..., deleted: _Optional[_Iterable[_Union[Definition, _Mapping]]] = ...) -> None: ...
+
+class Definition(_message.Message):
+    __slots__ = ("kind", "name", "version", "definition_json", "etag", "deleted", "source", "as_of", "data_version")
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    DEFINITION_JSON_FIELD_NUMBER: _ClassVar[int]
+    ETAG_FIELD_NUMBER: _ClassVar[int]
+    DELETED_FIELD_NUMBER: _ClassVar[int]
+    SOURCE_FIELD_NUMBER: _ClassVar[int]
+    AS_OF_FIELD_NUMBER: _ClassVar[int]
+    DATA_VERSION_FIELD_NUMBER: _ClassVar[int]
+    kind: str
+    name: str
+    version: int
+    definition_json: str
+    etag: str
+    deleted: bool
+    source: str
+    as_of: _timestamp_pb2.Timestamp
+    data_version: int
+    def __init__(self, kind: _Optional[str] = ..., name: _Optional[str] = ..., version: _Optional[int] = ..., definition_json: _Optional[str] = ..., etag: _Optional[str] = ..., deleted: _Optional[bool] = ..., source: _Optional[str] = ..., as_of: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., data_version: _Optional[int] = ...) -> None: ...
+
+class GetDefinitionRequest(_message.Message):
+    __slots__ = ("kind", "name", "version")
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    kind: str
+    name: str
+    version: int
+    def __init__(self, kind: _Optional[str] = ..., name: _Optional[str] = ..., version: _Optional[int] = ...) -> None: ...
+
+class ListDefinitionsRequest(_message.Message):
+    __slots__ = ("kind", "prefix", "with_definitions", "most", "after")
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    PREFIX_FIELD_NUMBER: _ClassVar[int]
+    WITH_DEFINITIONS_FIELD_NUMBER: _ClassVar[int]
+    MOST_FIELD_NUMBER: _ClassVar[int]
+    AFTER_FIELD_NUMBER: _ClassVar[int]
+    kind: str
+    prefix: str
+    with_definitions: bool
+    most: int
+    after: DefinitionKey
+    def __init__(self, kind: _Optional[str] = ..., prefix: _Optional[str] = ..., with_definitions: _Optional[bool] = ..., most: _Optional[int] = ..., after: _Optional[_Union[DefinitionKey, _Mapping]] = ...) -> None: ...
+
+class ListDefinitionsReply(_message.Message):
+    __slots__ = ("definitions", "more")
+    DEFINITIONS_FIELD_NUMBER: _ClassVar[int]
+    MORE_FIELD_NUMBER: _ClassVar[int]
+    definitions: _containers.RepeatedCompositeFieldContainer[Definition]
+    more: bool
+    def __init__(self, definitions: _Optional[_Iterable[_Union[Definition, _Mapping]]] = ..., more: _Optional[bool] = ...) -> None: ...
+
+class DeleteDefinitionsRequest(_message.Message):
+    __slots__ = ("definitions",)
+    DEFINITIONS_FIELD_NUMBER: _ClassVar[int]
+    definitions: _containers.RepeatedCompositeFieldContainer[DefinitionKey]
+    def __init__(self, definitions: _Optional[_Iterable[_Union[DefinitionKey, _Mapping]]] = ...) -> None: ...
+
+class DeleteDefinitionsReply(_message.Message):
+    __slots__ = ("definitions",)
+    DEFINITIONS_FIELD_NUMBER: _ClassVar[int]
+    definitions: _containers.RepeatedCompositeFieldContainer[Definition]
+    def __init__(self, definitions: _Optional[_Iterable[_Union[Definition, _Mapping]]] = ...) -> None: ...
+
+class ListVersionsRequest(_message.Message):
+    __slots__ = ("kind", "name", "before", "most")
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    BEFORE_FIELD_NUMBER: _ClassVar[int]
+    MOST_FIELD_NUMBER: _ClassVar[int]
+    kind: str
+    name: str
+    before: int
+    most: int
+    def __init__(self, kind: _Optional[str] = ..., name: _Optional[str] = ..., before: _Optional[int] = ..., most: _Optional[int] = ...) -> None: ...
+
+class ListVersionsReply(_message.Message):
+    __slots__ = ("versions", "more")
+    VERSIONS_FIELD_NUMBER: _ClassVar[int]
+    MORE_FIELD_NUMBER: _ClassVar[int]
+    versions: _containers.RepeatedCompositeFieldContainer[Definition]
+    more: bool
+    def __init__(self, versions: _Optional[_Iterable[_Union[Definition, _Mapping]]] = ..., more: _Optional[bool] = ...) -> None: ...
+
+class DryRunDefinitionsReply(_message.Message):
+    __slots__ = ("diffs",)
+    DIFFS_FIELD_NUMBER: _ClassVar[int]
+    diffs: _containers.RepeatedCompositeFieldContainer[DryRunReply]
+    def __init__(self, diffs: _Optional[_Iterable[_Union[DryRunReply, _Mapping]]] = ...) -> None: ...

@@ -1078,3 +1078,303 @@ class IngestService:
             timeout,
             metadata,
             _registered_method=True)
+
+
+class CatalogServiceStub:
+    """What is defined: segments, declared traits, campaigns and pages, and each version of every one?
+    A definition on the wire is its section of store.toml as a JSON object, moments in ISO 8601.
+    """
+
+    def __init__(self, channel):
+        """Constructor.
+
+        Args:
+            channel: A grpc.Channel.
+        """
+        self.Put = channel.unary_unary(
+                '/segengine.v1.CatalogService/Put',
+                request_serializer=segengine__server_dot_wire_dot_segengine__pb2.PutDefinitionsRequest.SerializeToString,
+                response_deserializer=segengine__server_dot_wire_dot_segengine__pb2.PutDefinitionsReply.FromString,
+                _registered_method=True)
+        self.Get = channel.unary_unary(
+                '/segengine.v1.CatalogService/Get',
+                request_serializer=segengine__server_dot_wire_dot_segengine__pb2.GetDefinitionRequest.SerializeToString,
+                response_deserializer=segengine__server_dot_wire_dot_segengine__pb2.Definition.FromString,
+                _registered_method=True)
+        self.List = channel.unary_unary(
+                '/segengine.v1.CatalogService/List',
+                request_serializer=segengine__server_dot_wire_dot_segengine__pb2.ListDefinitionsRequest.SerializeToString,
+                response_deserializer=segengine__server_dot_wire_dot_segengine__pb2.ListDefinitionsReply.FromString,
+                _registered_method=True)
+        self.Delete = channel.unary_unary(
+                '/segengine.v1.CatalogService/Delete',
+                request_serializer=segengine__server_dot_wire_dot_segengine__pb2.DeleteDefinitionsRequest.SerializeToString,
+                response_deserializer=segengine__server_dot_wire_dot_segengine__pb2.DeleteDefinitionsReply.FromString,
+                _registered_method=True)
+        self.Versions = channel.unary_unary(
+                '/segengine.v1.CatalogService/Versions',
+                request_serializer=segengine__server_dot_wire_dot_segengine__pb2.ListVersionsRequest.SerializeToString,
+                response_deserializer=segengine__server_dot_wire_dot_segengine__pb2.ListVersionsReply.FromString,
+                _registered_method=True)
+        self.DryRun = channel.unary_unary(
+                '/segengine.v1.CatalogService/DryRun',
+                request_serializer=segengine__server_dot_wire_dot_segengine__pb2.PutDefinitionsRequest.SerializeToString,
+                response_deserializer=segengine__server_dot_wire_dot_segengine__pb2.DryRunDefinitionsReply.FromString,
+                _registered_method=True)
+
+
+class CatalogServiceServicer:
+    """What is defined: segments, declared traits, campaigns and pages, and each version of every one?
+    A definition on the wire is its section of store.toml as a JSON object, moments in ISO 8601.
+    """
+
+    def Put(self, request, context):
+        """Define one thing or several, and take others away, as one change: all of it is lasting and in
+        force when the reply comes, or nothing has happened. What is in force already is no change.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Get(self, request, context):
+        """A definition as it is in force, or one of its versions.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def List(self, request, context):
+        """What is in force, by kind, then by name.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Delete(self, request, context):
+        """Take definitions away, as one change. What others name cannot go: the error names them.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Versions(self, request, context):
+        """The versions of a definition, the newest first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DryRun(self, request, context):
+        """What the same Put would change: who enters, who leaves. Nothing is changed by it.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+
+def add_CatalogServiceServicer_to_server(servicer, server):
+    rpc_method_handlers = {
+            'Put': grpc.unary_unary_rpc_method_handler(
+                    servicer.Put,
+                    request_deserializer=segengine__server_dot_wire_dot_segengine__pb2.PutDefinitionsRequest.FromString,
+                    response_serializer=segengine__server_dot_wire_dot_segengine__pb2.PutDefinitionsReply.SerializeToString,
+            ),
+            'Get': grpc.unary_unary_rpc_method_handler(
+                    servicer.Get,
+                    request_deserializer=segengine__server_dot_wire_dot_segengine__pb2.GetDefinitionRequest.FromString,
+                    response_serializer=segengine__server_dot_wire_dot_segengine__pb2.Definition.SerializeToString,
+            ),
+            'List': grpc.unary_unary_rpc_method_handler(
+                    servicer.List,
+                    request_deserializer=segengine__server_dot_wire_dot_segengine__pb2.ListDefinitionsRequest.FromString,
+                    response_serializer=segengine__server_dot_wire_dot_segengine__pb2.ListDefinitionsReply.SerializeToString,
+            ),
+            'Delete': grpc.unary_unary_rpc_method_handler(
+                    servicer.Delete,
+                    request_deserializer=segengine__server_dot_wire_dot_segengine__pb2.DeleteDefinitionsRequest.FromString,
+                    response_serializer=segengine__server_dot_wire_dot_segengine__pb2.DeleteDefinitionsReply.SerializeToString,
+            ),
+            'Versions': grpc.unary_unary_rpc_method_handler(
+                    servicer.Versions,
+                    request_deserializer=segengine__server_dot_wire_dot_segengine__pb2.ListVersionsRequest.FromString,
+                    response_serializer=segengine__server_dot_wire_dot_segengine__pb2.ListVersionsReply.SerializeToString,
+            ),
+            'DryRun': grpc.unary_unary_rpc_method_handler(
+                    servicer.DryRun,
+                    request_deserializer=segengine__server_dot_wire_dot_segengine__pb2.PutDefinitionsRequest.FromString,
+                    response_serializer=segengine__server_dot_wire_dot_segengine__pb2.DryRunDefinitionsReply.SerializeToString,
+            ),
+    }
+    generic_handler = grpc.method_handlers_generic_handler(
+            'segengine.v1.CatalogService', rpc_method_handlers)
+    server.add_generic_rpc_handlers((generic_handler,))
+    server.add_registered_method_handlers('segengine.v1.CatalogService', rpc_method_handlers)
+
+
+ # This class is part of an EXPERIMENTAL API.
+class CatalogService:
+    """What is defined: segments, declared traits, campaigns and pages, and each version of every one?
+    A definition on the wire is its section of store.toml as a JSON object, moments in ISO 8601.
+    """
+
+    @staticmethod
+    def Put(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/segengine.v1.CatalogService/Put',
+            segengine__server_dot_wire_dot_segengine__pb2.PutDefinitionsRequest.SerializeToString,
+            segengine__server_dot_wire_dot_segengine__pb2.PutDefinitionsReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Get(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/segengine.v1.CatalogService/Get',
+            segengine__server_dot_wire_dot_segengine__pb2.GetDefinitionRequest.SerializeToString,
+            segengine__server_dot_wire_dot_segengine__pb2.Definition.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def List(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/segengine.v1.CatalogService/List',
+            segengine__server_dot_wire_dot_segengine__pb2.ListDefinitionsRequest.SerializeToString,
+            segengine__server_dot_wire_dot_segengine__pb2.ListDefinitionsReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Delete(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/segengine.v1.CatalogService/Delete',
+            segengine__server_dot_wire_dot_segengine__pb2.DeleteDefinitionsRequest.SerializeToString,
+            segengine__server_dot_wire_dot_segengine__pb2.DeleteDefinitionsReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Versions(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/segengine.v1.CatalogService/Versions',
+            segengine__server_dot_wire_dot_segengine__pb2.ListVersionsRequest.SerializeToString,
+            segengine__server_dot_wire_dot_segengine__pb2.ListVersionsReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DryRun(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/segengine.v1.CatalogService/DryRun',
+            segengine__server_dot_wire_dot_segengine__pb2.PutDefinitionsRequest.SerializeToString,
+            segengine__server_dot_wire_dot_segengine__pb2.DryRunDefinitionsReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
