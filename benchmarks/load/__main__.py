@@ -1,4 +1,4 @@
-"""`python -m benchmarks.load pages|stream|overload`: what is measured, and how large."""
+"""`python -m benchmarks.load pages|workers|stream|overload`: what is measured, and how large."""
 
 from __future__ import annotations
 
@@ -14,10 +14,15 @@ from benchmarks.load.h2load import NoLoadError
 from benchmarks.load.pages import WrongPageError, measure_pages
 from benchmarks.load.processes import NotStartedError
 from benchmarks.load.shop import OtherShopError
+from benchmarks.load.workers import measure_workers
 
 
 def _pages(asked: argparse.Namespace, folder: Path) -> dict[str, Any]:
     return measure_pages(folder, asked.customers, asked.modules, asked.seconds, asked.events)
+
+
+def _workers(asked: argparse.Namespace, folder: Path) -> dict[str, Any]:
+    return measure_workers(folder, asked.customers, asked.modules, asked.seconds, asked.workers)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -28,7 +33,12 @@ def _parser() -> argparse.ArgumentParser:
     pages.add_argument("--seconds", type=float, default=10.0, help="of each load")
     pages.add_argument("--events", type=float, default=5_000, help="ingested a second")
     pages.set_defaults(measure=_pages)
-    for each in (pages,):
+    workers = kinds.add_parser("workers", help="several processes against as many of an Echo")
+    workers.add_argument("--modules", type=int, default=1_000)
+    workers.add_argument("--seconds", type=float, default=5.0, help="of each load")
+    workers.add_argument("--workers", type=int, default=2)
+    workers.set_defaults(measure=_workers)
+    for each in (pages, workers):
         each.add_argument("--customers", type=int, default=1_000_000)
         each.add_argument("--folder", type=Path, help="where the shop is kept between runs")
         each.add_argument("--json", type=Path, help="write the figures there too")

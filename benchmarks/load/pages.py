@@ -73,7 +73,7 @@ def shop_served(folder: Path, customers: int, modules: int) -> Iterator[Server]:
 @contextmanager
 def echo_served(like: Server) -> Iterator[Server]:
     """An Echo that answers with a page of `like`'s, the one of median size."""
-    sizes = sorted(_replies(like), key=len)
+    sizes = sorted(replies_of(like), key=len)
     with tempfile.TemporaryDirectory(prefix="segengine-load-") as name:
         token, file = token_in(Path(name))
         reply = Path(name) / "reply"
@@ -82,7 +82,7 @@ def echo_served(like: Server) -> Iterator[Server]:
             "benchmarks.load.serving", "echo", "--tokens", str(file), "--reply", str(reply)
         ) as running:
             echo = Server(f"127.0.0.1:{running.said['port']}", running.pid, token, like.messages)
-            if set(_replies(echo)) != {reply.read_bytes()}:
+            if set(replies_of(echo)) != {reply.read_bytes()}:
                 raise WrongPageError("the Echo does not answer with what it was given")
             say(f"an Echo beside it: requests of {len(like.messages[0])} bytes or so, replies of "
                 f"{len(reply.read_bytes())}")  # fmt: skip
@@ -91,14 +91,14 @@ def echo_served(like: Server) -> Iterator[Server]:
 
 def check_pages(server: Server, expected: Sequence[list[list[str]]]) -> None:
     """`WrongPageError` unless each of the server's messages is answered as expected."""
-    for number, reply in enumerate(_replies(server)):
+    for number, reply in enumerate(replies_of(server)):
         if placed_in(reply) != expected[number]:
             raise WrongPageError(
                 f"visit {number}: the server says {placed_in(reply)}, the engine {expected[number]}"
             )
 
 
-def _replies(server: Server) -> list[bytes]:
+def replies_of(server: Server) -> list[bytes]:
     """The reply to each message of a server."""
     who = (("authorization", f"Bearer {server.token}"),)
     with grpc.insecure_channel(server.target) as channel:

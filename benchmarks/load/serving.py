@@ -15,6 +15,7 @@ from pathlib import Path
 
 from segengine_server import clock
 from segengine_server.tokens import Tokens, created
+from segengine_server.workers import Crew
 
 from benchmarks.load.echo import serve_echo
 from benchmarks.load.processes import say
@@ -38,6 +39,10 @@ def _store(asked: argparse.Namespace) -> None:
     logging.disable(logging.INFO)
     with opened_shop(asked.folder, asked.customers, say) as engine:
         engine.claim()
+        crew = None
+        if asked.workers:
+            command = (sys.executable, "-m", "segengine.cli.worker")
+            crew = Crew(asked.workers, command, engine.share(), str(asked.tokens))
         visits = with_page(engine, asked.modules, asked.customers)
         decided = placed(engine, visits)
         told: dict[str, object] = {
@@ -46,9 +51,13 @@ def _store(asked: argparse.Namespace) -> None:
                 for visit, placements in zip(visits, decided, strict=True)
             ],
             "as_of": engine.as_of.isoformat(),
+            "table_bytes": sum(engine.memory()["total_bytes"].to_pylist()),
         }
         tokens = Tokens(asked.tokens, clock.now)
-        serve(engine, port=0, tokens=tokens, ready=lambda _, port: _ready({"port": port, **told}))
+        serve(
+            engine, port=0, tokens=tokens, crew=crew,
+            ready=lambda _, port: _ready({"port": port, **told}),
+        )  # fmt: skip
 
 
 def _echo(asked: argparse.Namespace) -> None:
@@ -69,6 +78,7 @@ def main() -> None:
     store.add_argument("--tokens", type=Path, required=True)
     store.add_argument("--customers", type=int, default=1_000_000)
     store.add_argument("--modules", type=int, default=1_000)
+    store.add_argument("--workers", type=int, default=0)
     store.set_defaults(serve=_store)
     echo = kinds.add_parser("echo")
     echo.add_argument("--tokens", type=Path, required=True)
