@@ -23,6 +23,7 @@ from prometheus_client import CollectorRegistry
 
 from segengine_server.access import check_access
 from segengine_server.audience_service import AudienceService
+from segengine_server.audit import Audit
 from segengine_server.campaign_service import CampaignService
 from segengine_server.engine_api import Engine
 from segengine_server.guard import Guard
@@ -59,6 +60,7 @@ class Limits:
     audience_calls: int = 64
     audience_threads: int = 4
     ingest_calls: int = 64
+    ingest_threads: int = 4
     drain_seconds: float = 10.0
 
 
@@ -116,7 +118,7 @@ async def run(
         switching_quickly(),
         ThreadPoolExecutor(limits.audience_threads, "audience") as threads,
         ThreadPoolExecutor(1, "census") as census,
-        ThreadPoolExecutor(1, "ingest") as ingest,
+        ThreadPoolExecutor(limits.ingest_threads, "ingest") as ingest,
         _ticking(engine),
         ExitStack() as stack,
     ):
@@ -195,7 +197,11 @@ def _server(
             ("grpc.max_receive_message_length", limits.request_bytes),
             ("grpc.max_send_message_length", limits.reply_bytes),
         ],
-        interceptors=(Watch(registry), *(() if tokens is None else (Guard(tokens),))),
+        interceptors=(
+            Watch(registry),
+            *(() if tokens is None else (Guard(tokens),)),
+            *(() if engine.folder is None else (Audit(engine.folder),)),
+        ),
         maximum_concurrent_rpcs=limits.calls,
     )
     methods = Methods()

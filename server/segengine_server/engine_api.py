@@ -9,10 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
+from pathlib import Path
 from typing import Any, Protocol
 
 import pyarrow as pa
 
+from segengine.appending import Append
 from segengine_server.campaign_api import Campaigns, Receipt, Text
 
 CustomerId = int | str
@@ -136,8 +138,12 @@ class Engine(Campaigns, Protocol):
 
     @property
     def as_of_is_fixed(self) -> bool: ...
+    @property
+    def folder(self) -> Path | None: ...
     def tick(self) -> object: ...
-    def append(self, table: str, data: Any, /, *, on_error: str, key: str | None) -> Receipt: ...
+    def append_each(
+        self, batches: Sequence[Append], /
+    ) -> tuple[Sequence[Receipt], BaseException | None]: ...
     def delete_customer(self, customer_id: CustomerId, /) -> int | None: ...
     def compact(self) -> int | None: ...
     def vitals(self) -> Mapping[str, tuple[str, float | None]]: ...

@@ -1,17 +1,19 @@
 """What has happened in the shop, and who is a customer of it? IngestService.
 
-Changes are made in one thread, one after the other as the engine has one writer; pages go on beside
-it. A receipt is given when the change is lasting and seen.
+Changes are made one after the other, as the engine has one writer; pages go on beside it. Batches
+of several calls, and those of one call that have come, are made lasting together. A receipt is
+given when the change is lasting and seen.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any, TypeVar
 
 import grpc
 
+from segengine.appending import Append
 from segengine.errors import LoadError, StoreError
 from segengine_server import campaign_convert, convert
 from segengine_server.engine_api import Engine
@@ -22,6 +24,7 @@ from segengine_server.errors import (
     Violation,
     refuse,
 )
+from segengine_server.reading_ahead import read_ahead
 from segengine_server.wire import segengine_pb2 as pb
 from segengine_server.wire.segengine_pb2_grpc import IngestServiceServicer
 from segengine_server.work import Work
@@ -45,19 +48,18 @@ class IngestService(IngestServiceServicer):
     async def Append(  # noqa: N802 - the wire's name
         self, requests: AsyncIterator[pb.AppendRequest], context: _Context
     ) -> pb.AppendReply:
-        """Batches of rows, each a change of its own; the receipts at the end."""
+        """Batches of rows, each a change of its own; the receipts at the end.
+
+        Those that come while others are taken in become lasting together.
+        """
         receipts: list[pb.Receipt] = []
         try:
-            async for each in requests:
-                if len(receipts) == MOST_BATCHES:
+            async for batches in read_ahead(requests):
+                if len(receipts) + len(batches) > MOST_BATCHES:
                     raise RequestError(
                         Violation("", f"one call takes at most {MOST_BATCHES:,} batches")
                     )
-                receipts.append(
-                    await self._work.do(
-                        self._appended, each.table, each.ipc, each.key, each.skip_bad_rows
-                    )
-                )
+                receipts += await self._work.do(self._appended, batches)
         except Exception as error:
             await refuse(context, error)
         return pb.AppendReply(receipts=receipts)
@@ -66,9 +68,14 @@ class IngestService(IngestServiceServicer):
         self, request: pb.UpsertCustomersRequest, context: _Context
     ) -> pb.Receipt:
         """New buyers, and columns of those there are."""
-        return await self._answer(
-            context, self._appended, _CUSTOMERS, request.ipc, request.key, request.skip_bad_rows
-        )
+        (receipt,) = await self._answer(
+            context, self._appended,
+            [pb.AppendRequest(
+                table=_CUSTOMERS, ipc=request.ipc, key=request.key,
+                skip_bad_rows=request.skip_bad_rows,
+            )],
+        )  # fmt: skip
+        return receipt
 
     async def DeleteCustomer(  # noqa: N802 - the wire's name
         self, request: pb.DeleteCustomerRequest, context: _Context
@@ -89,20 +96,26 @@ class IngestService(IngestServiceServicer):
         except Exception as error:
             await refuse(context, error)
 
-    def _appended(self, table: str, ipc: bytes, key: str, skip: bool) -> pb.Receipt:
-        if not table:
-            raise RequestError(Violation("table", "say which table the rows are for"))
-        if len(key.encode()) > _KEY_BYTES:
-            raise RequestError(Violation("key", f"a key has at most {_KEY_BYTES} bytes"))
-        rows = campaign_convert.from_proto_messages(ipc)
-        on_error = "skip" if skip else "refuse"
-        try:
-            found = self._engine.append(table, rows, on_error=on_error, key=key or None)
-        except LoadError as error:
+    def _appended(self, requests: Sequence[pb.AppendRequest]) -> list[pb.Receipt]:
+        """The receipts of all of them; raises what is wrong with one, those before it taken in."""
+        batches: list[Append] = []
+        unread: RequestError | None = None
+        for each in requests:
+            try:
+                batches.append(_from_proto(each))
+            except RequestError as refused:
+                unread = refused
+                break
+        found, error = self._engine.append_each(batches)
+        if isinstance(error, LoadError):
             raise BadDataError(error) from error
-        except StoreError as error:
+        if isinstance(error, StoreError):
             raise _unwritten(error) from error
-        return campaign_convert.to_proto_receipt(found)
+        if error is not None:
+            raise error
+        if unread is not None:
+            raise unread
+        return [campaign_convert.to_proto_receipt(each) for each in found]
 
     def _deleted(self, request: pb.DeleteCustomerRequest) -> pb.DeleteCustomerReply:
         customer = convert.from_proto_customer(request.customer)
@@ -117,6 +130,16 @@ class IngestService(IngestServiceServicer):
 
     def _compacted(self) -> pb.CompactReply:
         return pb.CompactReply(offset=self._engine.compact() or 0)
+
+
+def _from_proto(request: pb.AppendRequest) -> Append:
+    if not request.table:
+        raise RequestError(Violation("table", "say which table the rows are for"))
+    if len(request.key.encode()) > _KEY_BYTES:
+        raise RequestError(Violation("key", f"a key has at most {_KEY_BYTES} bytes"))
+    rows = campaign_convert.from_proto_messages(request.ipc)
+    on_error = "skip" if request.skip_bad_rows else "refuse"
+    return Append(request.table, rows, on_error, request.key or None)
 
 
 def _unwritten(error: StoreError) -> NotWrittenError:

@@ -907,9 +907,10 @@ class IngestServiceServicer:
     """
 
     def Append(self, request_iterator, context):
-        """Batches of rows that have just happened, each a change of its own: lasting and seen by whoever
-        asks before the next one is taken. A bad batch ends the call; those before it were taken in. A
-        batch with a key may be sent again: it counts once.
+        """Batches of rows that have just happened, each a change of its own, in their order: those that
+        come while others are taken in are made lasting together. Whoever sends faster than that waits.
+        The reply comes when all are lasting and seen by whoever asks. A bad batch ends the call; those
+        before it were taken in. A batch with a key may be sent again: it counts once.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
