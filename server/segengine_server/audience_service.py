@@ -10,8 +10,9 @@ import grpc
 
 from segengine_server import convert
 from segengine_server.answers import Count, Explanation
+from segengine_server.audit import tell
 from segengine_server.convert import Asked
-from segengine_server.engine_api import CustomerId, Engine
+from segengine_server.engine_api import Audience, CustomerId, Engine, Segment
 from segengine_server.errors import refuse
 from segengine_server.ipc_stream import pieces_of
 from segengine_server.wire import segengine_pb2 as pb
@@ -82,9 +83,14 @@ class AudienceService(AudienceServiceServicer):
         return convert.to_proto_count(count)
 
     def _pieces(self, asked: Asked, columns: list[str]) -> Iterator[bytes]:
+        answer: Segment | Audience
         if asked.kind == "rule":
-            return pieces_of(self._engine.segment(asked.text).table(columns))
-        return pieces_of(self._engine.audience(asked.text).table(columns))
+            answer = self._engine.segment(asked.text)
+        else:
+            answer = self._engine.audience(asked.text)
+        found = answer.table(columns)
+        tell(rows=found.num_rows)
+        return pieces_of(found)
 
     def _explain(self, asked: Asked, customer_id: CustomerId) -> pb.ExplainCustomerReply:
         if asked.kind == "rule":

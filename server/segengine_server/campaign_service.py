@@ -13,6 +13,7 @@ from segengine.errors import LoadError, RunError, UnknownNameError, did_you_mean
 from segengine.reports.report import to_json
 from segengine.written import CAMPAIGN, definition_from_plain
 from segengine_server import campaign_convert as convert
+from segengine_server.audit import tell
 from segengine_server.campaign_api import Run
 from segengine_server.engine_api import Engine
 from segengine_server.errors import BadDataError, RequestError, Violation, refuse
@@ -163,7 +164,9 @@ class CampaignService(CampaignServiceServicer):
         return pb.ListRunsReply(runs=map(convert.to_proto_run, found))
 
     def _pieces(self, request: pb.StreamRunRequest) -> Iterator[bytes]:
-        return pieces_of(self._named(request.run).table(held_out=request.with_held_out))
+        found = self._named(request.run).table(held_out=request.with_held_out)
+        tell(rows=found.num_rows)
+        return pieces_of(found)
 
     def _recorded(self, request: pb.RecordMessagesRequest) -> pb.Receipt:
         kind = request.WhichOneof("messages")

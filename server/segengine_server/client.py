@@ -365,6 +365,9 @@ class Client:
         try:
             with pa.ipc.open_stream(Joined(fetch)) as reader:
                 yield reader
+            # Read to its end: the server would else take it for a caller that has left.
+            while fetch() is not None:
+                pass
         finally:
             call.cancel()
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Awaitable, Callable
+from contextvars import ContextVar
 from typing import Any
 
 import grpc
@@ -36,6 +37,8 @@ _SCOPES_OF_METHODS = {
 _LOOK_SECONDS = 1.0
 
 _log = logging.getLogger("segengine_server")
+who: ContextVar[str] = ContextVar("who", default="")
+"""The name of the token that a call was made with; empty where none was asked for."""
 Handler = Any
 Continuation = Callable[[grpc.HandlerCallDetails], Awaitable[Handler]]
 
@@ -85,7 +88,7 @@ class Guard(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]
         if call.method.startswith(OPEN):
             return await continuation(call)
         try:
-            self._check(self._tokens, call)
+            who.set(self._check(self._tokens, call).name)
         except Exception as error:
             return _refusing(await continuation(call), error)
         return await continuation(call)

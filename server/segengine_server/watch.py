@@ -103,7 +103,7 @@ class Watch(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]
                     await refuse_malformed(request, context)
                 return await behavior(request, context)
             except grpc.aio.AbortError:
-                code = _name(context.code())
+                code = name_of(context.code())
                 raise
             except BaseException as error:
                 # A caller that is gone cancels the call.
@@ -120,7 +120,13 @@ class Watch(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]
         return watched
 
 
-def _name(code: object) -> str:
+def request_id() -> str:
+    """The id of the call that is being answered here; empty outside of one."""
+    return _current.get()
+
+
+def name_of(code: object) -> str:
+    """The name of a gRPC status."""
     return code.name if isinstance(code, grpc.StatusCode) else _CODES.get(code, "UNKNOWN")
 
 
