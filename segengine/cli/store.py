@@ -1,4 +1,4 @@
-"""What is to be done with the files of a store: verify, compact, back up, restore."""
+"""What is to be done with the files of a store: verify, compact, back up, restore, audit."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ import typer
 from segengine.cli.options import HERE, AsJson, Store, example, opened
 from segengine.cli.outcome import FAILURE, NoStoreError
 from segengine.cli.plain import print_json
-from segengine.cli.show import console, counted, note
+from segengine.cli.show import console, counted, note, table
 from segengine.errors import StoreError
 
 store = typer.Typer(
     name="store",
-    help="Verify, compact, back up and restore the files of a store.",
+    help="Verify, compact, back up, restore and audit the files of a store.",
     no_args_is_help=True,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
@@ -30,6 +30,10 @@ _Deletions = Annotated[
         help="A newer copy of the store: whoever was deleted there is deleted; may be repeated.",
     ),
 ]
+_Who = Annotated[
+    str | None, typer.Option("--who", metavar="NAME", help="Of the token of this name alone.")
+]
+_AUDIT_COLUMNS = ("time", "who", "what", "how")
 
 
 @store.command(epilog=example("segengine store verify --store my-store"))
@@ -101,3 +105,23 @@ def _size(folder: Path) -> int:
 def _progress(path: Path) -> None:
     if sys.stderr.isatty():
         note(f"copying {path}")
+
+
+@store.command(epilog=example("segengine store audit --who storefront --store my-store"))
+def audit(store: Store = HERE, who: _Who = None, as_json: AsJson = False) -> None:
+    """Show what servers of this store have handed out, changed and deleted, and for whom."""
+    from segengine.schema.store_config import FILE_NAME
+    from segengine.storage.audit_file import read_audit
+
+    if not (store / FILE_NAME).is_file():
+        raise NoStoreError(f"there is no store at `{store}`", field="store")
+    found = [each for each in read_audit(store) if who in (None, each.get("who"))]
+    if as_json:
+        print_json({"lines": found})
+        return
+    rows = []
+    for each in found:
+        rest = {key: value for key, value in each.items() if key not in _AUDIT_COLUMNS}
+        said = ", ".join(f"{key} {value}" for key, value in rest.items())
+        rows.append([*(str(each.get(key) or "-") for key in _AUDIT_COLUMNS), said])
+    console().print(table([*_AUDIT_COLUMNS, "about"], rows))

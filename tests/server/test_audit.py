@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -18,8 +19,10 @@ from segengine_server.tokens import Tokens, created
 from segengine_server.watch import REQUEST_ID
 from segengine_server.wire import segengine_pb2 as pb
 from segengine_server.wire.segengine_pb2_grpc import AudienceServiceStub
+from typer.testing import CliRunner
 
 import segengine as se
+from segengine.cli.app import app
 from segengine.storage.audit_file import AUDIT, AuditFile, read_audit
 from tests.server.serving import Served, serving
 
@@ -154,3 +157,20 @@ def test_a_server_of_a_store_in_memory_has_nowhere_to_write() -> None:
     engine = se.Engine(as_of=NOW)
     with serving(engine) as served, Client(served.target) as client:
         assert client.stream(rule="true").num_rows == 0
+
+
+def test_an_operator_reads_it_on_the_command_line(
+    served: Served, tokens: dict[str, str], tmp_path: Path
+) -> None:
+    for name in ("till", "desk"):
+        with Client(served.target, token=tokens[name]) as client:
+            client.stream(campaign="spring")
+    told(tmp_path, 4)
+    ask = ["store", "audit", "--store", str(tmp_path)]
+    shown = CliRunner().invoke(app, [*ask, "--json"])
+    assert json.loads(shown.output) == {"lines": list(read_audit(tmp_path))}
+    desk = CliRunner().invoke(app, [*ask, "--who", "desk"], env={"COLUMNS": "200"})
+    assert desk.exit_code == 0
+    assert "campaign spring" in desk.output
+    assert "till" not in desk.output
+    assert CliRunner().invoke(app, [*ask[:-1], str(tmp_path / "none")]).exit_code == 2
