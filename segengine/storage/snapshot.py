@@ -15,8 +15,9 @@ import shutil
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from segengine.errors import StoreError
 from segengine.schema.kinds import Kind
@@ -30,8 +31,17 @@ from segengine.tables.tables import Tables
 FORMAT = 4
 FOLDER, CURRENT, KEPT, MANIFEST = "snapshots", "CURRENT", "KEPT", "manifest.json"
 _NONE = "000000"
-_POINTER = re.compile(r"(\d{6,}) ([0-9a-f]{8})\n")
+_POINTER = re.compile(r"((\d{6,}) ([0-9a-f]{8}))(?: ([0-9a-f]{8}))?\n")
+"""The checksum of its own came later: a pointer without one is of an older version."""
 _ENTRY = re.compile(r"(\d{6,}) ([0-9a-f]{8}) (\d+) (\d+)")
+
+
+class Written(Protocol):
+    """Called while a snapshot is written: how many bytes more, and how many there will be."""
+
+    def __call__(self, more: int, /, total: int) -> None:
+        """Hear of it."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +91,7 @@ def write_snapshot(
     derived: Derived | None = None,
     loads: int = 0,
     keep: int = 1,
-    told: Told | None = None,
+    told: Written | None = None,
 ) -> tuple[Kept, ...]:
     """Write all tables beside the snapshot in use, then put it in its place; those now kept.
 
@@ -133,10 +143,11 @@ def fill_snapshot(
     *,
     derived: Derived | None,
     loads: int,
-    told: Told | None = None,
+    told: Written | None = None,
 ) -> int:
     """Write the files of a snapshot, lastingly; the checksum of its manifest. Raises `OSError`."""
     found = TableFiles(tables, with_traits=derived is not None)
+    total = found.nbytes()
     manifest = {
         "format": FORMAT,
         "log": last,
@@ -146,7 +157,7 @@ def fill_snapshot(
         "identifiers": {name: kind.value for name, kind in tables.identifier_kinds.items()},
         "derived": None if derived is None else {"depends": derived.depends, "said": derived.said},
         **found.said,
-        "files": found.write(target, told),
+        "files": found.write(target, None if told is None else partial(told, total=total)),
     }
     text = json.dumps(manifest, indent=1).encode()
     write_synced(target / MANIFEST, text)
@@ -174,7 +185,8 @@ def publish_snapshot(store: Path, new: Kept, *, keep: int = 1) -> tuple[Kept, ..
 
 def _point(store: Path, name: str, checksum: int) -> None:
     """Let `CURRENT` name this snapshot, at once and lastingly."""
-    _replace(store / CURRENT, f"{name} {checksum:08x}\n")
+    said = f"{name} {checksum:08x}"
+    _replace(store / CURRENT, f"{said} {zlib.crc32(said.encode()):08x}\n")
 
 
 def _replace(path: Path, text: str) -> None:
@@ -199,9 +211,9 @@ def _current(store: Path) -> tuple[str, int] | None:
         ) from None
     except OSError as error:
         raise StoreError(f"`{pointer}` cannot be read: {error.strerror}", field="store") from error
-    if found is None:
+    if found is None or (found[4] and int(found[4], 16) != zlib.crc32(found[1].encode())):
         raise DamagedError(pointer)
-    return None if found[1] == _NONE else (found[1], int(found[2], 16))
+    return None if found[2] == _NONE else (found[2], int(found[3], 16))
 
 
 def current_name(store: Path) -> str | None:

@@ -42,6 +42,8 @@ _COUNTS = ("run", "version", "targeted", "held_out", "rows_loaded", "rows_skippe
            "offset")  # fmt: skip
 """Fields of replies that say what came of it."""
 
+_MOST_NAMED = 1_000
+
 _log = logging.getLogger("segengine_server")
 _told: ContextVar[dict[str, Any] | None] = ContextVar("told", default=None)
 Handler = Any
@@ -161,7 +163,12 @@ def _fields(message: Any) -> Iterable[tuple[str, Any]]:
 
 
 def _counts(reply: Any) -> dict[str, Any]:
-    return {
-        field: value for field, value in _fields(reply)
-        if field in _COUNTS and isinstance(value, str | int)
-    }  # fmt: skip
+    """What came of a call: numbers, and each definition that has a new version."""
+    found: dict[str, Any] = {}
+    for field, value in _fields(reply):
+        if field in _COUNTS and isinstance(value, str | int):
+            found[field] = value
+        elif field in ("definitions", "deleted"):
+            some = list(value)[:_MOST_NAMED]
+            found[field] = [f"{each.kind} {each.name} {each.version}" for each in some]
+    return found
