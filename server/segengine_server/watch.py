@@ -34,6 +34,7 @@ _OURS = "/segengine.v1."
 _ID = re.compile(r"[A-Za-z0-9._:-]{1,64}")
 # An id of our own: the process, and the call's number in it.
 _PROCESS, _NUMBERS = secrets.token_hex(4), itertools.count(1)
+_MOST_KEPT = 256
 SLOW_SECONDS = 1.0
 """A call that takes longer is logged."""
 
@@ -49,7 +50,7 @@ class Watch(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]
     def __init__(self, registry: CollectorRegistry) -> None:
         self._tally = Tally()
         registry.register(self._tally)
-        self._kept: dict[str, tuple[Handler, Handler]] = {}
+        self._kept: dict[tuple[str, int], tuple[Handler, Handler]] = {}
 
     async def intercept_service(
         self,
@@ -66,10 +67,14 @@ class Watch(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]
         handler = await continuation(call)
         if handler is None:
             return None
-        # A method's handler is the same each time: wrapping it anew took a tenth of an Echo.
-        kept = self._kept.get(method)
-        if kept is None or kept[0] is not handler:
-            kept = self._kept[method] = (handler, self._wrapped(method, handler))
+        # A method's handler is the same each time: wrapping it anew took a tenth of an Echo. One
+        # that refuses a call for reasons of its own is new, and soon forgotten.
+        kept = self._kept.get((method, id(handler)))
+        if kept is None:
+            if len(self._kept) >= _MOST_KEPT:
+                self._kept.clear()
+            kept = (handler, self._wrapped(method, handler))
+            self._kept[method, id(handler)] = kept
         return kept[1]
 
     def _wrapped(self, full_method: str, handler: Handler) -> Handler:
