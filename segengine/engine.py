@@ -51,7 +51,7 @@ from segengine.traits.prediction import PREDICTION, refused_traits
 from segengine.traits.preview import Built, Preview
 from segengine.traits.work import Fits, TraitSettings
 from segengine.versions import Version
-from segengine.written import CAMPAIGN, PAGE, SEGMENT, TRAIT
+from segengine.written import CAMPAIGN, KINDS, PAGE, SEGMENT, TRAIT
 
 _NO_TRAIT = (
     "no trait holds its answers: its text gives no name of its own, or there are "
@@ -151,6 +151,14 @@ class Engine(Store):
         """
         return self.publish(Wanted(kind, name, None))[0]
 
+    def definition(self, kind: str, name: str, version: int | None = None) -> Version:
+        """A definition as it is in force, or one of its versions; `UnknownNameError` for none."""
+        return self._catalogue.find(kind, name, version)
+
+    def in_force(self) -> list[Version]:
+        """Every definition in force, by kind, then by name."""
+        return self._catalogue.in_force()
+
     def versions(self, kind: str, name: str) -> tuple[Version, ...]:
         """Every version of a `segment`, `trait`, `campaign` or `page`, the oldest first.
 
@@ -205,6 +213,17 @@ class Engine(Store):
             drafts.refuse_unsound(self._definitions, draft)
             found = drafts.changed(self._definitions, draft)
             return self._compared(found, self._definitions, draft)
+
+    def dry_run_publish(self, *wanted: Wanted) -> tuple[MemberDiff, ...]:
+        """What `publish` would change, of each definition, all tried together; nothing changes.
+
+        Refused where a definition itself cannot be. What is in use and would go, or could no
+        longer be used, is in `downstream` with its error, and refused only by `publish`.
+        """
+        with self._writer:
+            after = self._catalogue.draft(wanted)
+            keys = sorted(((w.kind, w.name) for w in wanted), key=lambda k: KINDS.index(k[0]))
+            return self._compared(keys, self._definitions, after)
 
     def member_diff(
         self, kind: str, name: str, before: int, after: int | None = None

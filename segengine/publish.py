@@ -26,6 +26,7 @@ from segengine.errors import (
     ManyMistakesError,
     SegengineError,
     StoreError,
+    UnknownNameError,
 )
 from segengine.named import reached_from, users_of
 from segengine.rules.catalogue import Definition
@@ -35,6 +36,7 @@ from segengine.storage.catalogue_file import CatalogueFile, Kept, read_catalogue
 from segengine.versions import CATALOGUE, FILE, Version, Versions, everything, unknown
 from segengine.written import (
     CAMPAIGN,
+    KINDS,
     Defined,
     definition_from_plain,
     definition_to_plain,
@@ -152,11 +154,7 @@ class Catalogue:
         in any case. Raises what is wrong with a definition as it stands; `ManyMistakesError` for
         several.
         """
-        self._refuse_twice(wanted)
-        for each in wanted:
-            self._refuse_conflict(each)
-        after = self.definitions.draft()
-        _put_all(after, wanted)
+        after = self.draft(wanted)
         versions = []
         for each in wanted:
             made = self.versions.next(
@@ -176,6 +174,41 @@ class Catalogue:
         if sound:
             _refuse_broken(changed, self.definitions, after)
         return Publication(after, tuple(versions))
+
+    def draft(self, wanted: Sequence[Wanted]) -> Definitions:
+        """The definitions as a change would leave them, those in it checked; to be looked at.
+
+        Raises as `check` does, but not for what keeps a sound definition from being published.
+        """
+        self._refuse_twice(wanted)
+        for each in wanted:
+            self._refuse_conflict(each)
+        after = self.definitions.draft()
+        _put_all(after, wanted)
+        return after
+
+    def find(self, kind: str, name: str, version: int | None = None) -> Version:
+        """The version in force, or the one with a number; `UnknownNameError` where none is."""
+        if version is not None:
+            return self.versions.one(kind, name, version)
+        kind_of(kind)
+        found = self.versions.in_force(kind, name)
+        if found is None:
+            newest = self.versions.newest(kind, name)
+            if newest is None:
+                raise unknown(kind, name, self._names(kind))
+            raise UnknownNameError(
+                f"{kind} `{name}` was deleted, which is version {newest.version}; older versions "
+                "say what it was",
+                field=kind,
+            )
+        return found
+
+    def in_force(self) -> list[Version]:
+        """Every version in force, by kind, then by name."""
+        found = [self.versions.in_force(*key) for key in self.versions.names()]
+        known = [each for each in found if each is not None]
+        return sorted(known, key=lambda each: (KINDS.index(each.kind), each.name))
 
     def keep(self, versions: Sequence[Version]) -> None:
         """Make the versions of a checked change lasting, where there is a directory."""

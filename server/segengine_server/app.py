@@ -25,6 +25,7 @@ from segengine_server.access import check_access
 from segengine_server.audience_service import AudienceService
 from segengine_server.audit import Audit
 from segengine_server.campaign_service import CampaignService
+from segengine_server.catalog_service import CatalogService
 from segengine_server.engine_api import Engine
 from segengine_server.guard import Guard
 from segengine_server.health import Health
@@ -209,8 +210,11 @@ def _server(
     audience, campaigns = AudienceService(engine, work), CampaignService(engine, work)
     wire.add_AudienceServiceServicer_to_server(audience, methods)  # type: ignore[no-untyped-call]
     wire.add_CampaignServiceServicer_to_server(campaigns, methods)  # type: ignore[no-untyped-call]
-    events = IngestService(engine, Work(ingest, limits.ingest_calls))
+    writing = Work(ingest, limits.ingest_calls)
+    events = IngestService(engine, writing)
     wire.add_IngestServiceServicer_to_server(events, methods)  # type: ignore[no-untyped-call]
+    catalog = CatalogService(engine, work, writing)
+    wire.add_CatalogServiceServicer_to_server(catalog, methods)  # type: ignore[no-untyped-call]
     pages = PageService(engine, census)
     wire.add_PageServiceServicer_to_server(pages, methods)  # type: ignore[no-untyped-call]
     health_pb2_grpc.add_HealthServicer_to_server(state, methods)

@@ -23,6 +23,12 @@ DOWNSTREAM_SCHEMA = pa.schema(
         *(("entered", COUNT), ("left", COUNT), ("affected", COUNT), ("error", TEXT)),
     ]
 )
+MODULES_SCHEMA = pa.schema(
+    [
+        *(("slot", TEXT), ("module", TEXT), ("change", TEXT), ("settings", TEXT)),
+        *(("before", COUNT), ("after", COUNT), ("entered", COUNT), ("left", COUNT)),
+    ]
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,10 +119,11 @@ class Setting:
 class MemberDiff:
     """What a definition would change; nothing has been changed.
 
-    change: `new`, `changed` or `same`. version: the one in force, None for none. entered, left,
-    stayed, affected: buyers. ledger_before, ledger_after: of a campaign; without a row where none
-    is in force. variants, downstream: as `VARIANTS_SCHEMA` and `DOWNSTREAM_SCHEMA`; what could no
-    longer be used has an error and no counts.
+    change: `new`, `changed`, `same` or `removed`. version: the one in force, None for none.
+    entered, left, stayed, affected: buyers. ledger_before, ledger_after: of a campaign; without a
+    row where none is in force. variants, downstream, modules of a page: as `VARIANTS_SCHEMA`,
+    `DOWNSTREAM_SCHEMA` and `MODULES_SCHEMA`; what could no longer be used has an error and no
+    counts.
     """
 
     kind: str
@@ -137,3 +144,4 @@ class MemberDiff:
     notes: tuple[str, ...]
     as_of: datetime
     data_version: int
+    modules: pa.Table

@@ -19,6 +19,7 @@ from segengine_server.campaign_answers import (
     BILL_SCHEMA,
     DOWNSTREAM_SCHEMA,
     HOURS_SCHEMA,
+    MODULES_SCHEMA,
     MONEY,
     VARIANTS_SCHEMA,
     BadRows,
@@ -231,12 +232,27 @@ def to_proto_definition(written: Mapping[str, Any]) -> str:
 def from_proto_definition(text: str) -> dict[str, Any]:
     """A section of `store.toml` from JSON; refused when the text is no object."""
     try:
-        read = json.loads(text)
+        read = json.loads(text, object_pairs_hook=_once_each, parse_constant=_no_number)
+    except RecursionError:
+        raise RequestError(Violation(_DEFINITION, "is nested too deeply")) from None
     except ValueError as error:
         raise RequestError(Violation(_DEFINITION, f"is not JSON: {error}")) from None
     if not isinstance(read, dict):
-        raise RequestError(Violation(_DEFINITION, "is no JSON object with the campaign's settings"))
+        raise RequestError(Violation(_DEFINITION, "is no JSON object with the settings"))
     return read
+
+
+def _once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"`{twice}` is given twice in one object")
+    return found
+
+
+def _no_number(word: str) -> Any:
+    raise ValueError(f"`{word}` is no number of JSON")
 
 
 def to_proto_diff(diff: campaign_api.MemberDiff) -> pb.DryRunReply:
@@ -266,6 +282,7 @@ def to_proto_diff(diff: campaign_api.MemberDiff) -> pb.DryRunReply:
         notes=diff.notes,
         as_of=to_proto_moment(diff.as_of),
         data_version=diff.data_version,
+        modules=[pb.ModuleChange(**_known(row)) for row in _rows(diff.modules)],
     )
 
 
@@ -299,7 +316,15 @@ def from_proto_diff(reply: pb.DryRunReply) -> MemberDiff:
         tuple(reply.notes),
         from_proto_moment(reply.as_of),
         reply.data_version,
+        pa.Table.from_pylist([_module(each) for each in reply.modules], schema=MODULES_SCHEMA),
     )
+
+
+def _module(change: pb.ModuleChange) -> dict[str, Any]:
+    counts = ("before", "after", "entered", "left")
+    row: dict[str, Any] = {n: getattr(change, n) if change.HasField(n) else None for n in counts}
+    return {"slot": change.slot, "module": change.module or None, "change": change.change,
+            "settings": change.settings, **row}  # fmt: skip
 
 
 def _with_cost(row: Mapping[str, Any]) -> dict[str, Any]:

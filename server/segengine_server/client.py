@@ -16,6 +16,7 @@ import pyarrow as pa
 from segengine_server import campaign_convert, convert
 from segengine_server.answers import Census, Count, Explanation, Page
 from segengine_server.campaign_answers import MemberDiff, Plan, Receipt, Run, Texts
+from segengine_server.catalog_client import Catalog
 from segengine_server.engine_api import CustomerId
 from segengine_server.errors import late_error, server_error_of
 from segengine_server.ipc_stream import Joined
@@ -23,6 +24,7 @@ from segengine_server.wire import segengine_pb2 as pb
 from segengine_server.wire.segengine_pb2_grpc import (
     AudienceServiceStub,
     CampaignServiceStub,
+    CatalogServiceStub,
     IngestServiceStub,
     PageServiceStub,
 )
@@ -70,6 +72,11 @@ class Client:
         self._pages = PageServiceStub(self._channel)  # type: ignore[no-untyped-call]
         self._campaigns = CampaignServiceStub(self._channel)  # type: ignore[no-untyped-call]
         self._ingest = IngestServiceStub(self._channel)  # type: ignore[no-untyped-call]
+        self.catalog = Catalog(
+            self._ask,
+            CatalogServiceStub(self._channel),  # type: ignore[no-untyped-call]
+        )
+        """What is defined there: segments, traits, campaigns and pages."""
 
     def __enter__(self) -> Self:
         return self

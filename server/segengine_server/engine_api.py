@@ -16,6 +16,7 @@ import pyarrow as pa
 
 from segengine.appending import Append
 from segengine_server.campaign_api import Campaigns, Receipt, Text
+from segengine_server.catalog_api import Catalog
 
 CustomerId = int | str
 
@@ -133,7 +134,7 @@ class Census(Protocol):
     def data_version(self) -> int: ...
 
 
-class Engine(Campaigns, Protocol):
+class Engine(Campaigns, Catalog, Protocol):
     """The one door behind which all answers are made."""
 
     @property

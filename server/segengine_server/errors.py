@@ -19,9 +19,14 @@ from google.protobuf.message import DecodeError
 from google.rpc import error_details_pb2, status_pb2  # type: ignore[import-untyped]
 
 from segengine.errors import (
+    AlreadyDefinedError,
+    ChangedMeanwhileError,
     ConfigError,
     DefinitionError,
+    InFileError,
+    InUseError,
     LoadError,
+    ManyMistakesError,
     NotBuiltYetError,
     Problem,
     ReportError,
@@ -149,6 +154,10 @@ _CODES: tuple[tuple[type[SegengineError], grpc.StatusCode], ...] = (
     (UnknownCustomer, grpc.StatusCode.NOT_FOUND),
     (UnknownNameError, grpc.StatusCode.NOT_FOUND),
     (RuleError, grpc.StatusCode.INVALID_ARGUMENT),
+    (AlreadyDefinedError, grpc.StatusCode.ALREADY_EXISTS),
+    (ChangedMeanwhileError, grpc.StatusCode.ABORTED),
+    (InUseError, grpc.StatusCode.FAILED_PRECONDITION),
+    (InFileError, grpc.StatusCode.FAILED_PRECONDITION),
     (DefinitionError, grpc.StatusCode.INVALID_ARGUMENT),
     (ConfigError, grpc.StatusCode.INVALID_ARGUMENT),
     (RequestError, grpc.StatusCode.INVALID_ARGUMENT),
@@ -178,18 +187,26 @@ def status_of(error: BaseException) -> status_pb2.Status:
             {},
         )
     metadata = {"field": error.field} if error.field else {}
-    violations: Sequence[Violation] = ()
     if isinstance(error, UnknownCustomer):
         metadata["customer_id"] = str(error.customer_id)
-    elif isinstance(error, RequestError):
-        violations = error.violations
-    elif isinstance(error, RuleError):
-        if error.place:
-            metadata["place"] = error.place
-        violations = [Violation(error.field or "rule", _described(p)) for p in error.problems]
-    elif isinstance(error, BadDataError):
-        violations = error.violations
-    return _status(code, str(error), error.reason, metadata, violations)
+    elif isinstance(error, RuleError) and error.place:
+        metadata["place"] = error.place
+    return _status(code, str(error), error.reason, metadata, violations_of(error))
+
+
+def violations_of(error: SegengineError) -> Sequence[Violation]:
+    """Each mistake in a request, where it is known one by one; else none."""
+    if isinstance(error, RequestError | BadDataError):
+        return error.violations
+    if isinstance(error, RuleError):
+        return [Violation(error.field or "rule", _described(p)) for p in error.problems]
+    if isinstance(error, ManyMistakesError):
+        return [
+            Violation(f'{kind} "{name}"', each.description)
+            for kind, name, wrong in error.errors
+            for each in violations_of(wrong) or [Violation("", str(wrong))]
+        ]
+    return ()
 
 
 async def refuse(context: grpc.aio.ServicerContext[Any, Any], error: Exception) -> NoReturn:

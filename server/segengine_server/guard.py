@@ -33,6 +33,7 @@ _SCOPES_OF_METHODS = {
     "RecordMessages": "write:events",
     "DeleteCustomer": "admin",
     "Compact": "admin",
+    **dict.fromkeys(("Get", "List", "Versions", "DryRun"), "read:audience"),
 }
 _LOOK_SECONDS = 1.0
 

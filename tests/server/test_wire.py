@@ -52,6 +52,7 @@ def test_every_service_and_method_of_the_contract_is_there() -> None:
             *("PreviewTexts", "SendHours", "PlanCampaigns", "RunCampaign", "ListRuns"),
             *("StreamRun", "RecordMessages", "CampaignReport", "DryRunCampaign", "DryRunSegment"),
         ],
+        "CatalogService": ["Put", "Get", "List", "Delete", "Versions", "DryRun"],
         "IngestService": ["Append", "UpsertCustomers", "DeleteCustomer", "Compact"],
     }
 
@@ -119,6 +120,7 @@ def test_every_field_has_its_number() -> None:
         "UnseenModule": {"module": 1, "slot": 2, "reason": 3, "buyers": 4, "by": 5, "by_buyers": 6},
         "FrequentPage": {"buyers": 1, "share": 2, "placements": 3},
         **CAMPAIGNS,
+        **CATALOG,
     }
 
 
@@ -162,9 +164,29 @@ CAMPAIGNS = {
     "DryRunSegmentRequest": numbered("segment rule suppress"),
     "DryRunReply": numbered(
         "kind name change version entered left stayed affected sample_entered sample_left "
-        "settings ledger_before ledger_after variants downstream notes as_of data_version"
+        "settings ledger_before ledger_after variants downstream notes as_of data_version "
+        "modules"
     ),
+    "ModuleChange": numbered("slot module change settings before after entered left"),
     "SettingChange": numbered("setting before_json after_json"),
     "VariantMove": numbered("before after buyers"),
     "Downstream": numbered("kind name before after entered left affected error"),
+}
+
+CATALOG = {
+    "NewDefinition": numbered("kind name definition_json etag must_be_new"),
+    "DefinitionKey": numbered("kind name etag"),
+    "PutDefinitionsRequest": numbered("definitions delete"),
+    "PutDefinitionsReply": numbered("definitions deleted"),
+    "Definition": numbered(
+        "kind name version definition_json etag deleted source as_of data_version"
+    ),
+    "GetDefinitionRequest": numbered("kind name version"),
+    "ListDefinitionsRequest": numbered("kind prefix with_definitions most after"),
+    "ListDefinitionsReply": numbered("definitions more"),
+    "DeleteDefinitionsRequest": numbered("definitions"),
+    "DeleteDefinitionsReply": numbered("definitions"),
+    "ListVersionsRequest": numbered("kind name before most"),
+    "ListVersionsReply": numbered("versions more"),
+    "DryRunDefinitionsReply": numbered("diffs"),
 }
