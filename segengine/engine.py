@@ -78,10 +78,14 @@ class Engine(Store):
         self.as_of_is_fixed = fixed is not None
 
     @classmethod
-    def open(cls, path: str | PathLike[str], *, read_only: bool = False) -> Self:
+    def open(
+        cls, path: str | PathLike[str], *, read_only: bool = False, as_kept: bool = False
+    ) -> Self:
         """The store in a directory with a `store.toml`; its snapshot, if any, is mapped.
 
-        read_only: whatever would write to the directory is refused with a `StoreError`.
+        read_only: whatever would write to the directory is refused with a `StoreError`. as_kept:
+        answer for the date that the snapshot was written on, and be asked at once; `tick` goes on
+        to the moment by the clock, which takes as long as at midnight. A fixed as_of goes before.
         """
         folder = Path(path)
         if not folder.is_dir():
@@ -95,7 +99,8 @@ class Engine(Store):
                 field="store",
             )
         engine = cls(config=read_config(folder / FILE_NAME))
-        engine._live_in(folder, read_only=read_only)
+        as_kept = as_kept and not engine.as_of_is_fixed
+        engine._live_in(folder, read_only=read_only, as_kept=as_kept)
         return engine
 
     def tick(self) -> None:

@@ -13,7 +13,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from datetime import datetime
-from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -31,13 +30,23 @@ from segengine.definitions import Definitions
 from segengine.errors import (
     ConfigError,
     LoadError,
-    StoreError,
     UnknownCustomer,
 )
 from segengine.ingest.report import LoadReport
 from segengine.ingest.stage import LoadRequest, Progress, stage
 from segengine.publish import Catalogue, Publication, Wanted
-from segengine.reopening import Tail, derived_of, fits_of, judged_otherwise
+from segengine.reopening import (
+    APPEND,
+    DELETE,
+    Tail,
+    bring_up,
+    derived_of,
+    fits_of,
+    forget,
+    moved,
+    replay,
+    touched_between,
+)
 from segengine.rules.block import Clock
 from segengine.rules.check import Vocabulary
 from segengine.rules.match import SegmentMatcher
@@ -48,9 +57,12 @@ from segengine.schema.response_settings import Goal
 from segengine.schema.store_config import StoreConfig
 from segengine.schema.tables import PRODUCTS
 from segengine.sharing import SharingGate, definitions_said, definitions_state
-from segengine.storage.batch_bytes import batch_from_bytes, batch_to_bytes
+from segengine.snapshot_maker import Asked
+from segengine.snapshot_maker import Progress as SnapshotProgress
+from segengine.snapshots import Snapshots
+from segengine.storage.batch_bytes import batch_to_bytes
 from segengine.storage.durable import Durable
-from segengine.storage.log import Change, Numbered
+from segengine.storage.log import Change
 from segengine.storage.shared_tables import Said, SharedTables
 from segengine.storage.snapshot import Derived
 from segengine.tables.affinities import KINDS as AFFINITY_KINDS
@@ -69,14 +81,13 @@ from segengine.traits.build import (
     refresh,
 )
 from segengine.traits.depends import fingerprint
+from segengine.traits.fits_written import texts_of_codes
 from segengine.traits.marketing import addressed
 from segengine.traits.products import ProductTraits
 from segengine.traits.work import Fits, TraitSettings
 from segengine.versions import Version
 
 _LATE = 5 * days.MINUTE
-_APPEND, _DELETE = "append", "delete"
-"""Kinds of changes in the log."""
 _MOST_RECEIPTS = 100_000
 _NEVER = int(np.iinfo(np.int64).min)
 _FEED_TRAITS = frozenset({"customers", "products", "orders", "order_lines", "behaviors", "messages",
@@ -94,6 +105,7 @@ class Store:
         self.config = settings
         self.folder: Path | None = None
         self._durable: Durable | None = None
+        self._snapshots: Snapshots | None = None
         self._receipts: dict[str, LoadReport] = {}
         """Of changes with a key, while there is no directory to keep them in."""
         self._zone = days.zone(timezone)
@@ -141,12 +153,56 @@ class Store:
         self._durable = Durable(
             folder, sync=sync, read_only=read_only, claimed=self._catalogue.claimed
         )
+        self._snapshots = Snapshots(
+            self._durable, self.config.storage, self._files, self._writer, self._next_snapshot
+        )
         tail = Tail()
         found = self._durable.read(
-            self._tables, partial(self._replay, tail), fingerprint(self._settings)
+            self._tables,
+            lambda change: replay(self._tables, tail, change, folder),
+            fingerprint(self._settings),
         )
         if found is not None:
             self._begin(found.derived, tail, as_kept=as_kept)
+
+    def _next_snapshot(self) -> Asked:
+        """What the next snapshot is to hold; called with the writer held."""
+        assert self._durable is not None
+        return Asked(
+            self._durable.last, self._as_of, self._durable.loads, self._zone.name,
+            self._derived().said, texts_of_codes(self._fits, self._tables),
+        )  # fmt: skip
+
+    def snapshot(self, progress: SnapshotProgress | None = None) -> int | None:
+        """Write a snapshot while the store goes on; the number of the newest change it holds.
+
+        Another process writes it; nobody waits for it but whoever calls. progress: told the bytes
+        written, and of how many. None for a store without a directory. Raises `StoreError` where
+        it cannot be written, or where a load or `compact` has stopped it; the snapshot before stays
+        in use then.
+        """
+        return None if self._snapshots is None else self._snapshots.make(progress)
+
+    def snapshot_due(self) -> str | None:
+        """Why the next snapshot is to be written now, by `[storage]`; None for no reason."""
+        return None if self._snapshots is None else self._snapshots.due()
+
+    @property
+    def snapshot_written(self) -> tuple[int, int] | None:
+        """Bytes written of the snapshot that is being made, and of how many; None: of none."""
+        return None if self._snapshots is None else self._snapshots.written
+
+    def stop_snapshot(self) -> None:
+        """Give up the snapshot that is being made, if one is; the one before stays in use."""
+        if self._snapshots is not None:
+            self._snapshots.make_way()
+
+    @contextmanager
+    def _with_files(self) -> Iterator[None]:
+        """Hold the files: a snapshot that is being made by another process gives way."""
+        self.stop_snapshot()
+        with self._files:
+            yield
 
     def _begin(self, derived: Derived | None, tail: Tail, *, as_kept: bool) -> None:
         """Bring up to date what a snapshot held, or derive it where that was for another date."""
@@ -155,38 +211,16 @@ class Store:
         if derived is not None and as_kept:
             # What was acknowledged is seen, as far as that needs no new date.
             target = min(max(kept_at, tail.latest), self._zone.start_of_day(today + 1) - 1)
-        orders = unsettled(self._tables, target)
+        self._as_of = target
+        self._version += 1
         if derived is None or self._zone.day_of(target) != today:
-            self._moved(target, orders)
+            moved(self._tables, target)
             self._fits = self._rebuilt()
         else:
-            tail.changed(self._touched_between(min(kept_at, target), max(kept_at, target)))
-            tail.changed(judged_otherwise(self._tables, derived.said, self._settings.goals))
-            self._moved(target, orders)
-            self._fits, self._are_fits_current = fits_of(derived)
-            for rows, changed in tail.rows():
-                self._refreshed(rows, changed)
+            bring_up(self._tables, self._settings, tail, derived.said, target)
+            self._fits, is_current = fits_of(derived)
+            self._are_fits_current = is_current and tail.is_empty
         self.prepare()
-
-    def _replay(self, tail: Tail, change: Numbered) -> None:
-        """Make a change of the log again; traits follow when all are made."""
-        tail.begins(self._tables.customers.rows)
-        tail.latest = max(tail.latest, change.as_of)
-        if change.kind == _APPEND:
-            batch = batch_from_bytes(change.payload, self._tables)
-            table = batch.table
-            tail.took(table, apply(self._tables, batch).touched)
-        elif change.kind == _DELETE:
-            row = self._tables.customers.row_of(json.loads(change.payload))
-            if row is not None:
-                self._forget(row)
-                tail.changed(np.array([row], np.int64))
-        else:
-            raise StoreError(
-                f"the log of `{self.folder}` holds a `{change.kind}`, which this version does not "
-                "know; open it with the version that wrote it",
-                field="store",
-            )
 
     def claim(self) -> None:
         """Make this process the one that writes to the store's directory; it stays so until close.
@@ -199,6 +233,7 @@ class Store:
 
     def close(self) -> None:
         """Let go of the store's files; what was taken in is in them."""
+        self.stop_snapshot()
         self._catalogue.close()
         if self._durable is not None:
             self._durable.close()
@@ -280,7 +315,7 @@ class Store:
                 return
             orders = unsettled(self._tables, target)
             if self._zone.day_of(before) == self._zone.day_of(target):
-                touched = self._touched_between(min(before, target), max(before, target))
+                touched = touched_between(self._tables, min(before, target), max(before, target))
                 with self._tables.gate.writing():
                     self._moved(target, orders)
                     self._refreshed(touched)
@@ -304,16 +339,6 @@ class Store:
         self._as_of = self._tables.as_of = target
         settle(self._tables, orders)
         self._version += 1
-
-    def _touched_between(self, after: int, until: int) -> NDArray[np.int64]:
-        """The buyers of events that come into sight, or go, between two moments."""
-        found = [np.empty(0, np.int64)]
-        for table in self._tables.events.values():
-            if table.latest > after:
-                times = table.columns["time"].values[: table.rows]
-                owners = table.extra("owner")[: table.rows][(times > after) & (times <= until)]
-                found.append(owners[owners >= 0].astype(np.int64))
-        return np.unique(np.concatenate(found))
 
     # --- definitions ------------------------------------------------------------------------
 
@@ -374,7 +399,7 @@ class Store:
         request = LoadRequest(
             table, source, query, columns or {}, where, on_error, self.folder or Path()
         )
-        with self._files, self._writer:
+        with self._with_files(), self._writer:
             self.claim()
             report = self._load(request, progress, building)
             if self._builds_later:
@@ -398,7 +423,7 @@ class Store:
         if not chosen:
             raise LoadError("store.toml has no `[load.TABLE]` section; name a table and a source",
                             field="load")  # fmt: skip
-        with self._files, self._writer:
+        with self._with_files(), self._writer:
             self.claim()
             reports = []
             with self.built_once(building):
@@ -461,7 +486,7 @@ class Store:
         directory they are by then. What was loaded before an error stays, and is built. building:
         told how far that is.
         """
-        with self._files, self._writer:
+        with self._with_files(), self._writer:
             try:
                 with self._tables.gate.writing():
                     self._builds_later = True
@@ -538,7 +563,7 @@ class Store:
         reports = [replace(each.report, offset=first + k) for k, each in enumerate(group)]
         durable.keep_all([
             Change(
-                _APPEND, self._as_of, batch_to_bytes(each.batch), key=each.key,
+                APPEND, self._as_of, batch_to_bytes(each.batch), key=each.key,
                 receipt="" if each.key is None else report.to_receipt(),
             )
             for each, report in zip(group, reports, strict=True)
@@ -569,7 +594,7 @@ class Store:
             )  # fmt: skip
             if not found.batch.rows:
                 return found.report
-            self._keep(_APPEND, batch_to_bytes(found.batch))
+            self._keep(APPEND, batch_to_bytes(found.batch))
             change = self._seen(found.batch)
             self._runs.held_out_told |= found.told
         return found.reported(change.rows, change.repeats)
@@ -602,14 +627,14 @@ class Store:
         durable = self._durable
         if durable is None:
             return None
-        with self._files:
+        with self._with_files():
             with self._writer:
                 self.claim()
                 fresh, last = compacted(self._tables), durable.last
                 settings = self._settings
             fits = built_anew(fresh, settings)
             derived = derived_of(settings, fits, current=True)
-            durable.write_snapshot(fresh, last, derived=derived, erase=True)
+            durable.write_snapshot(fresh, last, derived=derived, erase=True, writer=self._writer)
         return last
 
     def delete_again(self, elsewhere: Path) -> int:
@@ -646,23 +671,18 @@ class Store:
             # Before the deletion is acknowledged: none that is has left an id in a file of a run.
             self._runs.forget(customer_id)
             said = json.dumps(customer_id, default=int)
-            number = self._keep(_DELETE, said.encode(), deletes=said)
+            number = self._keep(DELETE, said.encode(), deletes=said)
             with self._tables.gate.reading():
                 self._population.unread.read()
             with self._tables.gate.writing():
                 # Those that were given in between.
                 self._population.unread.read()
-                self._forget(row)
+                forget(self._tables, row)
                 rows = np.array([row], np.int64)
                 self._refreshed(rows)
                 self._population.standing.note(rows)
                 self._version += 1
         return number
-
-    def _forget(self, row: int) -> None:
-        for table in self._tables.events.values():
-            table.disown(row)
-        self._tables.customers.forget(row)
 
     def _note(self, table: str, touched: NDArray[np.int64]) -> None:
         """Let kept bitmaps follow a change; one of a product reaches whoever has its events."""

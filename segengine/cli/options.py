@@ -52,13 +52,13 @@ def example(*lines: str) -> str:
 
 
 @contextmanager
-def opened(folder: Path) -> Iterator[Engine]:
-    """The store in a directory; `NoStoreError` where there is none."""
+def opened(folder: Path, *, as_kept: bool = False) -> Iterator[Engine]:
+    """The store in a directory, as `Engine.open` has it; `NoStoreError` where there is none."""
     from segengine.engine import Engine
     from segengine.schema.store_config import FILE_NAME
 
     try:
-        engine = Engine.open(folder)
+        engine = Engine.open(folder, as_kept=as_kept)
     except StoreError as error:
         if (folder / FILE_NAME).is_file():
             raise

@@ -10,10 +10,10 @@ import fcntl
 import logging
 import os
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 from segengine.errors import StoreError
-from segengine.storage.array_files import Told
 from segengine.storage.log import (
     Change,
     Log,
@@ -28,7 +28,9 @@ from segengine.storage.snapshot import (
     Derived,
     Kept,
     Opened,
+    begin_snapshot,
     current_name,
+    publish_snapshot,
     read_snapshot,
     write_snapshot,
 )
@@ -58,6 +60,8 @@ class Durable:
         self._log: Log | None = None
         self._snapshot: str | None = None
         self._held = self._loads = 0
+        self.tail_bytes = 0
+        """Bytes of the changes that the snapshot in use does not hold."""
         self.last = 0
         """The number of the newest change that is in the tables."""
 
@@ -80,6 +84,7 @@ class Durable:
         for change in read_log(self.folder, self.last):
             take(change)
             self.last = change.number
+            self.tail_bytes += len(change.payload)
         return Opened(0, 0, None) if found is None and self.last > 0 else found
 
     def claim(self) -> None:
@@ -141,6 +146,7 @@ class Durable:
         """Make changes lasting, all or none, with one sync; the number of the first."""
         first = self._opened().write(changes)
         self.last = first + len(changes) - 1
+        self.tail_bytes += sum(len(change.payload) for change in changes)
         return first
 
     def next_number(self) -> int:
@@ -179,20 +185,49 @@ class Durable:
         loads: int = 0,
         erase: bool = False,
         keep: int = 1,
-        told: Told | None = None,
+        writer: AbstractContextManager[object] | None = None,
     ) -> None:
         """Write these tables, which hold the changes up to a number, as the snapshot in use.
 
         loads: how many changes they hold that are in no log, since the snapshot before.
         keep: how many snapshots there may be.
         erase: what the log and the snapshots before held is in no file afterwards.
+        writer: held while the log is changed, where others may write to it meanwhile.
         """
         self.claim()
+        tail = self.tail_bytes
         kept = write_snapshot(
             tables, self.folder, last, derived=derived, loads=self._loads + loads,
-            keep=1 if erase else keep, told=told,
+            keep=1 if erase else keep,
         )  # fmt: skip
-        self._follow(kept, erase=erase)
+        with nullcontext() if writer is None else writer:
+            self._follow(kept, erase=erase)
+            self.tail_bytes -= tail
+
+    def begin_snapshot(self) -> Path:
+        """A new folder for a snapshot that another process writes; see `publish_snapshot`."""
+        self.claim()
+        return begin_snapshot(self.folder)
+
+    def publish_snapshot(self, target: Path, checksum: int, last: int, *, keep: int) -> None:
+        """Put a snapshot in use that is the one before and the log up to a number.
+
+        Raises `StoreError` where that cannot be; the one before stays in use then.
+        """
+        try:
+            new = Kept(target.name, checksum, self._loads, last)
+            kept = publish_snapshot(self.folder, new, keep=keep)
+        except OSError as error:
+            raise StoreError(
+                f"cannot put the snapshot `{target}` in use: {error.strerror or error}",
+                field="store",
+            ) from error
+        self._follow(kept)
+
+    @property
+    def loads(self) -> int:
+        """How many changes that are in no log the snapshot in use holds."""
+        return self._loads
 
     def _follow(self, kept: tuple[Kept, ...], *, erase: bool = False) -> None:
         """A snapshot is in use: let go of the log that nobody needs any more."""

@@ -8,16 +8,21 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Mapping
-from dataclasses import fields, is_dataclass
+from dataclasses import fields, is_dataclass, replace
 from decimal import Decimal
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
+from segengine.schema.tables import ORDER_LINES, PRODUCTS
+from segengine.tables.dictionary import Dictionary
+from segengine.tables.tables import Tables
 from segengine.traits import price_band_loops, rfm_loops
 from segengine.traits.life_cycle import LifeCycleFit
-from segengine.traits.price_band import PriceFit
-from segengine.traits.products import ProductFit
+from segengine.traits.price_band import PRICE_BAND, PriceFit
+from segengine.traits.price_band_loops import NO_PRICE
+from segengine.traits.products import OVERRIDDEN, PRODUCT_SIDE, ProductFit
 from segengine.traits.purchase_model import (
     PurchaseModel,
     Refused,
@@ -50,6 +55,51 @@ def fits_to_json(fits: Fits) -> dict[str, Any]:
 def fits_from_json(said: Mapping[str, Any]) -> Fits:
     """The same again."""
     return Fits(int(said["fitted_at"]), {name: _meant(fit) for name, fit in said["of"].items()})
+
+
+def texts_of_codes(fits: Fits, tables: Tables) -> list[str]:
+    """The categories that cut points stand for, by the codes that they have in these tables."""
+    fitted: PriceFit = fits.of[PRICE_BAND.name]
+    texts: list[str] = _categories(tables).texts()[: len(fitted.cuts.low)].to_pylist()
+    return texts
+
+
+def recoded(fits: Fits, texts: list[str], tables: Tables) -> Fits:
+    """The same fits for other tables with the same rows, where texts may have other codes.
+
+    texts: as `texts_of_codes` gave them of the tables that were fitted
+    """
+    fitted: PriceFit = fits.of[PRICE_BAND.name]
+    codes = _categories(tables).find(pa.array(texts, pa.large_string()))
+    is_known = codes >= 0
+    cuts = []
+    for cut in fitted.cuts:
+        if bool((codes == np.arange(len(codes))).all()):
+            cuts.append(cut)
+            continue
+        found = np.full(int(codes.max(initial=-1)) + 1, NO_PRICE, cut.dtype)
+        found[codes[is_known]] = cut[: len(codes)][is_known]
+        cuts.append(found)
+    products: ProductFit = fits.of[PRODUCT_SIDE.name]
+    own = {
+        name: tables.column(PRODUCTS, name).dictionary.encode(pa.array(words))  # type: ignore[union-attr]
+        for name, words in OVERRIDDEN.items()
+        if name in products.codes
+    }
+    return Fits(
+        fits.fitted_at,
+        {
+            **fits.of,
+            PRICE_BAND.name: replace(fitted, cuts=price_band_loops.Cuts(*cuts)),
+            PRODUCT_SIDE.name: replace(products, codes=own),
+        },
+    )
+
+
+def _categories(tables: Tables) -> Dictionary:
+    found = tables.column(ORDER_LINES, "category").dictionary
+    assert found is not None
+    return found
 
 
 def _said(value: Any) -> Any:
