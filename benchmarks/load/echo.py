@@ -11,24 +11,29 @@ import asyncio
 import contextlib
 import signal
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import grpc
 from prometheus_client import CollectorRegistry
-from segengine_server.app import Limits
-from segengine_server.guard import Guard
+from segengine_server.app import Limits, interceptors_of
+from segengine_server.idleness import new_loop
 from segengine_server.tokens import Tokens
-from segengine_server.watch import Watch
 
 SERVICE, METHOD = "segengine.v1.PageService", "GetPage"
 
 
 def echo_server(
-    reply: bytes, tokens: Tokens | None = None, *, reuse_port: bool = False
+    reply: bytes,
+    tokens: Tokens | None = None,
+    *,
+    folder: Path | None = None,
+    reuse_port: bool = False,
 ) -> grpc.aio.Server:
     """A server that does not listen yet; made on the running loop.
 
-    reply: what everybody gets. reuse_port: several processes may share its port.
+    reply: what everybody gets. folder: where an audit log is kept, as a store's server keeps one.
+    reuse_port: several processes may share its port.
     """
     limits = Limits()
 
@@ -41,10 +46,7 @@ def echo_server(
             ("grpc.max_receive_message_length", limits.request_bytes),
             ("grpc.max_send_message_length", limits.reply_bytes),
         ],
-        interceptors=(
-            Watch(CollectorRegistry()),
-            *(() if tokens is None else (Guard(tokens),)),
-        ),
+        interceptors=interceptors_of(CollectorRegistry(), limits, tokens, folder),
         maximum_concurrent_rpcs=limits.calls,
     )
     handler = grpc.unary_unary_rpc_method_handler(answer)
@@ -59,6 +61,7 @@ def serve_echo(
     tokens: Tokens | None,
     ready: Callable[[int], None],
     *,
+    folder: Path | None = None,
     port: int = 0,
     reuse_port: bool = False,
 ) -> None:
@@ -68,12 +71,12 @@ def serve_echo(
         stop = asyncio.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
-        server = echo_server(reply, tokens, reuse_port=reuse_port)
+        server = echo_server(reply, tokens, folder=folder, reuse_port=reuse_port)
         bound = server.add_insecure_port(f"127.0.0.1:{port}")
         await server.start()
         ready(bound)
         await stop.wait()
         await server.stop(1)
 
-    with contextlib.suppress(KeyboardInterrupt):
-        asyncio.run(until_told())
+    with contextlib.suppress(KeyboardInterrupt), asyncio.Runner(loop_factory=new_loop) as loop:
+        loop.run(until_told())

@@ -86,7 +86,7 @@ def script(path: str, rate: float, seconds: float, seed: int) -> str:
 
     rate: requests a second, of one connection.
     """
-    rng = Random(seed)  # noqa: S311 - arrivals of visitors
+    rng = Random(seed)
     lines, at = [], rng.expovariate(rate)
     while at < seconds:
         lines.append(f"{1000 * at:.3f}\t{path}\n")
@@ -152,7 +152,7 @@ def load(
                 command += ["-H", f"authorization: Bearer {token}"]
             address = f"http://{target}{path}"
             if rate is None:
-                command += [f"-D{seconds:g}", address]
+                command += [f"-D{round(1000 * seconds)}ms", address]
             else:
                 plan = folder / f"script-{number}"
                 plan.write_text(script(address, rate / connections, seconds, number))

@@ -29,7 +29,7 @@ from segengine_server.errors import ServerError
 
 from benchmarks.load.processes import Started, started
 
-TOKEN = "SEGENGINE_LOAD_TOKEN"  # noqa: S105 - the name of a variable
+TOKEN = "SEGENGINE_LOAD_TOKEN"
 """Whence the token is taken: a command line is read by others."""
 GET_PAGE = "/segengine.v1.PageService/GetPage"
 _KINDS = ("view", "cart", "search")
@@ -79,7 +79,7 @@ def _until_told() -> threading.Event:
 
 def ingest(asked: argparse.Namespace) -> None:
     """Append batches of events at a rate; a late batch is sent at once, and said to be late."""
-    ended, rng = _until_told(), Random(7)  # noqa: S311 - made-up events
+    ended, rng = _until_told(), Random(7)
     moment = datetime.fromisoformat(asked.as_of)
     gap = asked.batch / asked.rate
     taken: list[float] = []
@@ -142,7 +142,7 @@ def probe(asked: argparse.Namespace) -> None:
         message = base64.b64decode(asked.message)
         who = (("authorization", f"Bearer {os.environ[TOKEN]}"),)
         found: dict[str, list[float]] = {}
-        rng, waiting = Random(11), set()  # noqa: S311 - arrivals of visitors
+        rng, waiting = Random(11), set()
         async with grpc.aio.insecure_channel(asked.target) as channel:
             await channel.channel_ready()
             page = channel.unary_unary(GET_PAGE)

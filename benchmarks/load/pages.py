@@ -43,6 +43,7 @@ class Server:
     token: str
     messages: list[bytes]
     as_of: str = ""
+    metrics_port: int = 0
 
     def load(self, seconds: float, rate: float | None = None) -> Loaded:
         """Ask it for so long; rate: requests a second, None for as many as it answers."""
@@ -64,6 +65,7 @@ def shop_served(folder: Path, customers: int, modules: int) -> Iterator[Server]:
             server = Server(
                 f"127.0.0.1:{running.said['port']}", running.pid, token,
                 [message for message, _ in visits], running.said["as_of"],
+                running.said["metrics_port"],
             )  # fmt: skip
             check_pages(server, [placed for _, placed in visits])
             say(f"{len(visits)} pages over the wire are those decided in process")

@@ -10,10 +10,11 @@ import argparse
 import base64
 import json
 import logging
+import socket
 import sys
 from pathlib import Path
 
-from segengine_server import clock
+from segengine_server import clock, serve
 from segengine_server.tokens import Tokens, created
 from segengine_server.workers import Crew
 
@@ -34,8 +35,6 @@ def _ready(said: dict[str, object]) -> None:
 
 
 def _store(asked: argparse.Namespace) -> None:
-    from segengine_server import serve
-
     logging.disable(logging.INFO)
     with opened_shop(asked.folder, asked.customers, say) as engine:
         engine.claim()
@@ -60,12 +59,18 @@ def _store(asked: argparse.Namespace) -> None:
         )  # fmt: skip
 
 
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
 def _echo(asked: argparse.Namespace) -> None:
     tokens = Tokens(asked.tokens, clock.now)
     reply = asked.reply.read_bytes()
     serve_echo(
-        reply, tokens, lambda port: _ready({"port": port}), port=asked.port,
-        reuse_port=asked.reuse_port,
+        reply, tokens, lambda port: _ready({"port": port}), folder=asked.tokens.parent,
+        port=asked.port, reuse_port=asked.reuse_port,
     )  # fmt: skip
 
 

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -29,6 +30,7 @@ from segengine_server.catalog_service import CatalogService
 from segengine_server.engine_api import Engine
 from segengine_server.guard import Guard
 from segengine_server.health import Health
+from segengine_server.idleness import idle_of, new_loop
 from segengine_server.ingest_service import IngestService
 from segengine_server.listening import check_address, drain, listen, switching_quickly
 from segengine_server.methods import Methods
@@ -37,6 +39,7 @@ from segengine_server.page_service import PageService
 from segengine_server.summed import Summed
 from segengine_server.tls import Tls
 from segengine_server.tokens import Tokens
+from segengine_server.turnstile import Turnstile
 from segengine_server.watch import Watch
 from segengine_server.wire import segengine_pb2 as pb
 from segengine_server.wire import segengine_pb2_grpc as wire
@@ -56,6 +59,7 @@ class Limits:
     """The most that one server takes on at once, and how long it waits at the end."""
 
     calls: int = 1_000
+    page_wait_seconds: float = 0.02
     request_bytes: int = 4 << 20
     reply_bytes: int = 64 << 20
     audience_calls: int = 64
@@ -86,12 +90,13 @@ def serve(
     to it. A second signal ends the drain at once. To be called from the main thread.
     ListenError: nothing was started.
     """
-    asyncio.run(
-        _until_signal(
-            engine, host, port, ready=ready, limits=limits, tokens=tokens, insecure=insecure,
-            tls=tls, metrics_port=metrics_port, crew=crew,
-        )
-    )  # fmt: skip
+    with asyncio.Runner(loop_factory=new_loop) as loop:
+        loop.run(
+            _until_signal(
+                engine, host, port, ready=ready, limits=limits, tokens=tokens, insecure=insecure,
+                tls=tls, metrics_port=metrics_port, crew=crew,
+            )
+        )  # fmt: skip
     return 0
 
 
@@ -180,6 +185,22 @@ async def _until_signal(engine: Engine, host: str, port: int, **options: Any) ->
     await run(engine, host, port, stop=stop, hurry=hurry, **options)
 
 
+def interceptors_of(
+    registry: CollectorRegistry, limits: Limits, tokens: Tokens | None, folder: Path | None
+) -> tuple[grpc.aio.ServerInterceptor[Any, Any], ...]:
+    """What every call goes through, outermost first; made on the loop that serves.
+
+    folder: of the store, where its audit log is; None: there is none.
+    """
+    idle = idle_of(asyncio.get_running_loop())
+    return (
+        Watch(registry),
+        Turnstile(idle, limits.page_wait_seconds),
+        *(() if tokens is None else (Guard(tokens),)),
+        *(() if folder is None else (Audit(folder),)),
+    )
+
+
 def _server(
     engine: Engine,
     threads: ThreadPoolExecutor,
@@ -198,11 +219,7 @@ def _server(
             ("grpc.max_receive_message_length", limits.request_bytes),
             ("grpc.max_send_message_length", limits.reply_bytes),
         ],
-        interceptors=(
-            Watch(registry),
-            *(() if tokens is None else (Guard(tokens),)),
-            *(() if engine.folder is None else (Audit(engine.folder),)),
-        ),
+        interceptors=interceptors_of(registry, limits, tokens, engine.folder),
         maximum_concurrent_rpcs=limits.calls,
     )
     methods = Methods()
