@@ -7,6 +7,7 @@ from typing import Any
 
 from segengine.bench import match_rules, page_rules
 from segengine.bench.campaign_suite import campaign_suite
+from segengine.bench.ingest_suite import ingest_suite
 from segengine.bench.page_suite import page_suite
 from segengine.bench.results import bandwidth, machine, peak_memory_mb, versions
 from segengine.bench.suites import (
@@ -63,6 +64,8 @@ def run(
         found.append(page_suite(customers, modules, pages, say))
     if "campaigns" in suites:
         found.append(campaign_suite(customers, repeats, say))
+    if "ingest" in suites:
+        found.append(ingest_suite(customers, say))
     return {
         "repeats": repeats,
         "machine": machine(),

@@ -30,7 +30,7 @@ Say = Callable[[str], None]
 Result = dict[str, Any]
 
 SUITES = ("rules", "catalogue", "history", "match", "traits")
-FURTHER = ("pages", "campaigns")
+FURTHER = ("pages", "campaigns", "ingest")
 """Measured where they are named, not by default: they have no rivals."""
 ALL_RIVALS = (*RIVALS, *MATCHING_RIVALS)
 OURS = "segengine"

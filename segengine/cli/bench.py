@@ -26,8 +26,8 @@ Suites = Annotated[
     typer.Option(
         "--suite",
         metavar="NAME",
-        help="rules, catalogue, history, match or traits, by default all of these; or pages, or "
-        "campaigns.",
+        help="rules, catalogue, history, match or traits, by default all of these; or pages, "
+        "campaigns or ingest.",
     ),
 ]
 Engines = Annotated[
@@ -134,6 +134,8 @@ def _show(result: dict[str, Any]) -> None:
         screen.print(f"{suite['suite']}, ms: {sizes}".replace("_", " "))
         if "p50_us" in suite["cases"][0]:
             screen.print(_calls(suite))
+        elif "events_per_second" in suite["cases"][0]:
+            screen.print(_ingest(suite))
         else:
             screen.print(_engines(suite) if len(suite["cases"]) == 1 else _cases(suite))
         if "families" in suite:
@@ -182,6 +184,27 @@ def _calls(suite: dict[str, Any]) -> Any:
         for case in suite["cases"]
     ]  # fmt: skip
     return table(names, shown, numbers=names[1:])
+
+
+def _ingest(suite: dict[str, Any]) -> Any:
+    """A line a sort of batches: how fast they are taken in, and what waits for them meanwhile."""
+    names = ["batches", "rows", "events/s", "ms", "p99 ms", "of it log", "longest change ms"]
+    shown = [
+        [case["case"], f"{case['count']:,}", f"{case['events_per_second']:,}",
+         _ms(case["ms"]["segengine"]), _ms(case["p99_ms"]), f"{100 * case['log_share']:.0f} %",
+         _ms(case["longest_hold_ms"])]
+        for case in suite["cases"]
+    ]  # fmt: skip
+    looked = [case for case in suite["cases"] if "looks" in case]
+    told = [
+        f"{case['case']}: one buyer's question took {_ms(case['look_p50_ms'])} ms, "
+        f"p99 {_ms(case['look_p99_ms'])} ms, the longest of {case['looks']:,} "
+        f"{_ms(case['look_longest_ms'])} ms"
+        for case in looked
+    ]
+    from rich.console import Group
+
+    return Group(table(names, shown, numbers=names[1:]), *told)
 
 
 def _families(suite: dict[str, Any]) -> Any:

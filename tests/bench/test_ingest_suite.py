@@ -1,0 +1,40 @@
+"""The suite appends to every table, and checks that nothing is missing and every trait is right."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from segengine.bench import ingest_suite as suites
+from segengine.bench.ingest_suite import MIX, ingest_suite
+from segengine.bench.timing import DifferentAnswersError
+from segengine.traits import interest_loops
+
+
+@pytest.fixture(autouse=True)
+def _small(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(suites, "ROWS", 20)
+    monkeypatch.setattr(suites, "LARGE", 500)
+
+
+def test_every_table_is_appended_to_and_what_it_took_is_told() -> None:
+    result = ingest_suite(300, lambda _: None, batches=3)
+    cases = {case["case"]: case for case in result["cases"]}
+    assert {table for table, _ in MIX} <= set(cases)
+    assert cases["orders"]["count"] == 60
+    assert cases["behaviors, 500 rows a batch"]["count"] == 1500
+    for case in cases.values():
+        assert case["events_per_second"] > 0
+        assert 0 < case["log_share"] < 1
+        assert 0 < case["longest_hold_ms"] <= 1000 * case["count"]
+    assert cases["mixed, looked at"]["looks"] >= 0
+
+
+def test_a_trait_that_is_not_current_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    def forgetful(*_: Any) -> None:
+        """Notes nobody's last click."""
+
+    monkeypatch.setattr(interest_loops, "latest_of_some", forgetful)
+    with pytest.raises(DifferentAnswersError, match="last_seen_at"):
+        ingest_suite(300, lambda _: None, batches=2)
