@@ -9,7 +9,7 @@ import pytest
 from segengine.bench import ingest_suite as suites
 from segengine.bench.ingest_suite import MIX, ingest_suite
 from segengine.bench.timing import DifferentAnswersError
-from segengine.traits import interest_loops
+from segengine.traits.some_buyers import SomeBuyers
 
 
 @pytest.fixture(autouse=True)
@@ -32,9 +32,9 @@ def test_every_table_is_appended_to_and_what_it_took_is_told() -> None:
 
 
 def test_a_trait_that_is_not_current_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    def forgetful(*_: Any) -> None:
-        """Notes nobody's last click."""
+    def forgetful(work: SomeBuyers) -> None:
+        """Lets everything stay as it was."""
 
-    monkeypatch.setattr(interest_loops, "latest_of_some", forgetful)
-    with pytest.raises(DifferentAnswersError, match="last_seen_at"):
+    monkeypatch.setattr(SomeBuyers, "write_back", forgetful)
+    with pytest.raises(DifferentAnswersError, match="differ from a rebuild"):
         ingest_suite(300, lambda _: None, batches=2)
