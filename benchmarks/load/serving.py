@@ -52,9 +52,10 @@ def _store(asked: argparse.Namespace) -> None:
             "as_of": engine.as_of.isoformat(),
             "table_bytes": sum(engine.memory()["total_bytes"].to_pylist()),
         }
+        told["metrics_port"] = metrics = _free_port()
         tokens = Tokens(asked.tokens, clock.now)
         serve(
-            engine, port=0, tokens=tokens, crew=crew,
+            engine, port=0, tokens=tokens, crew=crew, metrics_port=metrics,
             ready=lambda _, port: _ready({"port": port, **told}),
         )  # fmt: skip
 
