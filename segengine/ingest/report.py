@@ -47,8 +47,13 @@ class LoadReport:
     offset: int | None = None
 
     def to_receipt(self) -> str:
-        """The report as text, to be given again to whoever sends the same change again."""
-        return json.dumps(asdict(replace(self, seconds=0.0)), ensure_ascii=False)
+        """The report as text, to be given again to whoever sends the same change again.
+
+        Without examples of what was bad: they may name a buyer who is deleted by then.
+        """
+        problems = tuple(replace(each, examples=()) for each in self.problems)
+        kept = replace(self, seconds=0.0, problems=problems)
+        return json.dumps(asdict(kept), ensure_ascii=False)
 
     @classmethod
     def from_receipt(cls, text: str) -> Self:

@@ -35,6 +35,9 @@ def used(tmp_path_factory: pytest.TempPathFactory) -> Path:
         engine.define_campaign(se.Campaign("spring", "segment('many')"))
         engine.define_page(se.Page("home", [se.Slot("top", [se.Module("all")])]))
         engine.run_campaign("spring")
+        for number in range(12):
+            text = f"{number} of a city that has a long name " * 20
+            engine.append("customers", pa.table({"customer_id": [f"x{number}"], "city": [text]}))
         engine.append(
             "customers", pa.table({"customer_id": ["d", "e"], "city": ["x", "y"]}), key="k1"
         )
