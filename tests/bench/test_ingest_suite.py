@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-
 import pytest
 
 from segengine.bench import ingest_suite as suites
