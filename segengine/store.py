@@ -30,6 +30,7 @@ from segengine.definitions import Definitions
 from segengine.errors import (
     ConfigError,
     LoadError,
+    StoreError,
     UnknownCustomer,
 )
 from segengine.ingest.report import LoadReport
@@ -79,6 +80,7 @@ from segengine.traits.build import (
     changed_by,
     declare,
     refresh,
+    worked_out_ahead,
 )
 from segengine.traits.depends import fingerprint
 from segengine.traits.fits_written import texts_of_codes
@@ -444,10 +446,17 @@ class Store:
         if self._durable is not None:
             self.prepare()
             derived = self._derived()
-            self._durable.write_snapshot(
-                self._tables, self._durable.last, derived=derived, loads=1,
-                keep=self.config.storage.snapshots,
-            )  # fmt: skip
+            try:
+                self._durable.write_snapshot(
+                    self._tables, self._durable.last, derived=derived, loads=1,
+                    keep=self.config.storage.snapshots,
+                )  # fmt: skip
+            except StoreError as error:
+                raise StoreError(
+                    f"{error}; what was loaded is in no file, and in this process alone: open the "
+                    "store again when there is room, and load it again",
+                    field=error.field,
+                ) from error
 
     def _derived(self) -> Derived:
         return derived_of(self._settings, self._fits, current=self._are_fits_current)
@@ -608,10 +617,14 @@ class Store:
     def _seen(self, batch: Batch) -> Taken:
         """Take in a batch that is lasting: one change, seen whole."""
         name, known = batch.table, self._tables.customers.rows
+        ahead = worked_out_ahead(self._tables, self._settings, self._as_of, self._fits, batch)
         with self._tables.gate.writing():
             change = apply(self._tables, batch)
             is_known = change.touched < known
-            self._refreshed(change.touched[is_known], changed_by(name))
+            if ahead is None:
+                self._refreshed(change.touched[is_known], changed_by(name))
+            else:
+                ahead.write_back()
             self._refreshed(change.touched[~is_known])
             self._note(name, change.touched)
             self._version += 1
