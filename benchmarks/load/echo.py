@@ -17,8 +17,8 @@ from typing import Any
 import grpc
 from prometheus_client import CollectorRegistry
 from segengine_server.app import Limits, interceptors_of
-from segengine_server.idleness import new_loop
 from segengine_server.tokens import Tokens
+from segengine_server.waiting import Waiting
 
 SERVICE, METHOD = "segengine.v1.PageService", "GetPage"
 
@@ -46,7 +46,7 @@ def echo_server(
             ("grpc.max_receive_message_length", limits.request_bytes),
             ("grpc.max_send_message_length", limits.reply_bytes),
         ],
-        interceptors=interceptors_of(CollectorRegistry(), limits, tokens, folder),
+        interceptors=interceptors_of(CollectorRegistry(), Waiting(), limits, tokens, folder),
         maximum_concurrent_rpcs=limits.calls,
     )
     handler = grpc.unary_unary_rpc_method_handler(answer)
@@ -78,5 +78,5 @@ def serve_echo(
         await stop.wait()
         await server.stop(1)
 
-    with contextlib.suppress(KeyboardInterrupt), asyncio.Runner(loop_factory=new_loop) as loop:
-        loop.run(until_told())
+    with contextlib.suppress(KeyboardInterrupt):
+        asyncio.run(until_told())

@@ -10,7 +10,7 @@ import asyncio
 import logging
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -30,7 +30,6 @@ from segengine_server.catalog_service import CatalogService
 from segengine_server.engine_api import Engine
 from segengine_server.guard import Guard
 from segengine_server.health import Health
-from segengine_server.idleness import idle_of, new_loop
 from segengine_server.ingest_service import IngestService
 from segengine_server.listening import check_address, drain, listen, switching_quickly
 from segengine_server.methods import Methods
@@ -40,6 +39,7 @@ from segengine_server.summed import Summed
 from segengine_server.tls import Tls
 from segengine_server.tokens import Tokens
 from segengine_server.turnstile import Turnstile
+from segengine_server.waiting import Waiting, looking
 from segengine_server.watch import Watch
 from segengine_server.wire import segengine_pb2 as pb
 from segengine_server.wire import segengine_pb2_grpc as wire
@@ -90,13 +90,12 @@ def serve(
     to it. A second signal ends the drain at once. To be called from the main thread.
     ListenError: nothing was started.
     """
-    with asyncio.Runner(loop_factory=new_loop) as loop:
-        loop.run(
-            _until_signal(
-                engine, host, port, ready=ready, limits=limits, tokens=tokens, insecure=insecure,
-                tls=tls, metrics_port=metrics_port, crew=crew,
-            )
-        )  # fmt: skip
+    asyncio.run(
+        _until_signal(
+            engine, host, port, ready=ready, limits=limits, tokens=tokens, insecure=insecure,
+            tls=tls, metrics_port=metrics_port, crew=crew,
+        )
+    )  # fmt: skip
     return 0
 
 
@@ -128,8 +127,11 @@ async def run(
         _ticking(engine),
         ExitStack() as stack,
     ):
-        registry, state = registry_of(engine), Health(SERVICES)
-        server = _server(engine, threads, census, ingest, state, limits, tokens, registry)
+        registry, state, waiting = registry_of(engine), Health(SERVICES), Waiting()
+        passed = interceptors_of(registry, waiting, limits, tokens, engine.folder)
+        server = _server(engine, threads, census, ingest, state, limits, passed)
+        asked_by_itself = stack.enter_context(private_socket())
+        server.add_insecure_port(asked_by_itself)
         workers = None
         if crew is None:
             bound = listen(server, host, port, tls)
@@ -150,7 +152,8 @@ async def run(
             state.serve()
             if ready is not None:
                 ready(host, bound)
-            await stop.wait()
+            async with looking(waiting, asked_by_itself):
+                await stop.wait()
         finally:
             state.end()
             if workers is not None:
@@ -186,16 +189,19 @@ async def _until_signal(engine: Engine, host: str, port: int, **options: Any) ->
 
 
 def interceptors_of(
-    registry: CollectorRegistry, limits: Limits, tokens: Tokens | None, folder: Path | None
+    registry: CollectorRegistry,
+    waiting: Waiting,
+    limits: Limits,
+    tokens: Tokens | None,
+    folder: Path | None,
 ) -> tuple[grpc.aio.ServerInterceptor[Any, Any], ...]:
-    """What every call goes through, outermost first; made on the loop that serves.
+    """What every call goes through, outermost first.
 
     folder: of the store, where its audit log is; None: there is none.
     """
-    idle = idle_of(asyncio.get_running_loop())
     return (
         Watch(registry),
-        Turnstile(idle, limits.page_wait_seconds),
+        Turnstile(waiting, limits.page_wait_seconds),
         *(() if tokens is None else (Guard(tokens),)),
         *(() if folder is None else (Audit(folder),)),
     )
@@ -208,8 +214,7 @@ def _server(
     ingest: ThreadPoolExecutor,
     state: Health,
     limits: Limits,
-    tokens: Tokens | None,
-    registry: CollectorRegistry,
+    interceptors: Sequence[grpc.aio.ServerInterceptor[Any, Any]],
 ) -> grpc.aio.Server:
     """A server of all services that does not listen yet."""
     server = grpc.aio.server(
@@ -219,7 +224,7 @@ def _server(
             ("grpc.max_receive_message_length", limits.request_bytes),
             ("grpc.max_send_message_length", limits.reply_bytes),
         ],
-        interceptors=interceptors_of(registry, limits, tokens, engine.folder),
+        interceptors=interceptors,
         maximum_concurrent_rpcs=limits.calls,
     )
     methods = Methods()
@@ -237,7 +242,8 @@ def _server(
     health_pb2_grpc.add_HealthServicer_to_server(state, methods)
     told = (*SERVICES, HEALTH_SERVICE, reflection.SERVICE_NAME)
     reflection_pb2_grpc.add_ServerReflectionServicer_to_server(
-        reflection.aio.ReflectionServicer(told), methods
+        reflection.aio.ReflectionServicer(told),  # type: ignore[attr-defined]
+        methods,
     )
     server.add_generic_rpc_handlers((methods,))
     return server

@@ -18,7 +18,7 @@ AS_BYTES = frozenset({
 """Methods whose answers are bytes already."""
 
 
-class Methods(grpc.GenericRpcHandler):  # type: ignore[misc]
+class Methods(grpc.GenericRpcHandler):  # type: ignore[type-arg]
     """The handlers of services by full method name; takes them as a server does.
 
     The generated `add_...Servicer_to_server(servicer, methods)` fills it.

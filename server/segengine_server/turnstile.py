@@ -1,9 +1,9 @@
 """Is there room for one more page? Who would wait longer than is worth it is refused at once.
 
 Pages are decided one after the other. Where more are asked for than can be decided, all of them
-would wait, longer and longer, until nobody gets a page while they still want it. So while a call
-may have waited longer than `wait_seconds`, those that come are refused (RESOURCE_EXHAUSTED, `BUSY`)
-before anything of them is read: those that are let in are answered as quickly as ever.
+would wait, longer and longer, until nobody gets a page while they still want it. So while calls
+wait longer than `wait_seconds` before they are taken, those that come are refused at once
+(RESOURCE_EXHAUSTED, `BUSY`), before anything of them is read: until they wait no longer.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any
 import grpc
 
 from segengine_server.errors import DETAILS_KEY, BusyError, status_of
-from segengine_server.idleness import Idle
+from segengine_server.waiting import Waiting
 
 TURNED = frozenset({
     "/segengine.v1.PageService/GetPage", "/segengine.v1.PageService/BatchGetPages",
@@ -45,16 +45,16 @@ REFUSING = grpc.stream_stream_rpc_method_handler(_refused)
 class Turnstile(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]
     """Lets calls for pages in while they need not wait long; all others pass.
 
-    idle: of the loop that serves; None: everybody passes. clock: seconds, as `idle` has them.
+    waiting: how long calls wait; told of each that comes. clock: seconds.
     """
 
     def __init__(
         self,
-        idle: Idle | None,
+        waiting: Waiting,
         wait_seconds: float,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
-        self._idle, self._wait_seconds, self._clock = idle, wait_seconds, clock
+        self._waiting, self._wait_seconds, self._clock = waiting, wait_seconds, clock
         self._refused = 0
         self._to_say = 0
         self._said = clock()
@@ -65,10 +65,14 @@ class Turnstile(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]
         call: grpc.HandlerCallDetails,
     ) -> Handler:
         """The handler of the call, or the one that refuses it."""
-        if self._idle is not None and call.method in TURNED:
-            now = self._clock()
-            if now - self._idle.at > self._wait_seconds and not self._lets_in():
-                self._note(now)
+        waiting, method = self._waiting, call.method
+        if method == waiting.method:
+            waiting.came()
+            return None
+        if method in TURNED:
+            waiting.calls += 1
+            if waiting.seconds() > self._wait_seconds and not self._lets_in():
+                self._note()
                 return REFUSING
         return await continuation(call)
 
@@ -77,7 +81,8 @@ class Turnstile(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]
         self._refused += 1
         return self._refused % LET_IN_OF == 0
 
-    def _note(self, now: float) -> None:
+    def _note(self) -> None:
+        now = self._clock()
         self._to_say += 1
         if now - self._said >= _SAY_SECONDS:
             _log.warning(

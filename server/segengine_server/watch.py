@@ -62,8 +62,9 @@ class Watch(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]
         if method.startswith(_OURS):
             # What answers the call runs in the task that asks here, so that it finds the id.
             sent = next((v for k, v in call.invocation_metadata or () if k == REQUEST_ID), None)
-            known = isinstance(sent, str) and _ID.fullmatch(sent)
-            _current.set(sent if known else f"{_PROCESS}-{next(_NUMBERS):x}")
+            if not isinstance(sent, str) or not _ID.fullmatch(sent):
+                sent = f"{_PROCESS}-{next(_NUMBERS):x}"
+            _current.set(sent)
         handler = await continuation(call)
         if handler is None:
             return None

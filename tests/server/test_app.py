@@ -41,6 +41,7 @@ def test_reflection_lists_the_services(channel: grpc.Channel) -> None:
         "grpc.reflection.v1alpha.ServerReflection",
         "segengine.v1.AudienceService",
         "segengine.v1.CampaignService",
+        "segengine.v1.CatalogService",
         "segengine.v1.IngestService",
         "segengine.v1.PageService",
     ]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from types import SimpleNamespace
 from typing import Any
 
@@ -12,8 +11,8 @@ import grpc
 import pytest
 from prometheus_client import CollectorRegistry
 from segengine_server.errors import server_error_of
-from segengine_server.idleness import IDLE_SECONDS, idle_of, new_loop
 from segengine_server.turnstile import LET_IN_OF, REFUSING, TURNED, Turnstile
+from segengine_server.waiting import Waiting, looking
 from segengine_server.watch import REQUEST_ID, Watch
 
 GET_PAGE = "/segengine.v1.PageService/GetPage"
@@ -34,10 +33,25 @@ def passing(turnstile: Turnstile, method: str, times: int = 1) -> list[Any]:
     return asyncio.run(ask())
 
 
-def turnstile_at(seconds: float) -> Turnstile:
-    """One whose loop has not been idle for so long."""
-    idle: Any = SimpleNamespace(at=100.0)
-    return Turnstile(idle, WAIT, lambda: 100.0 + seconds)
+class Waits:
+    """Calls wait for so long, whatever comes."""
+
+    method = "/waiting/x"
+
+    def __init__(self, seconds: float) -> None:
+        self.waits, self.calls, self.arrived = seconds, 0, 0
+
+    def seconds(self) -> float:
+        return self.waits
+
+    def came(self) -> None:
+        self.arrived += 1
+
+
+def turnstile_at(seconds: float, *clock: Any) -> Turnstile:
+    """One whose calls wait for so long."""
+    waits: Any = Waits(seconds)
+    return Turnstile(waits, WAIT, *clock)
 
 
 def test_pages_pass_while_nobody_can_have_waited_long() -> None:
@@ -55,14 +69,9 @@ def test_what_is_no_page_passes_however_long_it_may_wait() -> None:
         assert passing(turnstile_at(60), method, 100) == [HANDLER] * 100
 
 
-def test_on_a_loop_that_nobody_looks_at_everybody_passes() -> None:
-    assert passing(Turnstile(None, 0.0), GET_PAGE, 100) == [HANDLER] * 100
-
-
 def test_how_many_were_refused_is_said_now_and_then(caplog: pytest.LogCaptureFixture) -> None:
-    idle: Any = SimpleNamespace(at=0.0)
     moments = iter([0.0, *(10.0 + n / 100 for n in range(200))])
-    turnstile = Turnstile(idle, WAIT, lambda: next(moments))
+    turnstile = turnstile_at(WAIT * 2, lambda: next(moments))
     with caplog.at_level(logging.WARNING):
         passing(turnstile, GET_PAGE, 200)
     assert [record.getMessage() for record in caplog.records] == [
@@ -70,23 +79,56 @@ def test_how_many_were_refused_is_said_now_and_then(caplog: pytest.LogCaptureFix
     ]
 
 
-def test_a_loop_knows_when_it_was_idle_and_that_it_has_not_been_since() -> None:
-    with asyncio.Runner(loop_factory=new_loop) as runner:
-        idle = idle_of(runner.get_loop())
-        assert idle is not None
+def test_the_servers_own_call_is_seen_and_is_no_method() -> None:
+    waits: Any = Waits(60)
+    assert passing(Turnstile(waits, WAIT), Waits.method, 3) == [None] * 3
+    assert waits.arrived == 3
 
-        async def nap_then_work() -> tuple[float, float]:
-            began = time.perf_counter()
-            await asyncio.sleep(20 * IDLE_SECONDS)
-            after_nap = idle.at - began
-            worked = idle.at
-            for _ in range(50):
-                await asyncio.sleep(0)
-            return after_nap, idle.at - worked
 
-        after_nap, while_working = runner.run(nap_then_work())
-    assert after_nap > 0
-    assert while_working == 0
+def test_a_call_that_is_not_taken_yet_has_waited_as_long_as_it_is_old() -> None:
+    waiting = Waiting()
+    assert waiting.seconds() == 0
+    waiting.sent()
+    while waiting.seconds() < 0.001:
+        pass
+    still = waiting.seconds()
+    waiting.came()
+    waited = waiting.seconds()
+    assert waited >= still
+    assert waiting.seconds() == waited
+    waiting.none()
+    assert waiting.seconds() == 0
+
+
+def test_a_server_that_is_asked_for_much_looks_how_long_calls_wait() -> None:
+    """Its own calls come through, each of them while a hundred others are on their way."""
+
+    async def page(request: bytes, context: Any) -> bytes:
+        return request
+
+    async def asked() -> int:
+        waiting, seen = Waiting(), 0
+        server = grpc.aio.server(interceptors=(Turnstile(waiting, 3_600),))
+        handler = grpc.unary_unary_rpc_method_handler(page)
+        server.add_generic_rpc_handlers((
+            grpc.method_handlers_generic_handler("segengine.v1.PageService", {"GetPage": handler}),
+        ))  # fmt: skip
+        port = server.add_insecure_port("127.0.0.1:0")
+        await server.start()
+        async with (
+            grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel,
+            looking(waiting, f"127.0.0.1:{port}"),
+        ):
+            ask = channel.unary_unary(GET_PAGE)
+            for _ in range(100):
+                await asyncio.gather(*(ask(b"") for _ in range(100)))
+                if seen := waiting.seconds():
+                    break
+        await server.stop(None)
+        assert waiting.seconds() == 0
+        return bool(seen)
+
+    assert asyncio.run(asked())
 
 
 def test_a_refusal_is_busy_bears_the_calls_id_and_reads_nothing() -> None:
@@ -97,10 +139,7 @@ def test_a_refusal_is_busy_bears_the_calls_id_and_reads_nothing() -> None:
         return b"a page"
 
     async def asked() -> list[Any]:
-        idle: Any = SimpleNamespace(at=0.0)
-        server = grpc.aio.server(
-            interceptors=(Watch(CollectorRegistry()), Turnstile(idle, WAIT, lambda: 1.0))
-        )
+        server = grpc.aio.server(interceptors=(Watch(CollectorRegistry()), turnstile_at(WAIT * 2)))
         handler = grpc.unary_unary_rpc_method_handler(page)
         server.add_generic_rpc_handlers((
             grpc.method_handlers_generic_handler("segengine.v1.PageService", {"GetPage": handler}),
