@@ -625,6 +625,7 @@ class Store:
                 self._refreshed(change.touched[is_known], changed_by(name))
             else:
                 ahead.write_back()
+                self._are_fits_current = False
             self._refreshed(change.touched[~is_known])
             self._note(name, change.touched)
             self._version += 1

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segengine.schema.tables import FILLED
+from segengine.tables.batch import Batch
 from segengine.tables.events import EventTable
 from segengine.tables.tables import Tables
 
@@ -52,3 +53,21 @@ def fill_from_products(
         changed |= differs
     owners = table.extra("owner")[rows[changed]]
     return np.unique(owners[owners >= 0]).astype(np.int64)
+
+
+def would_fill(tables: Tables, batch: Batch, name: str) -> NDArray[np.int32] | None:
+    """What the rows of a batch that has yet to come would take from their products: int32[rows].
+
+    -1 where that is nothing; None where its table takes nothing at all.
+    """
+    table, products = tables.events[batch.table], tables.products
+    product_id = batch.columns.get("product_id")
+    if "filled" not in table.extras() or products.rows == 0 or product_id is None:
+        return None
+    if product_id.kind is not products.columns["product_id"].kind:
+        return None
+    if not products.columns[name].is_allocated:
+        return None
+    found = tables.product_rows(product_id.values)
+    taken = products.columns[name].values[np.maximum(found, 0)]
+    return np.where(found >= 0, taken, -1).astype(np.int32)

@@ -95,8 +95,9 @@ def _facts(work: Work) -> None:
 
 
 def _rows(work: Work) -> NDArray[np.int32]:
-    """The rows of these buyers' behaviors."""
-    return work.rows_of("behaviors", work.history("behaviors").events)
+    """The rows of these buyers' behaviors; of rows that are still to come none is an answer."""
+    rows = work.rows_of("behaviors", work.history("behaviors").events)
+    return rows[rows < work.tables.events["behaviors"].rows]
 
 
 def _add_traits(work: Work, names: Iterable[str]) -> None:

@@ -15,12 +15,14 @@ from numpy.typing import NDArray
 
 from segengine.schema.kinds import Kind
 from segengine.schema.tables import ORDER_LINES, ORDERS, PRODUCTS
+from segengine.tables.batch import Batch
 from segengine.tables.column import Column
 from segengine.tables.dictionary import Dictionary
 from segengine.tables.list_column import ListColumn
 from segengine.tables.row_lists import RowLists
 from segengine.tables.tables import Tables
 from segengine.traits.catalogue import BLOCKS, FAMILIES, LISTED
+from segengine.traits.coming import coming
 from segengine.traits.products import OVERRIDDEN, PRODUCT_TRAITS
 from segengine.traits.some_buyers import SomeBuyers
 from segengine.traits.work import Fits, TraitSettings, Work
@@ -130,14 +132,36 @@ def refresh(
         return
     rows = np.unique(rows).astype(np.int64)
     work = SomeBuyers(tables, settings, as_of, rows, changed=changed)
-    families = [f for f in FAMILIES if work.has_news_of(*f.read_by(settings))]
+    _work_out(work, fits)
+    work.write_back()
+
+
+def worked_out_ahead(
+    tables: Tables, settings: TraitSettings, as_of: int, fits: Fits, batch: Batch
+) -> SomeBuyers | None:
+    """The traits that buyers there are will have once a checked batch is in the tables.
+
+    They are there after its `write_back`, which is called when it is in. Nothing changes here, so
+    that everybody may look meanwhile. None: they can be worked out only then.
+    """
+    found = coming(tables, batch)
+    if found is None:
+        return None
+    changed = frozenset({batch.table})
+    work = SomeBuyers(tables, settings, as_of, found.buyers, changed=changed, ahead=found)
+    _work_out(work, fits)
+    return work
+
+
+def _work_out(work: SomeBuyers, fits: Fits) -> None:
+    """What the families that have news come to."""
+    families = [f for f in FAMILIES if work.has_news_of(*f.read_by(work.settings))]
     for family in families:
         if family.facts is not None:
             family.facts(work)
     for family in families:
         if family.place is not None:
             family.place(work, fits.of.get(family.name))
-    work.write_back()
 
 
 def changed_by(table: str) -> frozenset[str] | None:

@@ -115,7 +115,7 @@ def _codes(work: Work, table: str, kinds: tuple[str, ...]) -> NDArray[np.int64]:
 def _see(work: Work, table: str, kinds: tuple[str, ...], seen: NDArray[np.int64]) -> None:
     """Raise when buyers were last seen by what they did in a further table."""
     events = work.tables.events[table]
-    if events.rows == 0:
+    if events.rows == 0 and work.is_of_all:
         return
     kind, counts = np.empty(0, np.int32), np.empty(0, np.bool_)
     if kinds:

@@ -19,6 +19,7 @@ from segengine.kernels import history
 from segengine.tables.customers import CustomerTable
 from segengine.tables.row_lists import RowLists
 from segengine.tables.tables import Tables
+from segengine.traits.coming import Coming
 from segengine.traits.work import History, TraitSettings, Work
 
 
@@ -28,6 +29,8 @@ class SomeBuyers(Work):
     As of any work, arrays by table and column have an entry for each row of the table, but the
     tables are those of these buyers alone. `write_back` is called with the gate closed.
     buyers: int64[n], rows of the customers, ascending
+    ahead: what a batch will bring to these buyers, which has yet to be applied: its rows are theirs
+    already, and are in the tables when `write_back` is called
     """
 
     def __init__(
@@ -38,14 +41,17 @@ class SomeBuyers(Work):
         buyers: NDArray[np.int64],
         *,
         changed: frozenset[str] | None,
+        ahead: Coming | None = None,
     ) -> None:
-        self.buyers = buyers
+        self.buyers, self._ahead = buyers, ahead
         self._given = _Given(tables.customers, buyers)
         places = np.arange(len(buyers), dtype=np.int64)
         super().__init__(
             tables, settings, as_of, places, self._given, all_rows=False, changed=changed
         )
         self._rows: dict[str, NDArray[np.int64]] = {}
+        self._is_new: NDArray[np.bool_] = np.zeros(0, np.bool_)
+        """Which events of the table that a batch comes to are its rows."""
         self._copies: dict[tuple[str, str], NDArray[Any]] = {}
         self._found: list[
             tuple[RowLists, NDArray[np.int32], NDArray[np.int32], NDArray[np.float64]]
@@ -53,8 +59,8 @@ class SomeBuyers(Work):
 
     @property
     def is_in_place(self) -> bool:
-        """The matrices in use take over what is found, with the gate closed."""
-        return True
+        """The matrices in use take over what is found; none is made while somebody looks."""
+        return self._ahead is None
 
     def values(self, table: str, column: str) -> NDArray[Any]:
         """A column of these buyers' events, or of themselves: T[events] or T[n]."""
@@ -62,13 +68,20 @@ class SomeBuyers(Work):
             return super().values(table, column)
         kept = self._copies.get((table, column))
         if kept is None:
-            found, rows = self.tables.column(table, column), self._rows_in(table)
-            if found.is_allocated:
-                kept = found.values.take(rows)
-            else:
-                kept = np.full(len(rows), found.default, found.dtype)
-            self._copies[table, column] = kept
+            kept = self._copies[table, column] = self._copied(table, column)
         return kept
+
+    def _copied(self, table: str, name: str) -> NDArray[Any]:
+        column, rows = self.tables.column(table, name), self._rows_in(table)
+        if self._ahead is not None and table == self._ahead.batch.table:
+            found = np.full(len(rows), column.default, column.dtype)
+            if column.is_allocated:
+                found[~self._is_new] = column.values.take(rows[~self._is_new])
+            found[self._is_new] = self._ahead.values(self.tables, name)
+            return found
+        if column.is_allocated:
+            return column.values.take(rows)
+        return np.full(len(rows), column.default, column.dtype)
 
     def extra(self, table: str, name: str) -> NDArray[Any]:
         """An internal array of these buyers' events: T[events]."""
@@ -101,8 +114,24 @@ class SomeBuyers(Work):
         np.cumsum(begins, out=begins)
         found = np.empty(int(begins[-1]), np.int32)
         history.place_chains(buyers, heads, previous, begins, found)
-        self._rows[table] = found.astype(np.int64)
-        return History(begins, np.arange(len(found), dtype=np.int32))
+        rows = found.astype(np.int64)
+        if self._ahead is not None and table == self._ahead.batch.table:
+            begins, rows = self._with_new(begins, rows, self._ahead)
+        self._rows[table] = rows
+        return History(begins, np.arange(len(rows), dtype=np.int32))
+
+    def _with_new(
+        self, begins: NDArray[np.int64], rows: NDArray[np.int64], ahead: Coming
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """The same events and those to come, which stand behind the others of their buyer."""
+        before = np.diff(begins)
+        pairs = np.column_stack([before, ahead.counts]).ravel()
+        self._is_new = np.repeat(np.tile([False, True], len(self.buyers)), pairs)
+        all_rows = np.empty(len(self._is_new), np.int64)
+        all_rows[~self._is_new], all_rows[self._is_new] = rows, ahead.rows
+        all_begins = begins.copy()
+        all_begins[1:] += np.cumsum(ahead.counts)
+        return all_begins, all_rows
 
     def give_lists(
         self,

@@ -1,0 +1,144 @@
+"""What is worked out before a batch is in the tables is what is worked out of it there."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from random import Random
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import segengine as se
+from segengine import store
+from segengine.traits.build import worked_out_ahead
+from tests.traits.histories import Batch, differences, traits_of
+from tests.traits.test_changed import refresh_all
+from tests.traits.test_incremental import Life
+
+TABLES = ("behaviors", "messages", "reviews", "points")
+
+
+@pytest.fixture
+def ahead(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
+    """Of each append, whether its traits were worked out ahead."""
+    return noted_by(monkeypatch)
+
+
+def noted_by(patch: pytest.MonkeyPatch) -> list[bool]:
+    found: list[bool] = []
+
+    def noting(*given: Any) -> Any:
+        work = worked_out_ahead(*given)
+        found.append(work is not None)
+        return work
+
+    patch.setattr(store, "worked_out_ahead", noting)
+    return found
+
+
+def without_questions(batch: Batch, life: Life) -> Batch:
+    left = ("question", "answer")
+    rows = [{k: v for k, v in row.items() if k not in left} for row in batch.rows]
+    return replace(batch, rows=life.in_time(rows))
+
+
+def lists_of(engine: se.Engine) -> dict[str, list[dict[int, float]]]:
+    """What the store keeps as lists of each buyer: open products, and affinities with scores."""
+    rows = range(engine._tables.customers.rows)
+    found = {}
+    for name, kept in engine._tables.lists().items():
+        lists = [kept.of(row) for row in rows]
+        found[name] = [
+            dict(zip(codes.tolist(), scores.tolist() or [0.0] * len(codes), strict=True))
+            for codes, scores in lists
+        ]
+    return found
+
+
+def assert_ahead_is_afterwards(seed: int) -> tuple[int, int]:
+    """Append batches to a shop that has lived; how many there were, how many worked out ahead."""
+    life, rng = Life(seed, steps=3, rows=5), Random(seed)
+    for table in ("products", "orders", "order_lines", *TABLES):
+        batch = life.shop.batch(table, 8)
+        life.engine.load(batch.table, batch.to_arrow())
+    with pytest.MonkeyPatch.context() as patch:
+        noted = noted_by(patch)
+        for _ in range(8):
+            batch = without_questions(life.shop.batch(rng.choice(TABLES), 5), life)
+            if batch.rows:
+                life.engine.append(batch.table, batch.to_arrow())
+                before, lists = traits_of(life.engine), lists_of(life.engine)
+                refresh_all(life.engine)
+                assert differences(before, traits_of(life.engine)) == []
+                assert lists == lists_of(life.engine)
+    return len(noted), sum(noted)
+
+
+@settings(max_examples=4)
+@given(st.integers(0, 2**32))
+def test_traits_that_were_worked_out_ahead_are_those_of_the_tables(seed: int) -> None:
+    assert_ahead_is_afterwards(seed)
+
+
+@pytest.mark.prove
+@settings(max_examples=200)
+@given(st.integers(0, 2**32))
+def test_traits_of_many_shops_that_were_worked_out_ahead_are_those_of_the_tables(seed: int) -> None:
+    assert_ahead_is_afterwards(seed)
+
+
+def test_most_batches_are_worked_out_ahead() -> None:
+    found = [assert_ahead_is_afterwards(seed) for seed in (1, 2)]
+    batches, ahead = (sum(each) for each in zip(*found, strict=True))
+    assert ahead > batches // 2
+
+
+def views(engine: se.Engine, *buyers: int, **columns: list[Any]) -> pa.Table:
+    rows = {"customer_id": list(buyers), "time": [engine.as_of] * len(buyers)}
+    return pa.table(rows | {"kind": ["view"] * len(buyers)} | columns)
+
+
+def test_nobody_sees_anything_of_a_batch_while_it_is_worked_out(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    engine = se.Engine()
+    engine.load("behaviors", views(engine, 1, 1, 2))
+    seen: list[list[int]] = []
+
+    def looking(*given: Any) -> Any:
+        work = worked_out_ahead(*given)
+        assert work is not None
+        seen.append([engine.segment(f"views_7d = {n}").count() for n in (1, 2, 3)])
+        seen.append([engine.segment(f"count(behaviors) = {n}").count() for n in (1, 2, 3)])
+        return work
+
+    monkeypatch.setattr(store, "worked_out_ahead", looking)
+    engine.append("behaviors", views(engine, 1, 2, 3))
+    assert seen == [[1, 1, 0]] * 2
+    assert [engine.segment(f"views_7d = {n}").count() for n in (1, 2, 3)] == [1, 1, 1]
+
+
+@pytest.mark.parametrize(
+    ("table", "rows"),
+    [
+        ("behaviors", {"kind": ["survey"], "question": ["size"], "answer": ["m"]}),
+        ("behaviors", {"kind": ["view"], "device": ["never told before"]}),
+        ("reviews", {"review_id": ["r1"], "rating": [2]}),
+        ("orders", {"order_id": ["o"], "amount": [3.0]}),
+    ],
+)
+def test_what_does_more_than_add_rows_is_worked_out_of_the_tables(
+    ahead: list[bool], table: str, rows: dict[str, list[Any]]
+) -> None:
+    engine = se.Engine()
+    engine.load("behaviors", views(engine, 1))
+    first = {"customer_id": [1], "time": [engine.as_of], "review_id": ["r1"], "rating": [5]}
+    engine.load("reviews", pa.table(first))
+    engine.append(table, pa.table({"customer_id": [1], "time": [engine.as_of], **rows}))
+    assert ahead == [False]
+    before = traits_of(engine)
+    refresh_all(engine)
+    assert differences(before, traits_of(engine)) == []
