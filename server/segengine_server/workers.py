@@ -112,7 +112,7 @@ class Workers:
         """Begin all, and wait until each answers; `WorkerError` where one does not."""
         numbers = range(1, self._crew.count + 1)
         self._keeping = [asyncio.ensure_future(self._keep(number)) for number in numbers]
-        ready = asyncio.ensure_future(asyncio.gather(*(each.wait() for each in self._ready)))
+        ready = asyncio.ensure_future(self._all_ready())
         await asyncio.wait(
             (ready, self._failed), timeout=START_SECONDS, return_when=asyncio.FIRST_COMPLETED
         )
@@ -121,6 +121,10 @@ class Workers:
             why = self._failed.result() if self._failed.done() else f"after {START_SECONDS:g} s"
             await self.end(hurry=None)
             raise WorkerError(f"a worker does not answer: {why}; see the log", field="workers")
+
+    async def _all_ready(self) -> None:
+        for each in self._ready:
+            await each.wait()
 
     async def _keep(self, number: int) -> None:
         """Have a worker of this number until the end."""
