@@ -182,10 +182,9 @@ def load(
         bad = [text for each, text in zip(running, complaints, strict=True) if each.returncode]
         if bad:
             raise NoLoadError(f"h2load failed: {bad[0].decode(errors='replace').strip()}")
-        lines = (
-            line
-            for number in range(connections)
-            for line in (folder / f"log-{number}").open(encoding="ascii")
-        )
+        lines: list[str] = []
+        for number in range(connections):
+            with (folder / f"log-{number}").open(encoding="ascii") as log:
+                lines += log
         sent, times, failed = read_log(lines)
     return Loaded(sent, times, failed, seconds if rate is not None else min(taken, seconds), use)
