@@ -97,7 +97,9 @@ def serve(
 ) -> None:
     """Answer over gRPC until SIGTERM or Ctrl-C; prints `ready on HOST:PORT` when it can."""
     from segengine_server import serve as answer_until_told
+    from segengine_server.app import SERVICES
     from segengine_server.listening import check_address
+    from segengine_server.opening import not_serving_yet
 
     log_to_stderr(as_json=log_json)
 
@@ -112,10 +114,11 @@ def serve(
     check_address(host, port)
     who = _tokens(tokens, store, host, insecure=insecure)
     tls = _tls(tls_cert, tls_key, tls_client_ca)
-    with opened(store) as engine:
+    with not_serving_yet(host, port, tls, SERVICES) as make_room, opened(store) as engine:
         engine.claim()
         crew = _crew(engine, workers, who, log_json=log_json)
         _ask_everything_once(engine)
+        make_room()
         answer_until_told(
             engine, host, port, ready=ready, tokens=who, insecure=insecure, tls=tls,
             metrics_port=metrics_port, crew=crew,

@@ -101,6 +101,12 @@ class NotWrittenError(SegengineError):
     reason = "NOT_WRITTEN"
 
 
+class OpeningError(SegengineError):
+    """A call that came before the store was open."""
+
+    reason = "OPENING"
+
+
 class UnauthenticatedError(SegengineError):
     """A call without a token, or with one that is none, or no longer one."""
 
@@ -168,6 +174,7 @@ _CODES: tuple[tuple[type[SegengineError], grpc.StatusCode], ...] = (
     (BusyError, grpc.StatusCode.RESOURCE_EXHAUSTED),
     (StoppedError, grpc.StatusCode.CANCELLED),
     (NotWrittenError, grpc.StatusCode.UNAVAILABLE),
+    (OpeningError, grpc.StatusCode.UNAVAILABLE),
     (GoneError, grpc.StatusCode.UNAVAILABLE),
     (UnauthenticatedError, grpc.StatusCode.UNAUTHENTICATED),
     (ForbiddenError, grpc.StatusCode.PERMISSION_DENIED),
