@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from os import PathLike
 from pathlib import Path
+from threading import Event, Thread
 from typing import Any, Self
 
 import duckdb
@@ -50,7 +51,7 @@ from segengine.traits.build import build_all
 from segengine.traits.prediction import PREDICTION, refused_traits
 from segengine.traits.preview import Built, Preview
 from segengine.traits.work import Fits, TraitSettings
-from segengine.versions import Version
+from segengine.versions import Version, everything
 from segengine.written import CAMPAIGN, KINDS, PAGE, SEGMENT, TRAIT
 
 _NO_TRAIT = (
@@ -102,6 +103,23 @@ class Engine(Store):
         as_kept = as_kept and not engine.as_of_is_fixed
         engine._live_in(folder, read_only=read_only, as_kept=as_kept)
         return engine
+
+    def catch_up(self) -> Thread:
+        """Follow the clock on a thread, for a store that was opened as it was kept.
+
+        Questions are answered meanwhile, for the moment before; whoever changes the store waits.
+        """
+        begun = Event()
+
+        def follow() -> None:
+            with self._writer:
+                begun.set()
+                self.tick()
+
+        thread = Thread(target=follow, name="catching-up")
+        thread.start()
+        begun.wait()
+        return thread
 
     def tick(self) -> None:
         """Follow the clock, unless as_of is fixed."""
@@ -156,6 +174,17 @@ class Engine(Store):
         """
         return self.publish(Wanted(kind, name, None))[0]
 
+    def publish_all(self, config: Mapping[str, Any] | StoreConfig) -> tuple[Version, ...]:
+        """Put the definitions of another `store.toml` into force, as one change.
+
+        Its segments, traits, campaigns and pages; what it does not define stays as it is, and its
+        other sections are not looked at. Refused as `publish` refuses, see `dry_run_all`.
+        """
+        settings = config if isinstance(config, StoreConfig) else parse_config(config)
+        with self._writer:
+            found = everything(self._definitions.draft_of(settings))
+            return self.publish(*(Wanted(kind, name, given) for kind, name, given in found))
+
     def definition(self, kind: str, name: str, version: int | None = None) -> Version:
         """A definition as it is in force, or one of its versions; `UnknownNameError` for none."""
         return self._catalogue.find(kind, name, version)
@@ -209,12 +238,16 @@ class Engine(Store):
         """What publishing another `store.toml` would change: of each definition that differs.
 
         Segments, traits, campaigns and pages of `config` take the place of all those in force,
-        together; whole=False: of those of their names. Its other sections are not looked at. A
-        `DefinitionError` has everything that could no longer be used.
+        together, in a directory of those of its `store.toml`; whole=False: of those of their names.
+        Its other sections are not looked at. A `DefinitionError` has everything that could no
+        longer be used.
         """
         settings = config if isinstance(config, StoreConfig) else parse_config(config)
         with self._writer:
-            draft = self._definitions.draft_of(settings, whole=whole)
+            draft = (
+                self._catalogue.with_file(settings) if whole
+                else self._definitions.draft_of(settings, whole=False)
+            )  # fmt: skip
             drafts.refuse_unsound(self._definitions, draft)
             found = drafts.changed(self._definitions, draft)
             return self._compared(found, self._definitions, draft)

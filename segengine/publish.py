@@ -31,7 +31,7 @@ from segengine.errors import (
 from segengine.named import reached_from, users_of
 from segengine.rules.catalogue import Definition
 from segengine.schema.response_settings import Goal
-from segengine.schema.store_config import FILE_NAME
+from segengine.schema.store_config import FILE_NAME, StoreConfig
 from segengine.storage.catalogue_file import CatalogueFile, Kept, read_catalogue
 from segengine.versions import CATALOGUE, FILE, Version, Versions, everything, unknown
 from segengine.written import (
@@ -185,6 +185,19 @@ class Catalogue:
             self._refuse_conflict(each)
         after = self.definitions.draft()
         _put_all(after, wanted)
+        return after
+
+    def with_file(self, config: StoreConfig) -> Definitions:
+        """The definitions as they would be with another `store.toml`; unchecked, to be looked at.
+
+        In a directory, what the catalogue has and the file has not stays.
+        """
+        after = self.definitions.draft_of(config)
+        if self._folder is not None:
+            there = {(kind, name) for kind, name, _ in everything(after)}
+            for kind, name, given in everything(self.definitions):
+                if (kind, name) not in self._in_file | there:
+                    after.take(kind, name, given)
         return after
 
     def find(self, kind: str, name: str, version: int | None = None) -> Version:

@@ -25,6 +25,7 @@ from segengine.cli.page import page
 from segengine.cli.plan import plan
 from segengine.cli.preview import preview
 from segengine.cli.products import products
+from segengine.cli.publish import publish, undefine
 from segengine.cli.record import record
 from segengine.cli.report import report
 from segengine.cli.run import run as run_campaign
@@ -151,7 +152,16 @@ for function, lines in (
             'segengine diff --segment vip "amount_365d >= 800"',
         ],
     ),
-    (versions, ["segengine versions", "segengine versions segment vip"]),
+    (publish, ["segengine publish next.toml --store my-store"]),
+    (undefine, ["segengine undefine segment vip --store my-store"]),
+    (
+        versions,
+        [
+            "segengine versions",
+            "segengine versions segment vip",
+            "segengine versions segment vip --restore 2",
+        ],
+    ),
     (check, ["segengine check --store my-store"]),
     (bench, ["segengine bench --customers 1000000 --out bench.csv"]),
     (warmup, ["segengine warmup"]),

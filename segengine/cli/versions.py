@@ -21,18 +21,30 @@ Kind = Annotated[
     typer.Argument(metavar="KIND", help="segment, trait, campaign or page; without, all."),
 ]
 Name = Annotated[str | None, typer.Argument(metavar="NAME", help="The definition's name.")]
+Restore = Annotated[
+    int | None,
+    typer.Option("--restore", metavar="VERSION", help="Put this version into force again."),
+]
 
 
 def versions(
-    kind: Kind = None, name: Name = None, store: Store = HERE, as_json: AsJson = False
+    kind: Kind = None,
+    name: Name = None,
+    restore: Restore = None,
+    store: Store = HERE,
+    as_json: AsJson = False,
 ) -> None:
-    """List the versions of a definition, or the version in force of every one."""
+    """List the versions of a definition, or the newest version of every one."""
     if kind is not None and name is None:
         raise InputError(f"name the {kind} too: `segengine versions {kind} NAME`")
+    if restore is not None and (kind is None or name is None):
+        raise InputError("`--restore` is for one definition: `segengine versions KIND NAME`")
     with opened(store) as engine:
         if kind is None or name is None:
             found = [engine.versions(*key)[-1] for key in engine.defined()]
         else:
+            if restore is not None:
+                engine.restore(kind, name, restore)
             found = list(engine.versions(kind, name))
         if as_json:
             print_json({"versions": [each.to_json() for each in found]})
@@ -49,9 +61,11 @@ def _show(found: list[Version], engine: Engine, *, briefly: bool) -> None:
         if briefly and len(said) > 1:
             said = [said[0], f"and {counted(len(said) - 1, 'setting')} more"]
         made = moment(each.as_of, engine.timezone)
-        rows.append([each.kind, each.name, str(each.version), made, "\n".join(said)])
+        where = "store.toml" if each.source == "file" else "catalogue"
+        rows.append([each.kind, each.name, str(each.version), where, made, "\n".join(said)])
         before = each
-    names = ["kind", "name", "version", "made", "says" if briefly else "what is another in it"]
+    said_in = "says" if briefly else "what is another in it"
+    names = ["kind", "name", "version", "by", "made", said_in]
     screen.print(table(names, rows, numbers=["version"], whole=["made"]))
 
 

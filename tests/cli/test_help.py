@@ -9,7 +9,7 @@ from tests.cli.conftest import ask
 
 COMMANDS = (
     "demo init load count segment products audience plan page census explain run runs record "
-    "traits report preview diff versions check bench warmup serve"
+    "traits report preview diff publish undefine versions check bench warmup serve"
 ).split()
 WITHOUT_A_STORE = {"bench", "warmup"}
 

@@ -287,6 +287,15 @@ def test_the_file_takes_over_a_name_and_takes_it_with_it(tmp_path: Path) -> None
         assert engine.versions("segment", "rich")[-1].is_deleted
 
 
+def test_another_file_would_leave_what_the_catalogue_has(tmp_path: Path) -> None:
+    with se.Engine.open(filled(tmp_path, '[segments]\nvip = "spent > 50"')) as engine:
+        engine.define_segment("rich", "spent > 30")
+        found = engine.dry_run_all({"segments": {"poor": "NOT segment('rich')"}})
+        assert {each.name: each.change for each in found} == {"poor": "new", "vip": "removed"}
+        taken = engine.dry_run_all({"segments": {"rich": "spent > 40", "vip": "spent > 50"}})
+        assert [(each.name, each.change) for each in taken] == [("rich", "changed")]
+
+
 def test_in_memory_what_the_configuration_defined_is_changed_as_anything_else() -> None:
     engine = store(segments={"vip": "spent > 50"})
     engine.define_segment("vip", "spent > 60")
