@@ -172,7 +172,8 @@ def _task(crew: Crew, inside: str, host: str, port: int, limits: Limits, tls: Tl
         files = (str(tls.cert), str(tls.key), None if tls.client_ca is None else str(tls.client_ca))
     return Task(
         0, crew.tables, inside, host, port, crew.tokens, files, limits.calls,
-        limits.request_bytes, limits.reply_bytes, limits.drain_seconds, crew.log_json,
+        limits.request_bytes, limits.reply_bytes, limits.drain_seconds,
+        limits.page_wait_seconds, crew.log_json,
     )  # fmt: skip
 
 

@@ -26,10 +26,9 @@ from prometheus_client import CollectorRegistry
 
 from segengine.errors import ElsewhereError
 from segengine_server import clock, convert
-from segengine_server.app import SERVICES
+from segengine_server.app import SERVICES, Limits, interceptors_of
 from segengine_server.engine_api import CustomerId, Page
 from segengine_server.errors import GoneError, refuse
-from segengine_server.guard import Guard
 from segengine_server.health import Health
 from segengine_server.listening import drain, listen, switching_quickly
 from segengine_server.methods import Methods
@@ -38,9 +37,10 @@ from segengine_server.passing import WHOLE, Elsewhere, Only, PassedOn
 from segengine_server.summed import samples_of
 from segengine_server.tls import Tls
 from segengine_server.tokens import Tokens
-from segengine_server.watch import Watch
+from segengine_server.waiting import Waiting, looking
 from segengine_server.wire import segengine_pb2 as pb
 from segengine_server.worker_lines import COUNTED, DRAIN, HURRY, READY, Task
+from segengine_server.workers import private_socket
 
 _Context = grpc.aio.ServicerContext[Any, Any]
 _PAGES, _AUDIENCES = "segengine.v1.PageService", "segengine.v1.AudienceService"
@@ -134,22 +134,26 @@ async def work(store: Followed, task: Task) -> None:
     registry, state = CollectorRegistry(), Health(SERVICES)
     with switching_quickly():
         async with grpc.aio.insecure_channel(task.server, options=WHOLE) as channel:
-            server = _server(task, channel, writer, registry, state)
+            waiting = Waiting()
+            server = _server(task, channel, writer, registry, state, waiting)
             tls = None if task.tls is None else _tls(task.tls)
             listen(server, task.host, task.port, tls)
-            await server.start()
-            state.serve()
-            _say({READY: True})
-            listening = asyncio.ensure_future(_listen(stop, hurry, writer, task))
-            counting = asyncio.ensure_future(_count(registry))
-            try:
-                await stop.wait()
-            finally:
-                state.end()
-                seconds = GONE_SECONDS if writer.is_gone else task.drain_seconds
-                await drain(server, seconds, hurry)
-                counting.cancel()
-                listening.cancel()
+            with private_socket() as asked_by_itself:
+                server.add_insecure_port(asked_by_itself)
+                await server.start()
+                state.serve()
+                _say({READY: True})
+                listening = asyncio.ensure_future(_listen(stop, hurry, writer, task))
+                counting = asyncio.ensure_future(_count(registry))
+                try:
+                    async with looking(waiting, asked_by_itself):
+                        await stop.wait()
+                finally:
+                    state.end()
+                    seconds = GONE_SECONDS if writer.is_gone else task.drain_seconds
+                    await drain(server, seconds, hurry)
+                    counting.cancel()
+                    listening.cancel()
             _say({COUNTED: samples_of(registry)})
 
 
@@ -164,10 +168,13 @@ def _server(
     writer: Writer,
     registry: CollectorRegistry,
     state: Health,
+    waiting: Waiting,
 ) -> grpc.aio.Server:
     """A server of what is answered here, and of everything else by passing it on."""
     tokens = None if task.tokens is None else Tokens(Path(task.tokens), clock.now)
-    own: list[Any] = [Watch(registry), *(() if tokens is None else (Guard(tokens),))]
+    limits = Limits(page_wait_seconds=task.page_wait_seconds)
+    # What is passed on goes through those of the server, and is counted, let in and noted there.
+    own, here = interceptors_of(registry, waiting, limits, tokens, None), HERE | {waiting.method}
     server = grpc.aio.server(
         options=[
             # The workers of one server share its port; the kernel deals connections out.
@@ -175,7 +182,7 @@ def _server(
             ("grpc.max_receive_message_length", task.request_bytes),
             ("grpc.max_send_message_length", task.reply_bytes),
         ],
-        interceptors=[Only(HERE, each) for each in own],
+        interceptors=[Only(here, each) for each in own],
         maximum_concurrent_rpcs=task.calls,
     )
     methods = Methods()

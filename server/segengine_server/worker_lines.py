@@ -35,6 +35,7 @@ class Task:
     request_bytes: int
     reply_bytes: int
     drain_seconds: float
+    page_wait_seconds: float
     log_json: bool = False
 
     def line(self) -> str:

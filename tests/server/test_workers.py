@@ -24,6 +24,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from segengine_server import Client
 from segengine_server.app import run
 from segengine_server.errors import ListenError, ServerError
+from segengine_server.listening import check_address
 from segengine_server.wire import segengine_pb2 as pb
 from segengine_server.worker_lines import Task
 from segengine_server.workers import Crew as CrewOf
@@ -266,15 +267,12 @@ def test_the_tables_are_in_memory_once(crew: Crew) -> None:
         assert own == 0
 
 
-def test_another_server_is_refused_the_port(crew: Crew, shop: Path, tmp_path: Path) -> None:
-    port = crew.process.target.rpartition(":")[2]
-    store = shutil.copytree(shop, tmp_path / "other")
-    options = ("--insecure", "--workers", "2", "--port", port)
-    with (
-        pytest.raises(AssertionError, match=f"port `{port}` of `127.0.0.1` is taken"),
-        served(store, tmp_path / "log", *options),
-    ):
-        pass
+def test_another_server_is_refused_the_port(crew: Crew) -> None:
+    host, _, port = crew.process.target.rpartition(":")
+    with pytest.raises(ListenError, match=f"port `{port}` of `{host}` is taken"):
+        check_address(host, int(port))
+    with pytest.raises(ListenError, match="taken"), se.Engine() as engine:
+        serve_here(engine, None, int(port))
 
 
 def test_a_worker_that_is_killed_is_replaced(crew: Crew) -> None:
@@ -310,7 +308,7 @@ def test_nothing_is_answered_from_what_a_dead_server_left(shop: Path, tmp_path: 
     with se.Engine.open(shutil.copytree(shop, tmp_path / "store")) as engine:
         task = Task(
             1, engine.share(), f"unix:{tmp_path / 'inside' / 'server'}", "127.0.0.1", port, None,
-            None, 100, 1 << 20, 1 << 20, 10.0,
+            None, 100, 1 << 20, 1 << 20, 10.0, 5.0,
         )  # fmt: skip
         (tmp_path / "inside").mkdir()
         worker = subprocess.Popen(
@@ -347,8 +345,8 @@ def test_a_worker_that_cannot_begin_ends_the_server_with_its_reason() -> None:
         serve_here(engine, crew)
 
 
-def serve_here(engine: se.Engine, crew: CrewOf) -> None:
+def serve_here(engine: se.Engine, crew: CrewOf | None, port: int = 0) -> None:
     async def serve() -> None:
-        await run(engine, "127.0.0.1", 0, stop=asyncio.Event(), insecure=True, crew=crew)
+        await run(engine, "127.0.0.1", port, stop=asyncio.Event(), insecure=True, crew=crew)
 
     asyncio.run(serve())
