@@ -147,7 +147,7 @@ def worked_out_ahead(
     found = coming(tables, batch)
     if found is None:
         return None
-    changed = frozenset({batch.table})
+    changed = changed_by(batch.table)
     work = SomeBuyers(tables, settings, as_of, found.buyers, changed=changed, ahead=found)
     _work_out(work, fits)
     return work

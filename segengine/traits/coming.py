@@ -2,21 +2,25 @@
 
 A batch that only adds rows says it before it is there: they come after all others of their buyers.
 So the traits of these buyers are worked out while everybody still looks at the tables, and what
-remains to be done with the gate closed is to write. What changes rows that are there, such as lines
-that settle their order, has to be in the tables first.
+remains to be done with the gate closed is to write. What changes rows that are there, such as an
+order that is paid, or lines that its amount is the sum of, has to be in the tables first.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from segengine.schema.tables import FILLED, ORDER_LINES, ORDERS
+from segengine.schema.tables import FILLED, ORDER_LINES, ORDERS, STATUS_TIMES
+from segengine.tables import order_loops
 from segengine.tables.batch import Batch
 from segengine.tables.collisions import settles_columns
+from segengine.tables.column import JoinedColumn
+from segengine.tables.events import NOT_GIVEN, EventTable
 from segengine.tables.fill import would_fill
 from segengine.tables.key_index import first_places
 from segengine.tables.tables import Tables
@@ -35,9 +39,13 @@ class Coming:
     counts: NDArray[np.int64]
     rows: NDArray[np.int64]
     places: NDArray[np.int64]
+    settled: Mapping[str, NDArray[Any]]
+    """Columns and internal arrays that are settled of other tables and columns, by batch row."""
 
     def values(self, tables: Tables, name: str) -> NDArray[Any]:
         """The values that the new rows will have in a column: T[m]."""
+        if name in self.settled:
+            return self.settled[name][self.places]
         column = tables.column(self.batch.table, name)
         if name in self.batch.columns:
             found = self.batch.values(name).astype(column.dtype)[self.places]
@@ -56,28 +64,90 @@ def coming(tables: Tables, batch: Batch) -> Coming | None:
     Asked before it is applied, as it is then.
     """
     table = tables.events.get(batch.table)
-    if table is None or batch.table in (ORDERS, ORDER_LINES) or batch.rows == 0:
+    if table is None or batch.rows == 0:
         return None
     # A question may make a trait; what was never written is read in another way.
     if "question" in batch.columns or settles_columns(tables, batch):
         return None
-    if not all(table.columns[n].is_allocated for n in batch.columns if n != "customer_id"):
+    kept = (table.columns[name] for name in batch.columns)
+    if not all(each.is_allocated or isinstance(each, JoinedColumn) for each in kept):
         return None
-    if table.spec.key and table.spec.key[-1] in batch.columns and not _adds_all(tables, batch):
+    settled: Mapping[str, NDArray[Any]] | None = {}
+    if batch.table == ORDER_LINES:
+        settled = _lines_of_orders(tables, batch)
+    elif table.spec.key and table.spec.key[-1] in batch.columns:
+        ids = batch.values(table.spec.key[-1])
+        settled = {} if _adds_all(table, ids, ids) else None
+    if settled is None:
         return None
+    if batch.table == ORDERS:
+        settled = _orders(tables, batch)
     owners = tables.customers.find(batch.values("customer_id"))
     places = np.argsort(owners, kind="stable")
     places = places[np.searchsorted(owners[places], 0) :]
     buyers, counts = np.unique(owners[places], return_counts=True)
-    return Coming(batch, buyers, counts, table.rows + places, places)
+    return Coming(batch, buyers, counts, table.rows + places, places, settled)
 
 
-def _adds_all(tables: Tables, batch: Batch) -> bool:
-    """Whether no row of the batch has the key of another, there or here."""
-    table = tables.events[batch.table]
-    ids = batch.values(table.spec.key[-1])
-    keyed = ids != table.columns[table.spec.key[-1]].missing
-    ids = ids[keyed]
-    known = table.index().find((ids, ids), table.key_arrays()) >= 0
-    again = first_places((ids, ids)) != np.arange(len(ids))
+def _adds_all(table: EventTable, first: NDArray[Any], second: NDArray[Any]) -> bool:
+    """Whether no row with these two halves of a key has that of another, there or here.
+
+    The halves of a single key are the same; a row whose second half is missing has no key.
+    """
+    keyed = second != table.columns[table.spec.key[-1]].missing
+    first, second = first[keyed], second[keyed]
+    known = table.index().find((first, second), table.key_arrays()) >= 0
+    again = first_places((first, second)) != np.arange(len(first))
     return not (known.any() or again.any())
+
+
+def _orders(tables: Tables, batch: Batch) -> Mapping[str, NDArray[Any]]:
+    """Whether new orders are purchases, and have statuses, by the loop that will settle them."""
+    count, orders = batch.rows, tables.events[ORDERS]
+    has_status = any(name in batch.columns for name in STATUS_TIMES)
+
+    def values(name: str) -> NDArray[Any]:
+        column = orders.columns[name]
+        if name in batch.columns:
+            return batch.values(name).astype(column.dtype)
+        return np.full(count, column.default, column.dtype)
+
+    def flags(value: int) -> NDArray[np.int8]:
+        return np.full(count, value, np.int8)
+
+    given = flags(NOT_GIVEN)
+    if "is_purchase" in batch.columns:
+        given = batch.values("is_purchase").astype(np.int8)
+    is_purchase, statuses = flags(0), flags(int(has_status))
+    no_line, nothing = np.empty(0, np.int32), np.empty(0, np.int64)
+    order_loops.settle_orders(
+        np.arange(count, dtype=np.int64), np.int64(tables.as_of),
+        np.full(count, -1, np.int32), no_line, nothing, nothing, flags(0)[:0],
+        flags(1), flags(int("amount" in batch.columns)), statuses, given,
+        values("paid_at"), values("closed_at"), values("refunded_at"), values("refund_amount"),
+        values("time"), values("amount"), is_purchase, flags(0)[:0],
+    )  # fmt: skip
+    return {"is_purchase": is_purchase, "has_status": statuses}
+
+
+def _lines_of_orders(tables: Tables, batch: Batch) -> Mapping[str, NDArray[Any]] | None:
+    """Whether new lines are purchases, and their orders; None where they change an order.
+
+    An order that was given with its amount takes nothing from its lines.
+    """
+    lines, orders = tables.events[ORDER_LINES], tables.events[ORDERS]
+    if "order_id" not in batch.columns:
+        return None
+    ids = batch.values("order_id")
+    rows = orders.index().find((ids, ids), orders.key_arrays())
+    if (rows < 0).any():
+        return None
+    if not (orders.extra("row_given")[rows].all() and orders.extra("amount_given")[rows].all()):
+        return None
+    if "line_id" in batch.columns and not _adds_all(lines, rows, batch.values("line_id")):
+        return None
+    is_purchase = orders.columns["is_purchase"].values[rows]
+    if "is_purchase" in batch.columns:
+        given = batch.values("is_purchase").astype(np.int8)
+        is_purchase = np.where(given >= 0, given, is_purchase)
+    return {"is_purchase": is_purchase, "order_row": rows.astype(np.int32)}

@@ -88,7 +88,13 @@ class SomeBuyers(Work):
         key = (table, f"{name} of the table")
         kept = self._copies.get(key)
         if kept is None:
-            kept = self.tables.events[table].extra(name).take(self._rows_in(table))
+            found, rows = self.tables.events[table].extra(name), self._rows_in(table)
+            if self._ahead is not None and table == self._ahead.batch.table:
+                kept = np.empty(len(rows), found.dtype)
+                kept[~self._is_new] = found.take(rows[~self._is_new])
+                kept[self._is_new] = self._ahead.values(self.tables, name)
+            else:
+                kept = found.take(rows)
             self._copies[key] = kept
         return kept
 
