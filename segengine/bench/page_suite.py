@@ -78,24 +78,29 @@ def page_suite(
     some = modules * few // pages
     capped = list(page_rules.pages(few, some, store.as_of, "capped"))
     pooled = list(page_rules.pages(few, some, store.as_of, "pooled"))
-    for page in (*plain, *capped, *pooled):
+    shelf = page_rules.with_a_pool(plain[0])
+    for page in (*plain, *capped, *pooled, shelf):
         _define(engine, page, say)
     visits = _visits(plain, customers, calls)
     returning = _visits(capped, customers, calls)
     shopping = _visits(pooled, customers, calls)
+    browsing = _visits([shelf], customers, calls)
+    stocked = _products_in(engine, shelf)
     seen = _seen(engine, returning, store.as_of)
     cases = []
     for what, asked, change in (
         ("a page", visits, None),
         ("a page with caps and decays", returning, None),
-        ("a page with pools of products", shopping, None),
+        (f"a page with a pool of {stocked:,} products", browsing, None),
+        (f"a page with {_pools_shown(engine, shopping):.1f} pools on average", shopping, None),
         ("a page after an append", visits[:_APPENDS], _cart),
     ):
-        # Which pools have products for a buyer is for the tests of pools.
-        compared = [] if asked is shopping else asked[:_CHECKED]
+        # What a pool shows is for the tests of pools, which ask product by product.
+        compared = [] if asked in (shopping, browsing) else asked[:_CHECKED]
         for visit in compared:
             _check(engine, visit, seen.get(visit.customer_id, []))
-        say(f"{what}: {len(compared)} answers are those of asking rule by rule; timing")
+        equal = f"{len(compared)} answers are those of asking rule by rule; " if compared else ""
+        say(f"{what}: {equal}timing")
         cases.append(_timed(engine, what, asked, change))
     of_all = (("the census of a page", plain[0]), ("the same with caps and decays", capped[0]))
     cases += census_cases(engine, of_all, say)
@@ -134,6 +139,20 @@ def _seen(engine: Engine, visits: Sequence[Visit], as_of: datetime) -> Seen:
     for customer_id, module, kind, moment in rows:
         found.setdefault(customer_id, []).append((module, kind, moment))
     return found
+
+
+def _products_in(engine: Engine, page: Page) -> int:
+    """How many products the first pool of a page has, whoever asks."""
+    with engine._looking() as view:
+        pools = engine._definitions.page(page.name).pools.pools
+        return next(pool.candidates(view).size for pool in pools if pool is not None)
+
+
+def _pools_shown(engine: Engine, visits: Sequence[Visit]) -> float:
+    """How many pools a visitor's page shows, on average over some."""
+    some = visits[:200]
+    answers = [engine.page(visit.page, visit.customer_id, visit.context) for visit in some]
+    return sum(bool(p.products) for each in answers for p in each.placements) / len(some)
 
 
 def _cart(engine: Engine, visit: Visit) -> None:

@@ -23,6 +23,7 @@ from segengine.schema.kinds import Kind
 from segengine.tables import list_loops
 from segengine.tables.column import Column
 
+_OPPOSITES = {"=": "<>", "<>": "=", "<": ">=", "<=": ">", ">": "<=", ">=": "<"}
 _LEAST, _MOST = -(2**63) + 1, 2**63 - 1
 
 
@@ -38,7 +39,7 @@ def made_leaf(node: Node, population: Population) -> MadeLeaf | None:
     """The condition on a value that is made cheaply, if a node is one."""
     if isinstance(node, Ranges) and node.source.op == "affinity":
         return MadeLeaf(node.source, node.ranges, node.missing)
-    if not isinstance(node, Computed) or not node.wanted or len(node.term.args) != 2:
+    if not isinstance(node, Computed) or len(node.term.args) != 2:
         return None
     made, fixed = node.term.args
     if made.op != "days_until_birthday" or made.args[0].op != "column":
@@ -47,7 +48,8 @@ def made_leaf(node: Node, population: Population) -> MadeLeaf | None:
         return None
     if fixed.op != "const" or fixed.kind is not Kind.BIGINT or fixed.value is None:
         return None
-    within = _compared(node.term.op, fixed.value)
+    op = node.term.op if node.wanted else _OPPOSITES.get(node.term.op, "")
+    within = _compared(op, fixed.value)
     return None if within is None else MadeLeaf(made, within, missing=False)
 
 
