@@ -85,14 +85,15 @@ def page_suite(
     returning = _visits(capped, customers, calls)
     shopping = _visits(pooled, customers, calls)
     browsing = _visits([shelf], customers, calls)
-    stocked = _products_in(engine, shelf)
+    say(f"{shelf.name}: a pool of {_products_in(engine, shelf):,} products; pages with pools of "
+        f"products show {_pools_shown(engine, shopping):.1f} of them")  # fmt: skip
     seen = _seen(engine, returning, store.as_of)
     cases = []
     for what, asked, change in (
         ("a page", visits, None),
         ("a page with caps and decays", returning, None),
-        (f"a page with a pool of {stocked:,} products", browsing, None),
-        (f"a page with {_pools_shown(engine, shopping):.1f} pools on average", shopping, None),
+        ("a page with a pool of all products", browsing, None),
+        ("a page with pools of products", shopping, None),
         ("a page after an append", visits[:_APPENDS], _cart),
     ):
         # What a pool shows is for the tests of pools, which ask product by product.
