@@ -248,15 +248,25 @@ def _holds(folder: Path, checksum: int) -> tuple[int, int]:
 
 def _listed(store: Path) -> list[Kept]:
     try:
-        text = (store / FOLDER / KEPT).read_bytes().decode(errors="replace")
-    except OSError:
+        return check_list(store)
+    except DamagedError:
         return []
+
+
+def check_list(store: Path) -> list[Kept]:
+    """The list of snapshots that are kept; `DamagedError` where it is not what was written."""
+    path = store / FOLDER / KEPT
+    try:
+        text = path.read_bytes().decode(errors="replace")
+    except OSError as error:
+        raise DamagedError(path, f"cannot be read: {error.strerror}") from error
     *lines, checksum = text.split("\n")[:-1] or [""]
     whole = "".join(f"{line}\n" for line in lines)
-    if checksum != f"{zlib.crc32(whole.encode(errors='replace')):08x}":
-        return []
     found = [_ENTRY.fullmatch(line) for line in lines]
-    return [Kept(m[1], int(m[2], 16), int(m[3]), int(m[4])) for m in found if m is not None]
+    matches = [each for each in found if each is not None]
+    if text[-1:] != "\n" or checksum != f"{zlib.crc32(whole.encode(errors='replace')):08x}":
+        raise DamagedError(path)
+    return [Kept(m[1], int(m[2], 16), int(m[3]), int(m[4])) for m in matches]
 
 
 def read_snapshot(
@@ -363,14 +373,6 @@ def snapshot_files(store: Path, kept: Kept | None = None) -> list[tuple[Path, Fi
     folder = store / FOLDER / name
     files = _manifest(folder, checksum)["files"]
     return [(folder / each, facts) for each, facts in files.items()]
-
-
-def snapshot_holds(store: Path) -> int:
-    """The number of the newest change that the snapshot in use holds; 0 before the first."""
-    current = _current(store)
-    if current is None:
-        return 0
-    return int(_manifest(store / FOLDER / current[0], current[1]).get("log", 0))
 
 
 def verify_file(path: Path, expected: FileFacts) -> None:

@@ -11,7 +11,17 @@ from segengine.storage import catalogue_file
 from segengine.storage.catalogue_file import read_catalogue
 from segengine.storage.log import ACKNOWLEDGED, FILE, read_log
 from segengine.storage.run_files import ENDING, FOLDER, read_members, run_names
-from segengine.storage.snapshot import CURRENT, snapshot_files, snapshot_holds, verify_file
+from segengine.storage.snapshot import (
+    CURRENT,
+    KEPT,
+    MANIFEST,
+    Kept,
+    check_list,
+    kept_snapshots,
+    snapshot_files,
+    verify_file,
+)
+from segengine.storage.snapshot import FOLDER as SNAPSHOTS
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,22 +36,11 @@ class Verified:
 def verified(store: Path) -> Iterator[Verified]:
     """Every file of a store, read whole and checked; one that is damaged does not end it."""
     try:
-        files, held = snapshot_files(store), snapshot_holds(store)
+        kept = kept_snapshots(store)
     except StoreError as error:
         yield _of(store / CURRENT, str(error))
-        files, held = [], None
     else:
-        if files:
-            yield _of(store / CURRENT)
-    for path, expected in files:
-        try:
-            verify_file(path, expected)
-            yield _of(path)
-        except StoreError as error:
-            yield _of(path, str(error))
-    # Which changes have to be there is known from the snapshot alone.
-    if held is not None:
-        yield from _log(store, held)
+        yield from _snapshots(store, kept)
     yield from _catalogue(store)
     for run in run_names(store):
         path = store / FOLDER / f"{run}{ENDING}"
@@ -50,6 +49,37 @@ def verified(store: Path) -> Iterator[Verified]:
             yield _of(path)
         except StoreError as error:
             yield _of(path, str(error))
+
+
+def _snapshots(store: Path, kept: tuple[Kept, ...]) -> Iterator[Verified]:
+    """The files of every snapshot that is kept, and of the log after the oldest that is sound."""
+    held = []
+    if kept:
+        yield _of(store / CURRENT)
+    for each in kept:
+        manifest = store / SNAPSHOTS / each.name / MANIFEST
+        try:
+            files = snapshot_files(store, each)
+        except StoreError as error:
+            yield _of(manifest, str(error))
+            continue
+        yield _of(manifest)
+        held.append(each.last)
+        for path, expected in files:
+            try:
+                verify_file(path, expected)
+                yield _of(path)
+            except StoreError as error:
+                yield _of(path, str(error))
+    if (store / SNAPSHOTS / KEPT).exists():
+        try:
+            check_list(store)
+            yield _of(store / SNAPSHOTS / KEPT)
+        except StoreError as error:
+            yield _of(store / SNAPSHOTS / KEPT, str(error))
+    # Which changes have to be there is known from snapshots alone.
+    if held or not kept:
+        yield from _log(store, min(held, default=0))
 
 
 def _catalogue(store: Path) -> Iterator[Verified]:

@@ -96,11 +96,12 @@ class Table:
             column.reserve(capacity, 0)
 
     def reserve(self, rows: int, *, exact: bool = False) -> None:
-        """Make room for this many rows in all; growth is by half, or by what is to come next."""
+        """Make room for this many rows in all; growth is by half, or exact, with some to spare."""
         if rows <= self.capacity:
             return
-        # Even what is loaded at once has room for what comes next: to grow is to copy all.
-        capacity = padded(rows + rows // SPARE if exact else max(rows, 3 * self.capacity // 2))
+        # What is loaded at once has room for what comes next: to grow is to copy all.
+        spare = rows + rows // SPARE
+        capacity = padded(spare if exact else max(spare, 3 * self.capacity // 2))
         for column in self.columns.values():
             column.reserve(capacity, self.rows)
         for name, array in self._extra.items():

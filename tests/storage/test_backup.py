@@ -13,6 +13,7 @@ import segengine as se
 from segengine.cli.app import app
 from segengine.storage.backup import copy_store
 from segengine.storage.log import ACKNOWLEDGED, FILE
+from segengine.storage.snapshot import KEPT
 from segengine.storage.verify import verified
 from tests.storage.test_log import tables_of
 from tests.storage.test_snapshot import fill, store
@@ -76,8 +77,9 @@ def test_a_damaged_file_is_not_backed_up_and_is_found(used: Path, tmp_path: Path
         found = {each.file.name: each.error for each in verified(used)}
         if path.name != FILE:
             assert found[path.name] is not None, path
-            with pytest.raises(se.StoreError, match="damaged"):
-                copy_store(used, tmp_path / "copy")
+            if path.name != KEPT:  # the copy is of the snapshot in use
+                with pytest.raises(se.StoreError, match="damaged"):
+                    copy_store(used, tmp_path / "copy")
             assert not (tmp_path / "copy").exists()
             code, said = ask("store", "verify", "--store", used, "--json")
             assert code == 1

@@ -1,0 +1,452 @@
+"""A store that is opened again answers as the one that was closed, whatever happened in between."""
+
+from __future__ import annotations
+
+import json
+import logging
+import shutil
+import zlib
+from datetime import timedelta
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import segengine as se
+from segengine import snapshot_maker, snapshots
+from segengine.storage import snapshot
+from segengine.storage.verify import verified
+from segengine.traits import depends
+from segengine.traits.fits_written import fits_from_json, fits_to_json
+from tests.ingest.samples import AS_OF, customers, orders
+from tests.storage.test_log import same, tables_of
+from tests.storage.test_snapshot import fill, state, store
+from tests.traits.histories import Shop
+from tests.traits.test_incremental import Life
+
+
+class HereMaker:
+    """Makes the snapshot in this process: the same code, without a second's start."""
+
+    def __init__(self, store: Path, target: Path, asked: snapshot_maker.Asked) -> None:
+        said = {name: getattr(asked, name) for name in snapshot_maker.Asked.__slots__}
+        (target / snapshot_maker.ASKED).write_text(json.dumps(said))
+        self.store, self.target = store, target
+
+    def wait(self, progress: Any = None) -> int:
+        return snapshot_maker.make(
+            self.store, self.target, progress or (lambda *_: None), lambda _: None
+        )
+
+    def stop(self) -> None:
+        pass
+
+
+@pytest.fixture
+def made_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(snapshots, "Maker", HereMaker)
+
+
+class KeptLife(Life):
+    """A shop's days in a directory: loads, appends, deletions, midnights, snapshots beside them."""
+
+    def __init__(self, folder: Path, seed: int, *, steps: int, rows: int = 5) -> None:
+        self.folder, self.rng = folder, Random(seed)
+        self.shop = Shop.drawn(self.rng, buyers=6)
+        self.apart = self.rng.random() < 0.5
+        self.log, self.seen, self.config = [], set(), None
+        self.write_settings()
+        self.engine = se.Engine.open(folder)
+        kinds = (self.load, self.append, self.advance, self.delete, self.snapshot)
+        for _ in range(steps):
+            self.rng.choices(kinds, (2, 6, 2, 1, 2))[0](rows)
+
+    def write_settings(self) -> None:
+        self.folder.mkdir(exist_ok=True)
+        (self.folder / "store.toml").write_text(
+            f'[store]\ntimezone = "{self.shop.timezone}"\nas_of = {self.shop.as_of.isoformat()}\n'
+            '[tables.tickets]\ntopic = "VARCHAR"\n'
+        )
+
+    def snapshot(self, rows: int) -> None:
+        del rows
+        before = tables_of(self.engine)
+        self.engine.snapshot()
+        assert tables_of(self.engine) == before
+
+    def a_little_later(self) -> None:
+        """Some minutes on, of the same date."""
+        zone = self.engine._zone
+        today = zone.day_of(self.engine._as_of)
+        left = zone.start_of_day(today + 1) - 1 - self.engine._as_of
+        self.shop.as_of += timedelta(microseconds=min(left, self.rng.randrange(600_000_000)))
+        self.engine.advance(self.shop.as_of)
+
+
+def affinities(engine: se.Engine) -> dict[str, Any]:
+    tables = engine._tables
+    return {
+        kind: [tables.affinities.of(kind, row) for row in range(tables.customers.rows)]
+        for kind in ("category", "brand")
+    }
+
+
+def check_reopened(folder: Path, seed: int, steps: int) -> None:
+    life = KeptLife(folder, seed, steps=steps)
+    # What was fitted last is in a snapshot, and a tail comes after it.
+    life.snapshot(0)
+    for _ in range(life.rng.randrange(4)):
+        life.rng.choices((life.append, life.delete), (4, 1))[0](4)
+        life.a_little_later()
+    life.write_settings()
+    with se.Engine.open(folder, read_only=True) as found:
+        for name, expected in tables_of(life.engine).items():
+            assert same(found.table(name), expected), name
+        assert affinities(found) == affinities(life.engine)
+        assert json.dumps(found._fits.shown) == json.dumps(life.engine._fits.shown)
+        # And whatever comes next is the same for both.
+        more = life.shop.batch("order_lines").to_arrow()
+        life.engine.append("order_lines", more, on_error="skip")
+        life.engine.close()
+    with se.Engine.open(folder) as found:
+        for name, expected in tables_of(life.engine).items():
+            assert same(found.table(name), expected), name
+        for engine in (found, life.engine):
+            engine.advance(life.shop.as_of + timedelta(days=3))
+        for name, expected in tables_of(life.engine).items():
+            assert same(found.table(name), expected), name
+
+
+@pytest.mark.usefixtures("made_here")
+@settings(max_examples=5)
+@given(st.integers(0, 2**32))
+def test_a_reopened_store_has_every_trait_of_the_one_before(
+    tmp_path_factory: pytest.TempPathFactory, seed: int
+) -> None:
+    check_reopened(tmp_path_factory.mktemp("life") / "store", seed, 8)
+
+
+@pytest.mark.prove
+@pytest.mark.usefixtures("made_here")
+@settings(max_examples=300)
+@given(st.integers(0, 2**32))
+def test_300_reopened_stores_have_every_trait_of_those_before(
+    tmp_path_factory: pytest.TempPathFactory, seed: int
+) -> None:
+    check_reopened(tmp_path_factory.mktemp("life") / "store", seed, 16)
+
+
+@pytest.fixture
+def used(tmp_path: Path, made_here: None) -> Path:
+    """A store with two snapshots and a tail."""
+    folder = store(tmp_path / "used")
+    with se.Engine.open(folder) as engine:
+        fill(engine, (1, 2, 3))
+        engine.append("orders", orders(4, amount=[40.0]))
+        assert engine.snapshot() == 1
+        engine.append("orders", orders(5, amount=[50.0]))
+    return folder
+
+
+def names_of(folder: Path) -> list[str]:
+    return [each.name for each in snapshot.kept_snapshots(folder)]
+
+
+def emptied(path: Path) -> None:
+    """Another file in its place: one that is mapped is not to be cut short."""
+    path.unlink()
+    path.write_bytes(b"")
+
+
+def the_state(folder: Path) -> dict[str, Any]:
+    with se.Engine.open(folder, read_only=True) as found:
+        return state(found)
+
+
+# Nothing is derived again
+
+
+def test_opening_derives_nothing_again(used: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def never(*_: object, **__: object) -> None:
+        raise AssertionError("all traits were built")
+
+    with se.Engine.open(used) as found:
+        found.snapshot()
+    expected = the_state(used)
+    engine = se.Engine(config=se.engine.read_config(used / "store.toml"))
+    monkeypatch.setattr("segengine.store.build_all", never)
+    monkeypatch.setattr("segengine.traits.build.SomeBuyers", never)
+    engine._live_in(used, read_only=True)
+    assert state(engine) == expected
+    engine.close()
+
+
+FEW_DAYS = "[lifecycle]\nnew_days = 1\nactive_days = 2\nsleeping_days = 3"
+CUTS = "\n".join(f"{name} = [1, 2, 3, 4]" for name in ("recency", "orders", "amount"))
+
+
+@pytest.mark.parametrize("section", [FEW_DAYS, f'[rfm]\nmode = "fixed"\n{CUTS}'])
+def test_traits_that_were_kept_by_other_settings_are_built_anew(used: Path, section: str) -> None:
+    settings_file = used / "store.toml"
+    settings_file.write_text(settings_file.read_text() + section + "\n")
+    with se.Engine.open(used, read_only=True) as found:
+        first = tables_of(found)
+        with found.built_once():
+            pass
+        assert tables_of(found) == first
+
+
+def test_traits_that_other_code_has_made_are_built_anew(
+    used: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    built: list[object] = []
+    monkeypatch.setattr(depends, "_code", lambda: "another")
+    real = se.store.build_all
+    monkeypatch.setattr(
+        "segengine.store.build_all", lambda *a, **k: built.append(a) or real(*a, **k)
+    )
+    with se.Engine.open(used, read_only=True) as found:
+        assert len(built) == 2  # of the empty store, and of what was opened
+        first = tables_of(found)
+        with found.built_once():
+            pass
+        assert tables_of(found) == first
+
+
+def test_another_timezone_has_another_calendar(used: Path) -> None:
+    settings_file = used / "store.toml"
+    settings_file.write_text(settings_file.read_text().replace("Asia/Shanghai", "America/New_York"))
+    with se.Engine.open(used, read_only=True) as found:
+        first = tables_of(found)
+        with found.built_once():
+            pass
+        assert tables_of(found) == first
+
+
+def test_messages_are_judged_by_the_goals_of_today(tmp_path: Path, made_here: None) -> None:
+    folder = store(tmp_path / "goals")
+    sent = AS_OF - timedelta(days=2)
+    with se.Engine.open(folder) as engine:
+        engine.load("messages", orders(1, kind=["sent"], campaign=["spring"], time=sent))
+        engine.load("reviews", orders(1, rating=[5], time=sent + timedelta(days=1)))
+        assert engine.table("customers", ["responses_count"])["responses_count"].to_pylist() == [0]
+    toml = (folder / "store.toml").read_text()
+    goal = '[campaigns.spring]\nsegment = "true"\ngoal = "reviews"\n'
+    (folder / "store.toml").write_text(f"{toml}\n{goal}")
+    with se.Engine.open(folder) as found:
+        first = found.table("customers", ["responses_count"])["responses_count"].to_pylist()
+        found.snapshot()
+    assert first == [1]
+    (folder / "store.toml").write_text(f"{toml}\n{goal.replace('reviews', 'points')}")
+    with se.Engine.open(folder, read_only=True) as found:
+        assert found.table("customers", ["responses_count"])["responses_count"].to_pylist() == [0]
+
+
+def test_a_server_that_starts_the_next_day_is_asked_about_the_day_before_at_once(
+    used: Path,
+) -> None:
+    settings_file = used / "store.toml"
+    lines = settings_file.read_text().splitlines()
+    settings_file.write_text("\n".join(line for line in lines if "as_of" not in line))
+    with se.Engine.open(used, as_kept=True) as found:
+        assert found._zone.day_of(found._as_of) == found._zone.day_of(AS_OF_MICROS)
+        assert found.segment("amount_total = 50").ids().to_pylist() == [5]
+        found.catch_up().join()
+        assert found.as_of > AS_OF + timedelta(days=300)
+    with se.Engine.open(used) as found:
+        assert found.as_of > AS_OF + timedelta(days=300)
+
+
+AS_OF_MICROS = int(AS_OF.timestamp() * 1e6)
+
+
+def test_what_was_fitted_comes_back_to_the_last_bit(used: Path) -> None:
+    with se.Engine.open(used, read_only=True) as found:
+        said = json.dumps(fits_to_json(found._fits))
+        assert json.dumps(fits_to_json(fits_from_json(json.loads(said)))) == said
+        assert {"RFM", "price band"} <= found._fits.of.keys()
+
+
+# Many rows: mapped, not copied
+
+
+def test_scan_codes_are_kept_and_follow_what_comes_after(tmp_path: Path) -> None:
+    folder, count = store(tmp_path), 20_000
+    ids = np.arange(1, count + 1)
+    with se.Engine.open(folder) as engine:
+        engine.load("customers", pa.table({"customer_id": ids, "member_level": ids % 7}))
+        engine.load("points", pa.table({
+            "customer_id": ids, "time": pa.array([AS_OF] * count), "amount": ids % 1000,
+            "kind": ["earn"] * count,
+        }))  # fmt: skip
+        rules = ("points_balance > 500", "member_level = 3", "points_balance = 999")
+        expected = [engine.segment(rule).count() for rule in rules]
+        made = str(folder / "snapshots" / names_of(folder)[0])
+    before = {path: path.read_bytes() for path in Path(made).iterdir()}
+    with se.Engine.open(folder) as found:
+        traits = found._tables.customers.traits
+        assert traits["points_balance"].has_codes
+        maps = Path("/proc/self/maps")
+        if maps.is_file():
+            assert f"{made}/customers.traits.arrow" in maps.read_text()
+        assert [found.segment(rule).count() for rule in rules] == expected
+        found.append("points", orders(1, 2, count + 1, amount=[5000, 6000, 7000],
+                                      kind=["earn"] * 3))  # fmt: skip
+        found.append("customers", customers(1, member_level=[999]))
+        assert found.segment("points_balance >= 5000").ids().to_pylist() == [1, 2, count + 1]
+        assert found.segment("member_level = 999").ids().to_pylist() == [1]
+        for table in ("customers", "points"):
+            assert found._tables.table(table).capacity >= count + 1000  # there is room
+    assert {path: path.read_bytes() for path in Path(made).iterdir()} == before
+    with se.Engine.open(folder) as found:
+        assert found.segment("points_balance >= 5000").ids().to_pylist() == [1, 2, count + 1]
+
+
+# Several snapshots
+
+
+def test_snapshots_are_kept_with_the_log_that_the_oldest_needs(used: Path, made_here: None) -> None:
+    with se.Engine.open(used) as engine:
+        for amount in (60.0, 70.0):
+            engine.append("orders", orders(6, amount=[amount]))
+            engine.snapshot()
+        assert len(names_of(used)) == 2
+        assert names_of(used) == sorted(
+            (p.name for p in (used / "snapshots").iterdir() if p.is_dir()), reverse=True
+        )
+        expected = state(engine)
+    shutil.rmtree(used / "snapshots" / names_of(used)[0])
+    assert the_state(used) == expected
+
+
+def test_a_damaged_snapshot_is_named_and_the_one_before_opened(
+    used: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    expected, newest = the_state(used), names_of(used)[0]
+    rng = Random(3)
+    for path in sorted((used / "snapshots" / newest).iterdir()):
+        data = path.read_bytes()
+        for place in {rng.randrange(len(data)), len(data) - 1}:
+            changed = bytearray(data)
+            changed[place] ^= 1 << rng.randrange(8)
+            path.write_bytes(changed)
+            caplog.clear()
+            with caplog.at_level(logging.WARNING):
+                assert the_state(used) == expected
+            assert f"`{path}` is damaged" in caplog.text
+        path.write_bytes(data[: len(data) // 2])
+        assert the_state(used) == expected
+        path.unlink()
+        assert the_state(used) == expected
+        path.write_bytes(data)
+    with se.Engine.open(used) as engine:
+        emptied(used / "snapshots" / newest / "orders.arrow")
+        engine.append("orders", orders(9, amount=[90.0]))
+    with se.Engine.open(used) as engine:
+        assert engine.segment("amount_total = 90").ids().to_pylist() == [9]
+        engine.snapshot()
+        assert engine.segment("amount_total >= 40").ids().to_pylist() == [4, 5, 9]
+
+
+def test_where_every_snapshot_is_damaged_the_newest_is_named(used: Path) -> None:
+    for name in names_of(used):
+        emptied(used / "snapshots" / name / "orders.arrow")
+    with pytest.raises(se.StoreError, match=rf"{names_of(used)[0]}/orders.arrow` is damaged"):
+        se.Engine.open(used)
+    errors = [each.error for each in verified(used) if each.error is not None]
+    assert len(errors) == 2
+
+
+def test_a_damaged_list_of_snapshots_costs_nothing_while_the_newest_is_sound(used: Path) -> None:
+    expected = the_state(used)
+    path = used / "snapshots" / "KEPT"
+    data = path.read_bytes()
+    for place in range(len(data)):
+        changed = bytearray(data)
+        changed[place] ^= 0x11
+        path.write_bytes(changed)
+        assert names_of(used) == [names_of(used)[0]]
+        assert [each.error for each in verified(used) if each.file == path] != [None], place
+    assert the_state(used) == expected
+
+
+def test_an_older_snapshot_does_not_stand_in_for_one_with_a_load(used: Path) -> None:
+    with se.Engine.open(used) as engine:
+        engine.load("customers", customers(77))
+    assert len(names_of(used)) == 1
+
+
+def test_a_snapshot_that_was_stopped_leaves_the_one_before(
+    used: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stopped(*_: object) -> int:
+        raise se.StoreError("cannot write a snapshot: stopped", field="store")
+
+    before = names_of(used)
+    with se.Engine.open(used) as engine, monkeypatch.context() as patch:
+        patch.setattr(HereMaker, "wait", stopped)
+        with pytest.raises(se.StoreError, match="stopped"):
+            engine.snapshot()
+        assert names_of(used) == before
+        assert engine.snapshot_written is None
+        engine.append("orders", orders(8, amount=[80.0]))
+    assert the_state(used)
+
+
+def test_a_process_of_its_own_writes_it_and_ends_with_a_complaint_where_it_cannot(
+    used: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(snapshots, "Maker", snapshot_maker.Maker)
+    with se.Engine.open(used) as engine:
+        told: list[tuple[int, int]] = []
+        assert engine.snapshot(lambda *said: told.append(said)) == 2
+        assert told
+        assert told[-1][0] > 100
+        expected = state(engine)
+        (newest, before) = names_of(used)
+        for name in (newest, before):
+            emptied(used / "snapshots" / name / "orders.arrow")
+        with pytest.raises(
+            se.StoreError, match=rf"cannot write a snapshot .*{newest}/orders.arrow"
+        ):
+            engine.snapshot()
+        assert sorted(p.name for p in (used / "snapshots").iterdir() if p.is_dir()) == [
+            before, newest,
+        ]  # fmt: skip
+        assert state(engine) == expected
+
+
+def test_a_snapshot_is_due_by_the_bytes_after_the_last_or_its_age(
+    used: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings_file = used / "store.toml"
+    settings_file.write_text(
+        settings_file.read_text() + "[storage]\nsnapshot_log_mb = 1\nsnapshot_minutes = 30\n"
+    )
+    with se.Engine.open(used) as engine:
+        assert engine.snapshot_due() is None
+        engine._durable.tail_bytes += 1 << 20  # type: ignore[union-attr]
+        assert engine.snapshot_due() == "1 MB of changes since the last"
+        engine._durable.tail_bytes -= 1 << 20  # type: ignore[union-attr]
+        later = engine._snapshots._began + 31 * 60  # type: ignore[union-attr]
+        monkeypatch.setattr("segengine.snapshots.time.perf_counter", lambda: later)
+        assert engine.snapshot_due() == "31 minutes since the last"
+        engine.snapshot()
+        assert engine._durable.tail_bytes == 0  # type: ignore[union-attr]
+        assert engine.snapshot_due() is None
+    assert se.Engine().snapshot() is None
+
+
+def test_a_manifest_that_was_rewritten_for_another_format_is_refused_by_name(used: Path) -> None:
+    newest = names_of(used)[0]
+    path = used / "snapshots" / newest / "manifest.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"format": 99}))
+    said = f"{newest} {zlib.crc32(path.read_bytes()):08x}"
+    (used / "CURRENT").write_text(said + "\n")
+    with pytest.raises(se.StoreError, match="has format 99, and this version reads up to 4"):
+        se.Engine.open(used)
