@@ -18,6 +18,7 @@ import grpc
 from prometheus_client import CollectorRegistry
 from segengine_server.app import Limits, interceptors_of
 from segengine_server.tokens import Tokens
+from segengine_server.turnstile import UNTAKEN
 from segengine_server.waiting import Waiting
 
 SERVICE, METHOD = "segengine.v1.PageService", "GetPage"
@@ -45,6 +46,7 @@ def echo_server(
             ("grpc.so_reuseport", int(reuse_port)),
             ("grpc.max_receive_message_length", limits.request_bytes),
             ("grpc.max_send_message_length", limits.reply_bytes),
+            *UNTAKEN,
         ],
         interceptors=interceptors_of(CollectorRegistry(), Waiting(), limits, tokens, folder),
         maximum_concurrent_rpcs=limits.calls,

@@ -38,7 +38,7 @@ from segengine_server.page_service import PageService
 from segengine_server.summed import Summed
 from segengine_server.tls import Tls
 from segengine_server.tokens import Tokens
-from segengine_server.turnstile import Turnstile
+from segengine_server.turnstile import UNTAKEN, Turnstile
 from segengine_server.waiting import Waiting, looking
 from segengine_server.watch import Watch
 from segengine_server.wire import segengine_pb2 as pb
@@ -59,7 +59,7 @@ class Limits:
     """The most that one server takes on at once, and how long it waits at the end."""
 
     calls: int = 1_000
-    page_wait_seconds: float = 0.02
+    page_wait_seconds: float = 0.025
     request_bytes: int = 4 << 20
     reply_bytes: int = 64 << 20
     audience_calls: int = 64
@@ -224,6 +224,7 @@ def _server(
             ("grpc.so_reuseport", 0),
             ("grpc.max_receive_message_length", limits.request_bytes),
             ("grpc.max_send_message_length", limits.reply_bytes),
+            *UNTAKEN,
         ],
         interceptors=interceptors,
         maximum_concurrent_rpcs=limits.calls,
@@ -247,6 +248,8 @@ def _server(
         methods,
     )
     server.add_generic_rpc_handlers((methods,))
+    # How the server is must be told however many wait: what is registered has a queue of its own.
+    server.add_registered_method_handlers(HEALTH_SERVICE, methods.of(HEALTH_SERVICE, "Check"))
     return server
 
 

@@ -241,6 +241,10 @@ def server_error_of(error: grpc.RpcError, target: str, timeout: float) -> Server
             violations += [Violation(v.field, v.description) for v in detail.field_violations]
     if not reason and code == "UNAVAILABLE":
         message = f"cannot reach a server at `{target}`: {message}"
+    elif not reason and code == message == "CANCELLED":
+        # The server's gRPC has ended the call before anybody took it.
+        code, reason = "RESOURCE_EXHAUSTED", "BUSY"
+        message = f"the server at `{target}` is asked for more than it can take; try again later"
     elif not reason and code == "DEADLINE_EXCEEDED":
         return late_error(target, timeout)
     return ServerError(code, reason, message, violations)

@@ -31,6 +31,10 @@ class Methods(grpc.GenericRpcHandler):  # type: ignore[type-arg]
         """What answers a call; None for a method that there is not."""
         return self._handlers.get(call.method)
 
+    def of(self, service: str, *names: str) -> dict[str, Any]:
+        """The handlers of some methods of a service, by name."""
+        return {name: self._handlers[f"/{service}/{name}"] for name in names}
+
     def add_registered_method_handlers(self, service: str, handlers: Mapping[str, Any]) -> None:
         """Take the handlers of a service."""
         for name, handler in handlers.items():

@@ -2,8 +2,11 @@
 
 Pages are decided one after the other. Where more are asked for than can be decided, all of them
 would wait, longer and longer, until nobody gets a page while they still want it. So while calls
-wait longer than `wait_seconds` before they are taken, those that come are refused at once
-(RESOURCE_EXHAUSTED, `BUSY`), before anything of them is read: until they wait no longer.
+wait longer than `wait_seconds` before they are taken, some of those that come are refused
+(RESOURCE_EXHAUSTED, `BUSY`) before anything of them is read: the more, the longer they wait.
+
+To refuse a call takes half of what an answer takes. Where so many come that there is no time to
+refuse them all, gRPC itself ends those beyond `MOST_UNTAKEN` (CANCELLED), which takes next to none.
 """
 
 from __future__ import annotations
@@ -22,8 +25,13 @@ TURNED = frozenset({
     "/segengine.v1.PageService/GetPage", "/segengine.v1.PageService/BatchGetPages",
 })  # fmt: skip
 """What the event loop itself answers."""
-LET_IN_OF = 16
-"""While it is full, one of so many goes in all the same: refusing alone can take all the time."""
+MOST_UNTAKEN = 64
+"""Calls that wait to be taken: of those beyond some are ended, and beyond twice as many all."""
+UNTAKEN = (
+    ("grpc.server.max_pending_requests", MOST_UNTAKEN),
+    ("grpc.server.max_pending_requests_hard_limit", 2 * MOST_UNTAKEN),
+)
+"""The options of a server for it."""
 _SAY_SECONDS = 10.0
 
 _log = logging.getLogger("segengine_server")
@@ -55,7 +63,7 @@ class Turnstile(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         self._waiting, self._wait_seconds, self._clock = waiting, wait_seconds, clock
-        self._refused = 0
+        self._credit = 0.0
         self._to_say = 0
         self._said = clock()
 
@@ -71,15 +79,23 @@ class Turnstile(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]
             return None
         if method in TURNED:
             waiting.calls += 1
-            if waiting.seconds() > self._wait_seconds and not self._lets_in():
+            waits = waiting.seconds()
+            if waits > self._wait_seconds and not self._lets_in(waits):
                 self._note()
                 return REFUSING
         return await continuation(call)
 
-    def _lets_in(self) -> bool:
-        """Whether this call goes in although it is full."""
-        self._refused += 1
-        return self._refused % LET_IN_OF == 0
+    def _lets_in(self, waits: float) -> bool:
+        """Whether this call goes in although calls wait: of all that come, the share that may.
+
+        Where they wait twice too long a quarter goes in, so that the wait grows no further and
+        somebody is always answered.
+        """
+        self._credit += (self._wait_seconds / waits) ** 2
+        if self._credit < 1:
+            return False
+        self._credit -= 1
+        return True
 
     def _note(self) -> None:
         now = self._clock()

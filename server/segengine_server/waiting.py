@@ -43,6 +43,10 @@ class Waiting:
             self._last = time.perf_counter() - self._sent
             self._sent = None
 
+    def lost(self) -> None:
+        """It was ended before it was taken."""
+        self._sent = None
+
     def none(self) -> None:
         """Nobody waits: hardly any call comes."""
         self._sent, self._last = None, 0.0
@@ -80,7 +84,12 @@ async def _look(waiting: Waiting, channel: grpc.aio.Channel) -> None:
             waiting.none()
             continue
         waiting.sent()
-        # It is answered as a method is that there is not.
-        with suppress(grpc.aio.AioRpcError):
+        try:
             await ask(b"", timeout=10)
+        except grpc.aio.AioRpcError as error:
+            # It is answered as a method is that there is not. Where it was ended untaken, so were
+            # others: they wait as long as before, at least.
+            if error.code() is grpc.StatusCode.CANCELLED:
+                waiting.lost()
+                continue
         waiting.came()

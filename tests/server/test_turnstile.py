@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
+import time
 from types import SimpleNamespace
 from typing import Any
 
 import grpc
 import pytest
 from prometheus_client import CollectorRegistry
-from segengine_server.errors import server_error_of
-from segengine_server.turnstile import LET_IN_OF, REFUSING, TURNED, Turnstile
+from segengine_server.errors import ServerError, server_error_of
+from segengine_server.turnstile import MOST_UNTAKEN, REFUSING, TURNED, UNTAKEN, Turnstile
 from segengine_server.waiting import Waiting, looking
 from segengine_server.watch import REQUEST_ID, Watch
 
@@ -58,10 +60,11 @@ def test_pages_pass_while_nobody_can_have_waited_long() -> None:
     assert passing(turnstile_at(WAIT / 2), GET_PAGE, 100) == [HANDLER] * 100
 
 
-def test_pages_are_refused_while_they_may_have_waited_but_a_few() -> None:
-    found = passing(turnstile_at(WAIT * 2), GET_PAGE, 4 * LET_IN_OF)
-    assert found.count(HANDLER) == 4
-    assert found.count(REFUSING) == 4 * (LET_IN_OF - 1)
+@pytest.mark.parametrize(("times", "share"), [(2.0, 1 / 4), (4.0, 1 / 16), (1.25, 16 / 25)])
+def test_the_longer_calls_wait_the_fewer_pages_pass(times: float, share: float) -> None:
+    found = passing(turnstile_at(WAIT * times), GET_PAGE, 1_000)
+    assert abs(found.count(HANDLER) - 1_000 * share) <= 1
+    assert found.count(HANDLER) + found.count(REFUSING) == 1_000
 
 
 def test_what_is_no_page_passes_however_long_it_may_wait() -> None:
@@ -71,7 +74,7 @@ def test_what_is_no_page_passes_however_long_it_may_wait() -> None:
 
 def test_how_many_were_refused_is_said_now_and_then(caplog: pytest.LogCaptureFixture) -> None:
     moments = iter([0.0, *(10.0 + n / 100 for n in range(200))])
-    turnstile = turnstile_at(WAIT * 2, lambda: next(moments))
+    turnstile = turnstile_at(WAIT * 1_000, lambda: next(moments))
     with caplog.at_level(logging.WARNING):
         passing(turnstile, GET_PAGE, 200)
     assert [record.getMessage() for record in caplog.records] == [
@@ -149,7 +152,7 @@ def test_a_refusal_is_busy_bears_the_calls_id_and_reads_nothing() -> None:
         found: list[Any] = []
         async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
             ask = channel.unary_unary(GET_PAGE)
-            for number in range(LET_IN_OF):
+            for number in range(4):
                 try:
                     found.append(await ask(b"\xff", metadata=((REQUEST_ID, f"r{number}"),)))
                 except grpc.aio.AioRpcError as error:
@@ -164,6 +167,51 @@ def test_a_refusal_is_busy_bears_the_calls_id_and_reads_nothing() -> None:
         told = server_error_of(error, "", 1.0)
         assert (told.code, told.reason) == ("RESOURCE_EXHAUSTED", "BUSY")
         assert dict(error.trailing_metadata())[REQUEST_ID] == f"r{number}"
+
+
+def test_calls_beyond_those_that_may_wait_are_ended_and_health_is_told_all_the_same() -> None:
+    """Nobody takes calls here for a while: the loop is held up."""
+
+    async def page(request: bytes, context: Any) -> bytes:
+        return request
+
+    async def asked() -> tuple[list[Any], Any]:
+        server = grpc.aio.server(options=UNTAKEN)
+        echo = grpc.unary_unary_rpc_method_handler(page)
+        server.add_generic_rpc_handlers((
+            grpc.method_handlers_generic_handler("segengine.v1.PageService", {"GetPage": echo}),
+        ))  # fmt: skip
+        server.add_registered_method_handlers("health", {"Check": echo})
+        port = server.add_insecure_port("127.0.0.1:0")
+        await server.start()
+        found: list[Any] = []
+
+        def one(ask: Any) -> None:
+            try:
+                found.append(ask(b"", timeout=30))
+            except grpc.RpcError as error:
+                found.append(server_error_of(error, "here", 30.0))
+
+        with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+            ask = channel.unary_unary(GET_PAGE)
+            threads = [threading.Thread(target=one, args=(ask,)) for _ in range(6 * MOST_UNTAKEN)]
+            for thread in threads:
+                thread.start()
+            while sum(map(threading.Thread.is_alive, threads)) > 2 * MOST_UNTAKEN + 1:
+                time.sleep(0.01)
+            health = channel.unary_unary("/health/Check").future(b"well", timeout=30)
+            while any(map(threading.Thread.is_alive, threads)) or not health.done():
+                await asyncio.sleep(0.01)
+        await server.stop(None)
+        return found, health.result()
+
+    found, health = asyncio.run(asked())
+    answered = found.count(b"")
+    ended = [each for each in found if isinstance(each, ServerError)]
+    assert health == b"well"
+    assert answered + len(ended) == 6 * MOST_UNTAKEN
+    assert answered <= 2 * MOST_UNTAKEN + 1
+    assert {(each.code, each.reason) for each in ended} == {("RESOURCE_EXHAUSTED", "BUSY")}
 
 
 def test_what_the_loop_answers_itself_is_what_is_turned_away() -> None:
