@@ -50,6 +50,14 @@ def batch_from_bytes(data: bytes, tables: Tables) -> Batch:
     for field, array in zip(read.schema, read.columns, strict=True):
         kind = kind_named(field.metadata[b"kind"].decode())
         assert kind is not None
+        spec = tables.specs[table].by_name.get(field.name)
+        if spec is not None and not spec.identifier and spec.kind is not kind:
+            # Codes of texts would else be read as numbers.
+            raise StoreError(
+                f"the log holds `{table}.{field.name}` as {kind.value}, which store.toml declares "
+                f"as {spec.kind.value}; put {kind.value} back, or name the new column otherwise",
+                field="tables",
+            )
         dictionary = tables.dictionary_for(table, field.name, kind)
         values: NDArray[Any]
         if dictionary is not None:
