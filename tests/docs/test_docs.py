@@ -51,7 +51,7 @@ from tests.docs.blocks import DOCS, PAGES, ROOT, Block, blocks_of, rules_of, sam
 
 SERVER = "127.0.0.1:50051"
 MOST_NOT_RUN = 6
-NOT_BUILT = (*("definitions made in python", "worker processes", "definitions over grpc"),)
+NOT_BUILT = ("worker processes",)
 COMMANDS = typer.main.get_command(app).commands  # type: ignore[attr-defined]
 
 
