@@ -12,7 +12,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -35,6 +35,7 @@ from segengine_server.listening import check_address, drain, listen, switching_q
 from segengine_server.methods import Methods
 from segengine_server.metrics import registry_of, scraped
 from segengine_server.page_service import PageService
+from segengine_server.rates import SharedRates
 from segengine_server.summed import Summed
 from segengine_server.tls import Tls
 from segengine_server.tokens import Tokens
@@ -128,19 +129,22 @@ async def run(
         ExitStack() as stack,
     ):
         registry, state, waiting = registry_of(engine), Health(SERVICES), Waiting()
-        passed = interceptors_of(registry, waiting, limits, tokens, engine.folder)
+        rates = None if crew is None else stack.enter_context(closing(SharedRates()))
+        passed = interceptors_of(registry, waiting, limits, tokens, engine.folder, rates)
         server = _server(engine, threads, census, ingest, state, limits, passed)
         asked_by_itself = stack.enter_context(private_socket())
         server.add_insecure_port(asked_by_itself)
         workers = None
-        if crew is None:
+        if crew is None or rates is None:
             bound = listen(server, host, port, tls)
         else:
             bound = stack.enter_context(held_port(host, port))
             inside = stack.enter_context(private_socket())
             server.add_insecure_port(inside)
             summed = Summed(registry)
-            workers = Workers(crew, _task(crew, inside, host, bound, limits, tls), summed)
+            workers = Workers(
+                crew, _task(crew, inside, host, bound, limits, tls, rates.path), summed
+            )
             registry = CollectorRegistry()
             registry.register(summed)
         if metrics_port is not None:
@@ -165,7 +169,9 @@ async def run(
             ingest.shutdown(wait=False, cancel_futures=True)
 
 
-def _task(crew: Crew, inside: str, host: str, port: int, limits: Limits, tls: Tls | None) -> Task:
+def _task(
+    crew: Crew, inside: str, host: str, port: int, limits: Limits, tls: Tls | None, rates: str
+) -> Task:
     """What each worker is to do, but for its number."""
     files = None
     if tls is not None:
@@ -173,7 +179,7 @@ def _task(crew: Crew, inside: str, host: str, port: int, limits: Limits, tls: Tl
     return Task(
         0, crew.tables, inside, host, port, crew.tokens, files, limits.calls,
         limits.request_bytes, limits.reply_bytes, limits.drain_seconds,
-        limits.page_wait_seconds, crew.log_json,
+        limits.page_wait_seconds, rates, crew.log_json,
     )  # fmt: skip
 
 
@@ -195,15 +201,17 @@ def interceptors_of(
     limits: Limits,
     tokens: Tokens | None,
     folder: Path | None,
+    rates: SharedRates | None = None,
 ) -> tuple[grpc.aio.ServerInterceptor[Any, Any], ...]:
     """What every call goes through, outermost first.
 
-    folder: of the store, where its audit log is; None: there is none.
+    folder: of the store, where its audit log is; None: there is none. rates: what several processes
+    count of tokens together.
     """
     return (
         Watch(registry),
         Turnstile(waiting, limits.page_wait_seconds),
-        *(() if tokens is None else (Guard(tokens),)),
+        *(() if tokens is None else (Guard(tokens, rates),)),
         *(() if folder is None else (Audit(folder),)),
     )
 
@@ -249,7 +257,8 @@ def _server(
     )
     server.add_generic_rpc_handlers((methods,))
     # How the server is must be told however many wait: what is registered has a queue of its own.
-    server.add_registered_method_handlers(HEALTH_SERVICE, methods.of(HEALTH_SERVICE, "Check"))
+    check = methods.of(HEALTH_SERVICE, "Check")
+    server.add_registered_method_handlers(HEALTH_SERVICE, check)  # type: ignore[attr-defined]
     return server
 
 
