@@ -185,6 +185,9 @@ def _apply_events(tables: Tables, table: EventTable, batch: Batch) -> Change:
 
 def _distinct(rows: NDArray[np.int64], count: int) -> NDArray[np.int64]:
     """Each of these rows once, ascending; all are below `count`."""
+    if len(rows) < count // 16:
+        # A batch pays for what it brings, not for the size of the store.
+        return np.unique(rows).astype(np.int64)
     seen = np.zeros(count, np.bool_)
     seen[rows] = True
     return np.flatnonzero(seen)
