@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from segengine.kernels.jit import JIT_OFF, Words, inlined, kernel
 from segengine.kernels.scan import trailing_zeros
 
-INT8, INT32, INT64, FLOAT64 = 0, 1, 2, 3
-"""What a trait's array holds."""
+INT8, INT32, INT64, FLOAT64, MADE = 0, 1, 2, 3, 4
+"""What a trait's array holds; MADE: there is none, its key is given."""
 ADDRESS, STRIDE, ITEM, MISSING, LIMIT, EDGES, EDGES_END, ROWS = range(8)
 """The columns of a table of traits."""
 NO_KEY = -(2**63)
@@ -142,7 +142,8 @@ def match_row(
     conjunctions: int32[conjunctions + 1, 2]: first place in `leaves_of`, and rule, ascending up to
     `settled`
     leaves: int64[leaves, 4]: trait, first and end place in `bounds`, whether missing satisfies
-    bounds: int64[b, 2], ascending, disjoint  state: int64[2 * traits + 1]
+    bounds: int64[b, 2], ascending, disjoint
+    state: int64[2 * traits + 1], begins with the keys of traits that are made
     words: uint64[words of conjunctions], begins as the conjunctions to be asked
     out: int32[rules + conjunctions]
     """
@@ -151,8 +152,9 @@ def match_row(
     # All values first: none waits for what another one decides.
     for trait in range(count):
         item = traits[trait, ITEM]
-        place = traits[trait, ADDRESS] + row * traits[trait, STRIDE]
-        state[trait] = key_of(item, load_at(item, place))
+        if item != MADE:
+            place = traits[trait, ADDRESS] + row * traits[trait, STRIDE]
+            state[trait] = key_of(item, load_at(item, place))
     some_unknown = False
     for trait in range(count):
         key = state[trait]

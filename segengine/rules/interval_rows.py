@@ -14,12 +14,14 @@ from segengine.kernels import matching
 from segengine.rules.block import Clock
 from segengine.rules.codes import RunsKept, affordable, runs_of
 from segengine.rules.conjunctions import Conjunction
+from segengine.rules.made_values import MadeValues, made_leaf, made_values
 from segengine.rules.plan import Entries, Node, Ranges
 from segengine.rules.population import Population
 from segengine.rules.request_tier import RequestTier, reads_request_alone, request_tier
 from segengine.rules.second_tier import Leaf, leaf_of, price
 from segengine.rules.term import Term
 from segengine.rules.value_keys import GREATEST, ITEMS, keys_of, missing_key
+from segengine.schema.kinds import Kind
 from segengine.tables.column import Column
 
 BUDGET = 64 << 20
@@ -40,12 +42,14 @@ class Scratch:
 class Layout:
     """The first tier as arrays, see `matching.match_row`, and the leaves of the second.
 
-    columns: by trait  known: dictionary entries when made  second: by conjunction from `settled`
+    columns: by trait, one without a name where values are made  made: what makes them
+    known: dictionary entries when laid out  second: by conjunction from `settled`
     exact: by leaf of the first tier that a code may be too new for
     request: the leaves that the request alone decides
     """
 
     columns: tuple[Column, ...]
+    made: MadeValues
     known: tuple[int, ...]
     traits: NDArray[np.int64]
     edges: NDArray[np.int64]
@@ -80,7 +84,7 @@ class Layout:
     def serves(self, population: Population) -> bool:
         """Whether it is still about the columns there are, and most of their entries."""
         for column, known in zip(self.columns, self.known, strict=True):
-            if population.trait(column.name) is not column:
+            if column.name and population.trait(column.name) is not column:
                 return False
             size = 0 if column.dictionary is None else column.dictionary.size
             if size > known + max(64, known // 4):
@@ -140,11 +144,12 @@ def laid_out(
 ) -> Layout:
     """The arrays of these rules, each given as its conjunctions."""
     columns: list[Column] = []
+    made: list[tuple[int, Term]] = []
     # A node's hash goes through all its terms: it is taken once for each place of the node.
     numbers: dict[Node, int] = {}
     numbered = [[[numbers.setdefault(node, len(numbers)) for node in part] for part in parts]
                 for parts in rules]  # fmt: skip
-    tiers = _tiers(list(numbers), population, clock, runs, columns)
+    tiers = _tiers(list(numbers), population, clock, runs, columns, made)
     first: list[_First] = []
     place_of: dict[int, int] = {}
     for number, leaf in enumerate(tiers):
@@ -178,6 +183,7 @@ def laid_out(
     room = budget // (8 * width * max(1, len(columns))) - 2
     edges = [_edges(of, max(0, min(most_edges, room))) for of in of_trait]
     traits, row_count = _traits(columns, edges)
+    traits[[trait for trait, _ in made], matching.ITEM] = matching.MADE
     all_edges = np.concatenate([np.empty(0, np.int64), *edges])
     bounds = [bound for each in first for bound in each.bounds]
     sizes = np.array([len(each.bounds) for each in first], np.int64)
@@ -196,6 +202,7 @@ def laid_out(
     unsure = unsure[:count][np.argsort(unsure[:count, 0], kind="stable")]
     return Layout(
         tuple(columns),
+        made_values(made, population),
         tuple(0 if c.dictionary is None else c.dictionary.size for c in columns),
         traits,
         all_edges,
@@ -223,13 +230,15 @@ def _tiers(
     clock: Clock,
     runs: RunsKept,
     columns: list[Column],
+    made: list[tuple[int, Term]],
 ) -> list[_First | Leaf]:
     """Each node as a leaf of the first tier if it can be, else of the second.
 
-    `columns` gets what the first tier reads; `runs` keeps what these nodes use.
+    `columns` gets what the first tier reads, `made` what of it is made; `runs` keeps what these
+    nodes use.
     """
     used: RunsKept = {}
-    places: dict[str, int] = {}
+    places: dict[str | Term, int] = {}
     conditions = Counter(node.source for node in nodes if isinstance(node, Entries))
     found: list[_First | Leaf] = []
     values: dict[Term, int] = {}
@@ -239,6 +248,17 @@ def _tiers(
             column = population.trait(node.source.value)
         bounds: list[tuple[int, int]] | None = None
         missing = False
+        value = made_leaf(node, population)
+        if value is not None:
+            if value.source not in places:
+                made.append((len(columns), value.source))
+                places[value.source] = len(columns)
+                columns.append(Column("", value.source.kind or Kind.BIGINT))
+            place = places[value.source]
+            bounds = [key for pair in value.ranges
+                      if (key := keys_of(columns[place], pair)) is not None]  # fmt: skip
+            found.append(_First(place, node, bounds, value.missing))
+            continue
         if column is None or column.dtype.name not in ITEMS:
             pass
         elif isinstance(node, Ranges):

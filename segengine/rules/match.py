@@ -40,12 +40,16 @@ _NO_REQUEST: Mapping[str, str] = {}
 
 @dataclass(frozen=True, slots=True)
 class _Bound:
-    """A layout at one view: where the values of each column stand."""
+    """A layout at one view: where the values of each column stand.
+
+    codes: of the values that affinities are asked of
+    """
 
     view: View
     layout: Layout
     traits: NDArray[np.int64]
     arrays: list[NDArray[Any]]
+    codes: tuple[NDArray[np.int32], ...]
 
     def stands(self, layout: Layout, arrays: Sequence[NDArray[Any]]) -> bool:
         """Whether the values of a layout are where they were."""
@@ -120,6 +124,7 @@ class Matcher(Generic[Key]):
         scratch = layout.take_scratch()
         state, out = scratch.state, scratch.out
         asked = Asked(view, row, context, buckets)
+        layout.made.write(view.population, bound.codes, row, view.clock.today, state)
         scratch.words[:] = layout.request.left_open(context or _NO_REQUEST, asked.truth_of)
         found = matching.match_row(
             row, bound.traits, layout.edges, layout.rows, layout.unsure_of, layout.unsure,
@@ -145,7 +150,8 @@ class Matcher(Generic[Key]):
                 traits = before.traits
             else:
                 traits = layout.addresses(arrays)
-            self._bound = _Bound(view, layout, traits, arrays)
+            codes = layout.made.codes(view.population)
+            self._bound = _Bound(view, layout, traits, arrays, codes)
             return self._bound
 
     def _layout(self, view: View, before: Layout | None) -> Layout:
