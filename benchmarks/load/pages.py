@@ -53,7 +53,7 @@ class Server:
 
 @contextmanager
 def shop_served(folder: Path, customers: int, modules: int) -> Iterator[Server]:
-    """A server over the shop in `folder`, its answers checked."""
+    """A server over the shop in `folder`, its answers checked; modules: 0 for a bare shop."""
     with tempfile.TemporaryDirectory(prefix="segengine-load-") as name:
         token, file = token_in(Path(name))
         say(f"starting a server over {customers:,} buyers, a page of {modules:,} modules")

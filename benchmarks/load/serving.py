@@ -20,7 +20,7 @@ from segengine_server.workers import Crew
 
 from benchmarks.load.echo import serve_echo
 from benchmarks.load.processes import say
-from benchmarks.load.shop import opened_shop, placed, request_of, with_page
+from benchmarks.load.shop import bare_shop, opened_shop, placed, request_of, with_page
 
 
 def token_in(folder: Path) -> tuple[str, Path]:
@@ -36,13 +36,14 @@ def _ready(said: dict[str, object]) -> None:
 
 def _store(asked: argparse.Namespace) -> None:
     logging.disable(logging.INFO)
-    with opened_shop(asked.folder, asked.customers, say) as engine:
+    shop = opened_shop if asked.modules else bare_shop
+    with shop(asked.folder, asked.customers, say) as engine:
         engine.claim()
         crew = None
         if asked.workers:
             command = (sys.executable, "-m", "segengine.cli.worker")
             crew = Crew(asked.workers, command, engine.share(), str(asked.tokens))
-        visits = with_page(engine, asked.modules, asked.customers)
+        visits = with_page(engine, asked.modules, asked.customers) if asked.modules else []
         decided = placed(engine, visits)
         told: dict[str, object] = {
             "visits": [

@@ -12,6 +12,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pyarrow as pa
 from segengine_server.wire import segengine_pb2 as pb
 
 from segengine.bench import page_rules, page_suite
@@ -46,6 +48,24 @@ def opened_shop(folder: Path, customers: int, say: Say) -> Engine:
         engine.prepare()
         held = int(engine.segment("TRUE").count())
     if held != customers:
+        engine.close()
+        raise OtherShopError(
+            f"`{folder}` holds {held:,} buyers, not {customers:,}; name another folder, or empty it"
+        )
+    return engine
+
+
+def bare_shop(folder: Path, customers: int, say: Say) -> Engine:
+    """A shop of so many buyers of whom nothing is known but who they are."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "store.toml").touch()
+    engine = Engine.open(folder)
+    held = engine.segment("TRUE").count()
+    if not held:
+        say(f"making a shop of {customers:,} buyers without a history in {folder}")
+        engine.load("customers", pa.table({"customer_id": np.arange(1, customers + 1)}))
+        engine.prepare()
+    elif held != customers:
         engine.close()
         raise OtherShopError(
             f"`{folder}` holds {held:,} buyers, not {customers:,}; name another folder, or empty it"

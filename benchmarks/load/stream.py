@@ -26,8 +26,8 @@ _SLOW_SECONDS = 3.0
 
 
 def measure_stream(folder: Path, customers: int, rounds: int) -> dict[str, Any]:
-    """The figures of StreamAudience over all buyers of a shop."""
-    with shop_served(folder, customers, 8) as server:
+    """The figures of StreamAudience over all buyers of a shop, who have no history."""
+    with shop_served(folder, customers, 0) as server:
         with Client(server.target, token=server.token, timeout=60) as client:
             if client.count(rule=RULE).count != customers:
                 raise WrongPageError("the server does not count all buyers")
