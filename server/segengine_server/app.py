@@ -13,7 +13,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +36,7 @@ from segengine_server.methods import Methods
 from segengine_server.metrics import registry_of, scraped
 from segengine_server.page_service import PageService
 from segengine_server.rates import SharedRates
+from segengine_server.rule_size import RuleSize
 from segengine_server.summed import Summed
 from segengine_server.tls import Tls
 from segengine_server.tokens import Tokens
@@ -61,6 +62,7 @@ class Limits:
 
     calls: int = 1_000
     page_wait_seconds: float = 0.025
+    calls_per_connection: int = 256
     request_bytes: int = 4 << 20
     reply_bytes: int = 64 << 20
     audience_calls: int = 64
@@ -68,6 +70,7 @@ class Limits:
     ingest_calls: int = 64
     ingest_threads: int = 4
     drain_seconds: float = 10.0
+    rule: RuleSize = field(default_factory=RuleSize)
 
 
 def serve(
@@ -230,6 +233,7 @@ def _server(
         options=[
             # With it, a second server on the same port would silently take half of the calls.
             ("grpc.so_reuseport", 0),
+            ("grpc.max_concurrent_streams", limits.calls_per_connection),
             ("grpc.max_receive_message_length", limits.request_bytes),
             ("grpc.max_send_message_length", limits.reply_bytes),
             *UNTAKEN,
@@ -239,7 +243,10 @@ def _server(
     )
     methods = Methods()
     work = Work(threads, limits.audience_calls)
-    audience, campaigns = AudienceService(engine, work), CampaignService(engine, work)
+    audience, campaigns = (
+        AudienceService(engine, work, limits.rule),
+        CampaignService(engine, work, limits.rule),
+    )
     wire.add_AudienceServiceServicer_to_server(audience, methods)  # type: ignore[no-untyped-call]
     wire.add_CampaignServiceServicer_to_server(campaigns, methods)  # type: ignore[no-untyped-call]
     writing = Work(ingest, limits.ingest_calls)

@@ -15,6 +15,7 @@ from segengine_server.convert import Asked
 from segengine_server.engine_api import Audience, CustomerId, Engine, Segment
 from segengine_server.errors import refuse
 from segengine_server.ipc_stream import pieces_of
+from segengine_server.rule_size import RuleSize
 from segengine_server.wire import segengine_pb2 as pb
 from segengine_server.wire.segengine_pb2_grpc import AudienceServiceServicer
 from segengine_server.work import Work
@@ -25,9 +26,10 @@ _Context = grpc.aio.ServicerContext[Any, Any]
 class AudienceService(AudienceServiceServicer):
     """Audiences of one engine; all of it is long work."""
 
-    def __init__(self, engine: Engine, work: Work) -> None:
+    def __init__(self, engine: Engine, work: Work, rules: RuleSize) -> None:
         self._engine = engine
         self._work = work
+        self._rules = rules
 
     async def CountAudience(  # noqa: N802 - the wire's name
         self, request: pb.CountAudienceRequest, context: _Context
@@ -75,7 +77,7 @@ class AudienceService(AudienceServiceServicer):
 
     def _count(self, asked: Asked) -> pb.CountAudienceReply:
         if asked.kind == "rule":
-            answer = self._engine.segment(asked.text).answer()
+            answer = self._engine.segment(self._rules.admit(asked.text)).answer()
             count = Count(answer.count, answer.as_of, answer.data_version)
         else:
             found = self._engine.audience(asked.text)
@@ -85,7 +87,7 @@ class AudienceService(AudienceServiceServicer):
     def _pieces(self, asked: Asked, columns: list[str]) -> Iterator[bytes]:
         answer: Segment | Audience
         if asked.kind == "rule":
-            answer = self._engine.segment(asked.text)
+            answer = self._engine.segment(self._rules.admit(asked.text))
         else:
             answer = self._engine.audience(asked.text)
         found = answer.table(columns)
@@ -94,7 +96,7 @@ class AudienceService(AudienceServiceServicer):
 
     def _explain(self, asked: Asked, customer_id: CustomerId) -> pb.ExplainCustomerReply:
         if asked.kind == "rule":
-            why = self._engine.segment(asked.text).explain(customer_id)
+            why = self._engine.segment(self._rules.admit(asked.text)).explain(customer_id)
             explanation = Explanation(why.holds, None, str(why))
         else:
             dropped = self._engine.audience(asked.text).explain(customer_id)

@@ -18,6 +18,7 @@ from segengine_server.campaign_api import Run
 from segengine_server.engine_api import Engine
 from segengine_server.errors import BadDataError, RequestError, Violation, refuse
 from segengine_server.ipc_stream import pieces_of
+from segengine_server.rule_size import RuleSize
 from segengine_server.wire import segengine_pb2 as pb
 from segengine_server.wire.segengine_pb2_grpc import CampaignServiceServicer
 from segengine_server.work import Work
@@ -35,9 +36,10 @@ _Reply = TypeVar("_Reply")
 class CampaignService(CampaignServiceServicer):
     """Campaigns of one engine; all of it is long work."""
 
-    def __init__(self, engine: Engine, work: Work) -> None:
+    def __init__(self, engine: Engine, work: Work, rules: RuleSize) -> None:
         self._engine = engine
         self._work = work
+        self._rules = rules
 
     async def PreviewTexts(  # noqa: N802 - the wire's name
         self, request: pb.PreviewTextsRequest, context: _Context
@@ -194,7 +196,8 @@ class CampaignService(CampaignServiceServicer):
         return convert.to_proto_diff(self._engine.dry_run(campaign, None, suppress=False))
 
     def _dry_segment(self, request: pb.DryRunSegmentRequest) -> pb.DryRunReply:
-        found = self._engine.dry_run(request.segment, request.rule, suppress=request.suppress)
+        rule = self._rules.admit(request.rule)
+        found = self._engine.dry_run(request.segment, rule, suppress=request.suppress)
         return convert.to_proto_diff(found)
 
     def _named(self, run: str) -> Run:
