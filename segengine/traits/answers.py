@@ -8,7 +8,8 @@ trait. Names are a matter of `schema/answer_settings.py`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -30,7 +31,7 @@ def questions(tables: Tables, config: StoreConfig) -> dict[str, str | None]:
     None: its text gives no name, a given column has that name, or there are too many questions.
     """
     behaviors = tables.events["behaviors"]
-    codes = _first_seen(_asked(tables, None), behaviors.columns["question"].values)
+    codes = _first_seen(behaviors.columns["question"].values[_asked(tables)])
     found: dict[str, str | None] = {}
     for question in _texts(tables, codes):
         name = answer_trait(question, config.answers)
@@ -38,25 +39,67 @@ def questions(tables: Tables, config: StoreConfig) -> dict[str, str | None]:
     return found
 
 
-def _asked(tables: Tables, events: NDArray[np.integer] | None) -> NDArray[np.int64]:
-    """The rows of behaviors that ask a buyer a question, ascending; of these events, or of all."""
+def makes_trait(tables: Tables, named: Mapping[str, str], questions: NDArray[np.int32]) -> bool:
+    """Whether questions, by their codes, get a trait that is not there yet."""
+    codes = np.unique(questions[questions >= 0])
+    if not len(codes) or _is_full(tables.customers):
+        return False
+    known = tables.customers.traits.keys() | tables.customers.columns.keys()
+    names = [answer_trait(text, named) for text in _texts(tables, codes)]
+    return any(name is not None and name not in known for name in names)
+
+
+def _asked(tables: Tables) -> NDArray[np.int64]:
+    """The rows of behaviors that ask a buyer a question, ascending."""
     behaviors = tables.events["behaviors"]
-    kinds = behaviors.columns["kind"]
-    assert kinds.dictionary is not None
-    (survey,) = kinds.dictionary.codes_of(("survey",))
+    columns = behaviors.columns
+    survey = _survey(tables)
     if survey < 0:
         return np.empty(0, np.int64)
-    if events is None:
-        rows = np.flatnonzero(kinds.values[: behaviors.rows] == survey)
-    else:
-        rows = np.sort(events[kinds.values[events] == survey]).astype(np.int64)
-    known = behaviors.columns["question"].values[rows] >= 0
+    rows = np.flatnonzero(columns["kind"].values[: behaviors.rows] == survey)
+    known = columns["question"].values[rows] >= 0
     return rows[known & (behaviors.extra("owner")[rows] >= 0)]
 
 
-def _first_seen(rows: NDArray[np.int64], question: NDArray[np.int32]) -> NDArray[np.int32]:
-    """The codes of the questions of these rows, in the order of the rows."""
-    asked = question[rows]
+def _survey(tables: Tables) -> int:
+    kinds = tables.events["behaviors"].columns["kind"].dictionary
+    assert kinds is not None
+    return int(kinds.codes_of(("survey",))[0])
+
+
+class _Asked(NamedTuple):
+    """What buyers of a work were asked, in the order of arrival.
+
+    owner: where the buyer stands in the matrices  question, answer: codes, -1 for no answer
+    """
+
+    owner: NDArray[np.integer[Any]]
+    question: NDArray[np.int32]
+    answer: NDArray[np.int32]
+    time: NDArray[np.int64]
+
+
+def _asked_of(work: Work) -> _Asked:
+    names = ("question", "answer", "time")
+    if work.is_of_all:
+        rows = _asked(work.tables)
+        found = (work.values("behaviors", name)[rows] for name in names)
+        return _Asked(work.extra("behaviors", "owner")[rows], *found)
+    begins, events = work.history("behaviors")
+    survey = _survey(work.tables)
+    asked = np.flatnonzero(work.values("behaviors", "kind")[events] == survey)
+    if survey < 0:
+        # A missing kind is below 0 too.
+        asked = asked[:0]
+    asked = asked[work.values("behaviors", "question")[events[asked]] >= 0]
+    asked = asked[np.argsort(work.rows_of("behaviors", events[asked]))]
+    owner = np.searchsorted(begins, asked, side="right") - 1
+    found = (work.values("behaviors", name)[events[asked]] for name in names)
+    return _Asked(work.rows[owner], *found)
+
+
+def _first_seen(asked: NDArray[np.int32]) -> NDArray[np.int32]:
+    """The codes of these questions, in their order, each once."""
     _, first = np.unique(asked, return_index=True)
     return asked[np.sort(first)]
 
@@ -70,34 +113,27 @@ def _texts(tables: Tables, codes: NDArray[np.int32]) -> list[str]:
 
 def _facts(work: Work) -> None:
     tables, named = work.tables, work.config.answers
-    rows = _asked(tables, None if work.is_of_all else _rows(work))
-    question = tables.column("behaviors", "question").values
-    codes = _first_seen(rows, question)
+    asked = _asked_of(work)
+    codes = _first_seen(asked.question)
     names = [answer_trait(text, named) for text in _texts(tables, codes)]
     _add_traits(work, [*(PREFIX + name for name in named), *filter(None, names)])
     written = slice(0, len(work.rows)) if work.is_of_all else work.rows
     places = [name for name in work.blocks if name.startswith(PREFIX)]
     for name in places:
         work.blocks[name][0, written] = -1
-    time, answer = (tables.column("behaviors", name).values for name in ("time", "answer"))
-    rows = rows[(answer[rows] >= 0) & (time[rows] <= work.as_of)]
+    told = np.flatnonzero((asked.answer >= 0) & (asked.time <= work.as_of))
+    if not len(told):
+        return
     # By trait, then by time, then by arrival: of several values for a buyer the last stays.
     place_of = np.full(work.dictionary("behaviors", "question").size, -1, np.int64)
     place_of[codes] = [places.index(n) if n in places else -1 for n in names]
-    place = place_of[question[rows]]
-    order = np.lexsort((time[rows], place))
-    rows, place = rows[order], place[order]
+    place = place_of[asked.question[told]]
+    order = np.lexsort((asked.time[told], place))
+    told, place = told[order], place[order]
     edges = np.searchsorted(place, np.arange(len(places) + 1))
-    owner = tables.events["behaviors"].extra("owner")
     for k, name in enumerate(places):
-        own = rows[edges[k] : edges[k + 1]]
-        work.blocks[name][0][work.places_of(owner[own])] = answer[own]
-
-
-def _rows(work: Work) -> NDArray[np.int32]:
-    """The rows of these buyers' behaviors; of rows that are still to come none is an answer."""
-    rows = work.rows_of("behaviors", work.history("behaviors").events)
-    return rows[rows < work.tables.events["behaviors"].rows]
+        own = told[edges[k] : edges[k + 1]]
+        work.blocks[name][0][asked.owner[own]] = asked.answer[own]
 
 
 def _add_traits(work: Work, names: Iterable[str]) -> None:

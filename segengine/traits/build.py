@@ -144,7 +144,7 @@ def worked_out_ahead(
     They are there after its `write_back`, which is called when it is in. Nothing changes here, so
     that everybody may look meanwhile. None: they can be worked out only then.
     """
-    found = coming(tables, batch)
+    found = coming(tables, batch, settings.config.answers)
     if found is None:
         return None
     changed = changed_by(batch.table)

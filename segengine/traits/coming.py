@@ -24,6 +24,7 @@ from segengine.tables.events import NOT_GIVEN, EventTable
 from segengine.tables.fill import would_fill
 from segengine.tables.key_index import first_places
 from segengine.tables.tables import Tables
+from segengine.traits.answers import makes_trait
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,19 +59,21 @@ class Coming:
         return found
 
 
-def coming(tables: Tables, batch: Batch) -> Coming | None:
+def coming(tables: Tables, batch: Batch, named: Mapping[str, str]) -> Coming | None:
     """What a checked batch will bring to buyers there are; None where it does more than add rows.
 
-    Asked before it is applied, as it is then.
+    Asked before it is applied, as it is then.  named: the questions that settings name
     """
     table = tables.events.get(batch.table)
     if table is None or batch.rows == 0:
         return None
-    # A question may make a trait; what was never written is read in another way.
-    if "question" in batch.columns or settles_columns(tables, batch):
+    # What was never written is read in another way.
+    if settles_columns(tables, batch):
         return None
     kept = (table.columns[name] for name in batch.columns)
     if not all(each.is_allocated or isinstance(each, JoinedColumn) for each in kept):
+        return None
+    if "question" in batch.columns and makes_trait(tables, named, batch.values("question")):
         return None
     settled: Mapping[str, NDArray[Any]] | None = {}
     if batch.table == ORDER_LINES:

@@ -108,10 +108,6 @@ class SomeBuyers(Work):
         """The rows of the table that these events are."""
         return self._rows_in(table)[events].astype(np.int32)
 
-    def places_of(self, buyers: NDArray[np.integer[Any]]) -> NDArray[np.int64]:
-        """The numbers that these buyers, who are among those of the work, have here."""
-        return np.searchsorted(self.buyers, buyers)
-
     def _gathered(self, table: str) -> History:
         events, buyers = self.tables.events[table], self.buyers
         heads, previous = self.tables.customers.heads(table), events.extra("previous")

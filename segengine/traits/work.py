@@ -148,10 +148,6 @@ class Work:
         del table
         return events
 
-    def places_of(self, buyers: NDArray[np.integer[Any]]) -> NDArray[np.integer[Any]]:
-        """Where these buyers stand in the matrices that are filled."""
-        return buyers
-
     def trait(self, name: str) -> NDArray[Any]:
         """A trait of a family that stands before, in the matrices that are filled: T[capacity]."""
         block, place = self.tables.customers.place_of(name)
