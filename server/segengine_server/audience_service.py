@@ -11,6 +11,7 @@ import grpc
 from segengine_server import convert
 from segengine_server.answers import Count, Explanation
 from segengine_server.audit import tell
+from segengine_server.bytes_field import bytes_field
 from segengine_server.convert import Asked
 from segengine_server.engine_api import Audience, CustomerId, Engine, Segment
 from segengine_server.errors import refuse
@@ -20,6 +21,7 @@ from segengine_server.wire import segengine_pb2 as pb
 from segengine_server.wire.segengine_pb2_grpc import AudienceServiceServicer
 from segengine_server.work import Work
 
+_IPC = pb.StreamAudienceReply.IPC_FIELD_NUMBER
 _Context = grpc.aio.ServicerContext[Any, Any]
 
 
@@ -50,7 +52,7 @@ class AudienceService(AudienceServiceServicer):
             found = self._work.pieces(self._pieces, asked, list(request.columns))
             async with aclosing(found) as pieces:
                 async for piece in pieces:
-                    await context.write(pb.StreamAudienceReply(ipc=piece))
+                    await context.write(bytes_field(_IPC, piece))
         except Exception as error:
             await refuse(context, error)
 

@@ -14,6 +14,7 @@ from segengine.reports.report import to_json
 from segengine.written import CAMPAIGN, definition_from_plain
 from segengine_server import campaign_convert as convert
 from segengine_server.audit import tell
+from segengine_server.bytes_field import bytes_field
 from segengine_server.campaign_api import Run
 from segengine_server.engine_api import Engine
 from segengine_server.errors import BadDataError, RequestError, Violation, refuse
@@ -28,6 +29,7 @@ PRIORITY = "priority"
 # A plan is of the data as they were; by the time of the run a second may have passed.
 _PLANS_TRIED = 5
 
+_IPC = pb.StreamRunReply.IPC_FIELD_NUMBER
 _Context = grpc.aio.ServicerContext[Any, Any]
 _Request = TypeVar("_Request")
 _Reply = TypeVar("_Reply")
@@ -78,7 +80,7 @@ class CampaignService(CampaignServiceServicer):
         try:
             async with aclosing(self._work.pieces(self._pieces, request)) as pieces:
                 async for piece in pieces:
-                    await context.write(pb.StreamRunReply(ipc=piece))
+                    await context.write(bytes_field(_IPC, piece))
         except Exception as error:
             await refuse(context, error)
 

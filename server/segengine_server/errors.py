@@ -218,7 +218,8 @@ def violations_of(error: SegengineError) -> Sequence[Violation]:
 
 async def refuse(context: grpc.aio.ServicerContext[Any, Any], error: Exception) -> NoReturn:
     """End a call with what `error` means to its caller; log what is no fault of theirs."""
-    if isinstance(error, grpc.aio.AbortError):
+    if isinstance(error, grpc.aio.AbortError | grpc.aio.InternalError):
+        # The call has ended; or nothing can be sent any more, as the caller has left.
         raise error
     status = status_of(error)
     code = _CODE_OF_NUMBER[status.code]

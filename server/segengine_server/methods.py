@@ -14,6 +14,7 @@ import grpc
 
 AS_BYTES = frozenset({
     "/segengine.v1.PageService/GetPage", "/segengine.v1.PageService/BatchGetPages",
+    "/segengine.v1.AudienceService/StreamAudience", "/segengine.v1.CampaignService/StreamRun",
 })  # fmt: skip
 """Methods whose answers are bytes already."""
 
@@ -40,10 +41,19 @@ class Methods(grpc.GenericRpcHandler):  # type: ignore[type-arg]
         for name, handler in handlers.items():
             method = f"/{service}/{name}"
             if method in AS_BYTES:
-                handler = grpc.unary_unary_rpc_method_handler(  # noqa: PLW2901 - the same, in bytes
-                    handler.unary_unary, handler.request_deserializer, None
-                )
+                handler = _in_bytes(handler)  # noqa: PLW2901 - the same, in bytes
             self._handlers[method] = handler
 
     def add_generic_rpc_handlers(self, handlers: object) -> None:
         """The same handlers as a server without registered methods wants them: not needed."""
+
+
+def _in_bytes(handler: Any) -> Any:
+    """A handler of one request whose answers are sent as they are."""
+    if handler.response_streaming:
+        return grpc.unary_stream_rpc_method_handler(
+            handler.unary_stream, handler.request_deserializer, None
+        )
+    return grpc.unary_unary_rpc_method_handler(
+        handler.unary_unary, handler.request_deserializer, None
+    )

@@ -12,14 +12,14 @@ from datetime import datetime
 from typing import Any
 
 from segengine_server import convert
+from segengine_server.bytes_field import bytes_field
 from segengine_server.engine_api import Page, Placement
 from segengine_server.wire import segengine_pb2 as pb
 
 MOST_KEPT = 16_384
 """Placements that are kept: more than the modules of most shops."""
 _MOST_OTHERS = 1_024
-# How a message within a message begins: its field and that it is bytes, then how many.
-_PAGES = bytes([pb.BatchGetPagesReply.PAGES_FIELD_NUMBER << 3 | 2])
+_PAGES = pb.BatchGetPagesReply.PAGES_FIELD_NUMBER
 
 
 class PageBytes:
@@ -54,7 +54,7 @@ class PageBytes:
 
     def of_many(self, pages: Iterable[Page]) -> bytes:
         """`pages` as a serialized `BatchGetPagesReply`."""
-        return b"".join([_PAGES + _varint(len(data)) + data for data in map(self.of, pages)])
+        return b"".join([bytes_field(_PAGES, self.of(page)) for page in pages])
 
     def _placed(self, placement: Placement) -> bytes:
         data = pb.GetPageReply(
@@ -101,13 +101,3 @@ def _state_of(page: Page) -> bytes:
         as_of=convert.to_proto_moment(page.as_of), data_version=page.data_version
     )
     return reply.SerializeToString()
-
-
-def _varint(number: int) -> bytes:
-    """Seven bits a byte, the low ones first; the high bit says that more follow."""
-    found = bytearray()
-    while number >= 0x80:
-        found.append(number & 0x7F | 0x80)
-        number >>= 7
-    found.append(number)
-    return bytes(found)

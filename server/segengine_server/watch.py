@@ -32,6 +32,8 @@ from segengine_server.tally import Tally
 REQUEST_ID = "x-request-id"
 _OURS = "/segengine.v1."
 _ID = re.compile(r"[A-Za-z0-9._:-]{1,64}")
+# What a handler meets whose caller has left: while it works, or while it sends.
+_GONE = (asyncio.CancelledError, grpc.aio.InternalError)
 # An id of our own: the process, and the call's number in it.
 _PROCESS, _NUMBERS = secrets.token_hex(4), itertools.count(1)
 _MOST_KEPT = 256
@@ -113,7 +115,7 @@ class Watch(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]
                 raise
             except BaseException as error:
                 # A caller that is gone cancels the call.
-                code = "CANCELLED" if isinstance(error, asyncio.CancelledError) else "UNKNOWN"
+                code = "CANCELLED" if isinstance(error, _GONE) else "UNKNOWN"
                 raise
             finally:
                 taken = time.perf_counter() - began

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import gc
+import logging
 import threading
 import time
-from collections.abc import Iterator
+import weakref
+from collections.abc import Callable, Iterator, Sequence
 
 import grpc
 import pyarrow as pa
 import pytest
-from segengine_server import Client, audience_service
+from segengine_server import Client, ServerError, audience_service
+from segengine_server.app import Limits
 from segengine_server.ipc_stream import BATCH_ROWS, PIECE_BYTES, Joined, pieces_of
 from segengine_server.wire import segengine_pb2 as pb
 from segengine_server.wire.segengine_pb2_grpc import AudienceServiceStub
 
 from tests.server.fake_engine import FakeEngine, buyers_table
-from tests.server.serving import Served, channel_to
+from tests.server.serving import Served, channel_to, serving
 
 END = b"\xff\xff\xff\xff\x00\x00\x00\x00"
 COLUMNS = ["region", "spent", "tags"]
@@ -209,3 +213,85 @@ def test_many_streams_at_once_are_each_whole(engine: FakeEngine, client: Client)
         thread.join()
     assert len(tables) == 8
     assert all(t.equals(engine.buyers.select(["customer_id", *COLUMNS])) for t in tables)
+
+
+LARGE = buyers_table(40 * BATCH_ROWS).select(["customer_id"])
+"""20 MB: more than fits between a server and a client that does not read."""
+
+
+class Fresh:
+    """A segment whose table is new each time, and known to nobody else."""
+
+    def __init__(self) -> None:
+        self.given: list[weakref.ref[pa.Table]] = []
+
+    def table(self, columns: Sequence[str]) -> pa.Table:
+        found = LARGE.slice(0)
+        self.given.append(weakref.ref(found))
+        return found
+
+
+@pytest.fixture
+def fresh(engine: FakeEngine, monkeypatch: pytest.MonkeyPatch) -> Fresh:
+    found = Fresh()
+    monkeypatch.setattr(engine, "segment", lambda rule: found)
+    return found
+
+
+def within(seconds: float, holds: Callable[[], bool]) -> bool:
+    until = time.monotonic() + seconds
+    while not holds():
+        if time.monotonic() > until:
+            return False
+        gc.collect()
+        time.sleep(0.01)
+    return True
+
+
+def test_a_client_that_vanishes_while_it_is_sent_to_leaves_nothing_behind(
+    engine: FakeEngine, fresh: Fresh, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its table is freed, its place is another's, and nobody is told of a fault of the server."""
+    for _ in range(3):
+        with serving(engine, Limits(audience_calls=1)) as served:
+            with channel_to(served.target) as channel:
+                call = AudienceServiceStub(channel).StreamAudience(
+                    pb.StreamAudienceRequest(rule="x"), timeout=30
+                )
+                next(call)
+            assert within(10, lambda: fresh.given[-1]() is None)
+            with Client(served.target) as client:
+                assert within(10, lambda: _is_free(client))
+    assert [r.getMessage() for r in caplog.records if r.levelno >= logging.WARNING] == []
+
+
+def _is_free(client: Client) -> bool:
+    try:
+        client.stream(rule="x")
+    except ServerError as error:
+        return error.reason != "BUSY"
+    return True
+
+
+def test_a_client_that_reads_slowly_is_sent_no_more_than_it_takes(
+    channel: grpc.Channel, fresh: Fresh, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[int] = []
+
+    def counted(table: pa.Table) -> Iterator[bytes]:
+        for piece in pieces_of(table):
+            made.append(len(piece))
+            yield piece
+
+    monkeypatch.setattr(audience_service, "pieces_of", counted)
+    call = AudienceServiceStub(channel).StreamAudience(
+        pb.StreamAudienceRequest(rule="x"), timeout=60
+    )
+    taken = 0
+    for _ in range(10):
+        taken += len(next(call).ipc)
+        assert stops_growing(made)
+        # What is on the way: the windows of HTTP/2, and a piece at each end.
+        assert sum(made) - taken < 12 << 20
+    taken += sum(len(reply.ipc) for reply in call)
+    assert taken == sum(made)
