@@ -38,6 +38,7 @@ from segengine_server.page_service import PageService
 from segengine_server.rates import SharedRates
 from segengine_server.rule_size import RuleSize
 from segengine_server.summed import Summed
+from segengine_server.times import Times
 from segengine_server.tls import Tls
 from segengine_server.tokens import Tokens
 from segengine_server.turnstile import UNTAKEN, Turnstile
@@ -134,7 +135,8 @@ async def run(
         registry, state, waiting = registry_of(engine), Health(SERVICES), Waiting()
         rates = None if crew is None else stack.enter_context(closing(SharedRates()))
         passed = interceptors_of(registry, waiting, limits, tokens, engine.folder, rates)
-        server = _server(engine, threads, census, ingest, state, limits, passed)
+        times = Times(registry)
+        server = _server(engine, threads, census, ingest, state, limits, passed, times)
         asked_by_itself = stack.enter_context(private_socket())
         server.add_insecure_port(asked_by_itself)
         workers = None
@@ -227,6 +229,7 @@ def _server(
     state: Health,
     limits: Limits,
     interceptors: Sequence[grpc.aio.ServerInterceptor[Any, Any]],
+    times: Times,
 ) -> grpc.aio.Server:
     """A server of all services that does not listen yet."""
     server = grpc.aio.server(
@@ -242,14 +245,14 @@ def _server(
         maximum_concurrent_rpcs=limits.calls,
     )
     methods = Methods()
-    work = Work(threads, limits.audience_calls)
+    work = Work(threads, limits.audience_calls, times)
     audience, campaigns = (
         AudienceService(engine, work, limits.rule),
         CampaignService(engine, work, limits.rule),
     )
     wire.add_AudienceServiceServicer_to_server(audience, methods)  # type: ignore[no-untyped-call]
     wire.add_CampaignServiceServicer_to_server(campaigns, methods)  # type: ignore[no-untyped-call]
-    writing = Work(ingest, limits.ingest_calls)
+    writing = Work(ingest, limits.ingest_calls, times, what="changes")
     events = IngestService(engine, writing)
     wire.add_IngestServiceServicer_to_server(events, methods)  # type: ignore[no-untyped-call]
     catalog = CatalogService(engine, work, writing)

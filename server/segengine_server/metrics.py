@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from prometheus_client import CollectorRegistry, start_http_server
+from prometheus_client import CollectorRegistry, ProcessCollector, start_http_server
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
@@ -48,6 +48,7 @@ def registry_of(engine: Engine) -> CollectorRegistry:
     """A registry with the metrics of an engine's store."""
     registry = CollectorRegistry()
     registry.register(OfStore(engine))
+    ProcessCollector(registry=registry)
     return registry
 
 

@@ -14,19 +14,29 @@ from collections.abc import AsyncGenerator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from contextvars import copy_context
+from functools import partial
 from typing import Any, TypeVar
 
 from segengine.stopping import Stop, waited_for
 from segengine_server.errors import BusyError
+from segengine_server.times import Times
 
 _T = TypeVar("_T")
 
 
 class Work:
-    """Work in `threads`, for at most `most_calls` calls at once."""
+    """Work in `threads`, for at most `most_calls` calls at once; `times` hears how long it took."""
 
-    def __init__(self, threads: ThreadPoolExecutor, most_calls: int) -> None:
+    def __init__(
+        self,
+        threads: ThreadPoolExecutor,
+        most_calls: int,
+        times: Times | None = None,
+        *,
+        what: str = "questions",
+    ) -> None:
         self._threads = threads
+        self._times, self._what = times, what
         self._most_calls = most_calls
         self._calls = 0
 
@@ -49,14 +59,17 @@ class Work:
         """Each of the pieces that `work` gives, made when it is asked for, all in one place."""
         with self._place(), _caller() as stop:
             pieces = await self._in_thread(_asked, stop, work, *arguments)
-            while (piece := await self._in_thread(_asked, stop, next, pieces, None)) is not None:
+            while (piece := await self._in_thread(_asked_on, stop, pieces)) is not None:
                 yield piece
 
     async def _in_thread(self, work: Callable[..., _T], *arguments: Any) -> _T:
         # In the caller's context: what is logged there bears the id of its request.
         context = copy_context()
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._threads, context.run, work, *arguments)
+        if self._times is None or work is _asked_on:
+            return await loop.run_in_executor(self._threads, context.run, work, *arguments)
+        timed = self._times.timed(self._what, partial(context.run, work, *arguments))
+        return await loop.run_in_executor(self._threads, timed)
 
     @contextmanager
     def _place(self) -> Iterator[None]:
@@ -83,3 +96,9 @@ def _caller() -> Iterator[Stop]:
 def _asked(stop: Stop, question: Callable[..., _T], *arguments: Any) -> _T:
     with waited_for(stop):
         return question(*arguments)
+
+
+def _asked_on(stop: Stop, pieces: Iterator[bytes]) -> bytes | None:
+    """The next piece of an answer; the work was timed when it was asked."""
+    with waited_for(stop):
+        return next(pieces, None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import socket
 import time
 import urllib.request
@@ -140,3 +141,31 @@ def test_a_taken_port_for_metrics_is_a_clear_error(engine: se.Engine) -> None:
             serving(engine, metrics_port=port),
         ):
             pass
+
+
+def test_work_is_timed_apart_from_waiting_and_the_process_is_seen(
+    scraped: tuple[Served, int],
+) -> None:
+    served, port = scraped
+    with Client(served.target) as client:
+        for _ in range(3):
+            client.count(rule="true")
+        client.stream(rule="true")
+        client.append("customers", {"customer_id": [7]})
+        client.delete_customer(7)
+    found = metrics(port)
+    assert found['segengine_rule_seconds_count{what="questions"}'] == 4
+    assert found['segengine_wait_seconds_count{what="questions"}'] == 4
+    assert found['segengine_rule_seconds_count{what="changes"}'] >= 1
+    assert found["process_resident_memory_bytes"] > 10_000_000
+
+
+def test_every_metric_stands_in_the_docs(scraped: tuple[Served, int]) -> None:
+    served, port = scraped
+    with Client(served.target) as client:
+        client.count(rule="true")
+    docs = (Path(__file__).parents[2] / "docs" / "server.md").read_text(encoding="utf-8")
+    for name in metrics(port):
+        family = name.partition("{")[0]
+        if family.startswith("segengine_"):
+            assert re.sub("_(count|sum|bucket|created|total)$", "", family) in docs, family
