@@ -23,6 +23,7 @@ class Snapshots:
 
     files, writer: held while a snapshot is made, and while the store is changed.
     asked: what is to be in it, if it is made now; called with the writer held.
+    today: the date that answers are true for.
     """
 
     def __init__(
@@ -32,9 +33,13 @@ class Snapshots:
         files: AbstractContextManager[object],
         writer: AbstractContextManager[object],
         asked: Callable[[], Asked],
+        today: Callable[[], int],
     ) -> None:
         self._durable, self._settings = durable, settings
         self._files, self._writer, self._asked = files, writer, asked
+        self._today = today
+        self.date: int | None = None
+        """The date that the traits of the snapshot in use are true for; None before the first."""
         self._lock = threading.Lock()
         self._maker: Maker | None = None
         self._began = time.perf_counter()
@@ -45,7 +50,8 @@ class Snapshots:
         """Why the next one is to be written now; None while there is no reason."""
         tail, most = self._durable.tail_bytes, self._settings.snapshot_log_mb
         minutes = (time.perf_counter() - self._began) / _MINUTE
-        if tail == 0:
+        is_of_today = self.date is None or self.date == self._today()
+        if tail == 0 and is_of_today:
             return None
         if most and tail >= most << 20:
             return f"{tail / 1e6:,.0f} MB of changes since the last"
@@ -69,7 +75,7 @@ class Snapshots:
             self.begin_anew()
             with self._writer:
                 target = self._durable.begin_snapshot()
-                asked, tail = self._asked(), self._durable.tail_bytes
+                asked, tail, date = self._asked(), self._durable.tail_bytes, self._today()
             try:
                 with self._lock:
                     self._maker = Maker(self._durable.folder, target, asked)
@@ -82,6 +88,7 @@ class Snapshots:
                 kept = self._settings.snapshots
                 self._durable.publish_snapshot(target, checksum, asked.last, keep=kept)
                 self._durable.tail_bytes -= tail
+                self.date = date
         return asked.last
 
     def begin_anew(self) -> None:

@@ -156,8 +156,9 @@ class Store:
             folder, sync=sync, read_only=read_only, claimed=self._catalogue.claimed
         )
         self._snapshots = Snapshots(
-            self._durable, self.config.storage, self._files, self._writer, self._next_snapshot
-        )
+            self._durable, self.config.storage, self._files, self._writer, self._next_snapshot,
+            lambda: self._zone.day_of(self._as_of),
+        )  # fmt: skip
         tail = Tail()
         found = self._durable.read(
             self._tables,
@@ -210,6 +211,8 @@ class Store:
         """Bring up to date what a snapshot held, or derive it where that was for another date."""
         kept_at, target = self._tables.as_of, self._as_of
         today = self._zone.day_of(kept_at)
+        if self._snapshots is not None and derived is not None:
+            self._snapshots.date = today
         if derived is not None and as_kept:
             # What was acknowledged is seen, as far as that needs no new date.
             target = min(max(kept_at, tail.latest), self._zone.start_of_day(today + 1) - 1)
@@ -457,6 +460,9 @@ class Store:
                     "store again when there is room, and load it again",
                     field=error.field,
                 ) from error
+        if self._snapshots is not None:
+            self._snapshots.begin_anew()
+            self._snapshots.date = self._zone.day_of(self._as_of)
 
     def _derived(self) -> Derived:
         return derived_of(self._settings, self._fits, current=self._are_fits_current)

@@ -100,6 +100,7 @@ def serve(
     from segengine_server.app import SERVICES
     from segengine_server.listening import check_address
     from segengine_server.opening import not_serving_yet
+    from segengine_server.snapshots import snapshots_written
 
     log_to_stderr(as_json=log_json)
 
@@ -114,15 +115,20 @@ def serve(
     check_address(host, port)
     who = _tokens(tokens, store, host, insecure=insecure)
     tls = _tls(tls_cert, tls_key, tls_client_ca)
-    with not_serving_yet(host, port, tls, SERVICES) as make_room, opened(store) as engine:
+    with (
+        not_serving_yet(host, port, tls, SERVICES) as make_room,
+        opened(store, as_kept=True) as engine,
+    ):
         engine.claim()
         crew = _crew(engine, workers, who, log_json=log_json)
+        engine.catch_up()
         _ask_everything_once(engine)
         make_room()
-        answer_until_told(
-            engine, host, port, ready=ready, tokens=who, insecure=insecure, tls=tls,
-            metrics_port=metrics_port, crew=crew,
-        )  # fmt: skip
+        with snapshots_written(engine):
+            answer_until_told(
+                engine, host, port, ready=ready, tokens=who, insecure=insecure, tls=tls,
+                metrics_port=metrics_port, crew=crew,
+            )  # fmt: skip
         _log.info("drained, and gone")
 
 
