@@ -243,6 +243,75 @@ def edges(
 
 
 @kernel
+def mark_owners(
+    words: Words,
+    begin: int,
+    end: int,
+    owners: NDArray[np.int32],
+    codes: NDArray[np.int32],
+    table: NDArray[np.uint8],
+    out: Words,
+) -> None:
+    """Set the bit of each owner of a row in words [begin, end) whose code the table says 1.
+
+    owners, codes: int32[rows]  table: uint8[1 + texts], its last entry is for rows without one
+    out: uint64[words of the owners]
+    """
+    one = np.uint64(1)
+    for word in range(begin, end):
+        rest = words[word]
+        while rest != 0:
+            row = 64 * word + trailing_zeros(rest)
+            rest &= rest - one
+            owner = owners[row]
+            if owner >= 0 and table[codes[row]]:
+                out[owner >> 6] |= one << np.uint64(owner & 63)
+
+
+@kernel
+def keep_owned(
+    words: Words, begin: int, end: int, owners: NDArray[np.int32], chosen: Words, out: Words
+) -> None:
+    """The rows in words [begin, end) whose owner is chosen.
+
+    owners: int32[rows], -1 for none  chosen: uint64[words of the owners]  out: uint64[words]
+    """
+    one = np.uint64(1)
+    for word in range(begin, end):
+        rest, kept = words[word], np.uint64(0)
+        while rest != 0:
+            bit = trailing_zeros(rest)
+            rest &= rest - one
+            owner = owners[64 * word + bit]
+            if owner >= 0 and (chosen[owner >> 6] >> np.uint64(owner & 63)) & one:
+                kept |= one << np.uint64(bit)
+        out[word] = kept
+
+
+@kernel
+def owners_at(
+    places: NDArray[np.int32],
+    begin: int,
+    end: int,
+    codes: NDArray[np.int32],
+    table: NDArray[np.uint8],
+    out: Words,
+) -> None:
+    """The owners in words [begin, end) whose row there is has a code the table says 1.
+
+    places: int32[owners], rows, -1 for none  codes, table: as of `mark_owners`
+    out: uint64[words of the owners]
+    """
+    for word in range(begin, end):
+        found = np.uint64(0)
+        for bit in range(min(64, places.shape[0] - 64 * word)):
+            place = places[64 * word + bit]
+            if place >= 0 and table[codes[place]]:
+                found |= np.uint64(1) << np.uint64(bit)
+        out[word] = found
+
+
+@kernel
 def mark_places(
     words: Words,
     places: NDArray[np.int32],

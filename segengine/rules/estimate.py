@@ -55,5 +55,5 @@ def _share_of_entries(node: Entries, column: Column, frame: Frame, clock: Clock)
     listed = listed_codes(node, column.dictionary)
     if listed is not None:
         return float(np.isin(sample, listed).mean())
-    hits = truths(frame, column, node.term, clock) == (1 if node.wanted else 0)
+    hits = truths(frame, column.dictionary, node.term, clock) == (1 if node.wanted else 0)
     return float(hits[sample + 1].mean())

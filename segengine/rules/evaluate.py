@@ -130,7 +130,7 @@ def holds(node: Node, frame: Frame, row: int, clock: Clock, block: Callable[[], 
         case Entries(source=source, term=term, wanted=wanted):
             if source.op in COLUMNS:
                 column = frame.column(source)
-                entry = truths(frame, column, term, clock)[column.values[row] + 1]
+                entry = truths(frame, column.dictionary, term, clock)[column.values[row] + 1]
                 return bool(entry == (1 if wanted else 0))
             return bool(truth(term, block())[0] == (1 if wanted else 0))
         case Joined(through=through, node=inner):
@@ -379,15 +379,17 @@ def _range_step(column: Column, rows: int, low: Any, high: Any) -> Step:
 
 
 def _entries(node: Entries, run: Scan) -> Step:
+    texts = run.frame.edge_texts(node.source)
+    if texts is not None and node.source not in run.made:
+        with_missing, known = _wanted_codes(node, texts, run)
+        if not with_missing:
+            table = np.zeros(1 + texts.size, np.uint8)
+            table[known] = 1
+            return _given(run.frame.edge_words(node.source, table, run.clock))
     column, rows = run.column(node.source), run.frame.rows
     dictionary = column.dictionary
     assert dictionary is not None
-    listed = listed_codes(node, dictionary)
-    if listed is None:
-        hits = truths(run.frame, column, node.term, run.clock) == (1 if node.wanted else 0)
-        with_missing, known = bool(hits[0]), np.flatnonzero(hits[1:])
-    else:
-        with_missing, known = False, listed
+    with_missing, known = _wanted_codes(node, dictionary, run)
     breaks = np.flatnonzero(np.diff(known) > 1)
     if len(breaks) < _MANY_RUNS and not column.is_made:
         # Runs of neighbouring codes are ranges, which one byte a row decides.
@@ -403,6 +405,17 @@ def _entries(node: Entries, run: Scan) -> Step:
     table = np.zeros(1 + dictionary.size, np.uint8)
     table[known], table[-1] = 1, with_missing
     return _by_code(column.values, table)
+
+
+def _wanted_codes(
+    node: Entries, dictionary: Dictionary, run: Scan
+) -> tuple[bool, NDArray[np.int64]]:
+    """Whether a missing text satisfies, and the codes of those that do, ascending."""
+    listed = listed_codes(node, dictionary)
+    if listed is not None:
+        return False, listed
+    hits = truths(run.frame, dictionary, node.term, run.clock) == (1 if node.wanted else 0)
+    return bool(hits[0]), np.flatnonzero(hits[1:])
 
 
 def _by_code(codes: NDArray[np.int32], table: NDArray[np.uint8]) -> Step:

@@ -133,6 +133,13 @@ class Events:
         """Events have columns alone."""
         raise KeyError(source, row, clock)
 
+    def edge_texts(self, source: Term) -> None:
+        """Events have columns alone."""
+
+    def edge_words(self, source: Term, table: NDArray[np.uint8], clock: Clock) -> Words:
+        """Events have columns alone."""
+        raise KeyError(source, table, clock)
+
     def chosen(self, node: Ranges, clock: Clock) -> Words:
         """Events have columns alone."""
         raise KeyError(node, clock)
@@ -249,7 +256,7 @@ class Events:
             return kept
 
         def truths_of(column: Column, part: Entries) -> NDArray[np.int8]:
-            return truths(self, column, part.term, clock)
+            return truths(self, column.dictionary, part.term, clock)
 
         tests = NO_TESTS if where == ALL else tests_of(node, self.table, _FEW_TEXTS, truths_of)
         found = Few(where, moment, node, tests)
@@ -282,7 +289,7 @@ class Events:
             case Entries(source=Term(op="event"), term=term, wanted=wanted) if (
                 _texts(column := self.table.columns[node.source.value[1]]) <= _FEW_TEXTS
             ):
-                of_entries = truths(self, target_of(column), term, clock)
+                of_entries = truths(self, target_of(column).dictionary, term, clock)
                 return of_entries[taken(column, rows) + 1] == (1 if wanted else 0)
             case Entries(term=term, wanted=wanted) | Computed(term=term, wanted=wanted):
                 return truth(term, self.block(rows, clock)) == (1 if wanted else 0)

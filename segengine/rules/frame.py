@@ -20,6 +20,7 @@ from segengine.rules.ranges import Domain
 from segengine.rules.term import Term
 from segengine.schema.kinds import Kind
 from segengine.tables.column import Column
+from segengine.tables.dictionary import Dictionary
 from segengine.tables.list_column import ListColumn
 
 Words = NDArray[np.uint64]
@@ -58,6 +59,14 @@ class Frame(Protocol):
 
     def value(self, source: Term, row: int, clock: Clock) -> Any:
         """The value of a source that is no column for one row, in the form of its column."""
+        ...
+
+    def edge_texts(self, source: Term) -> Dictionary | None:
+        """The texts of a source that is the first or last text of a row's events, else None."""
+        ...
+
+    def edge_words(self, source: Term, table: NDArray[np.uint8], clock: Clock) -> Words:
+        """The rows for which such a source has a text that the table says 1, by code."""
         ...
 
     def chosen(self, node: Ranges, clock: Clock) -> Words:
@@ -122,9 +131,10 @@ def gathered(column: Column, places: NDArray[Any]) -> NDArray[Any]:
     return values
 
 
-def truths(frame: Frame, column: Column, term: Term, clock: Clock) -> NDArray[np.int8]:
+def truths(
+    frame: Frame, dictionary: Dictionary | None, term: Term, clock: Clock
+) -> NDArray[np.int8]:
     """The truth of a condition for a missing value and each dictionary entry: int8[1 + n]."""
-    dictionary = column.dictionary
     assert dictionary is not None
     size = dictionary.size
     key = (dictionary, term, size, clock.as_of if term.reads_clock else 0)

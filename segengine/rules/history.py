@@ -28,6 +28,7 @@ from segengine.schema.kinds import Kind
 from segengine.schema.tables import ORDERS
 from segengine.tables.column import Column, JoinedColumn, aligned, made_column
 from segengine.tables.dictionary import Dictionary
+from segengine.tables.list_column import ListColumn
 
 _NO_COUNTS: NDArray[np.int32] = np.empty(0, np.int32)
 
@@ -42,14 +43,7 @@ def aggregated(source: Term, events: Events, owners: int, clock: Clock, most: in
     owner = events.table.extra("owner")
     kind, dictionary = source.kind or Kind.BIGINT, _dictionary(events, operand)
     if how.agg in ("first", "last"):
-        places = aligned(_padded(owners), np.dtype(np.int32), -1)
-        times = events.table.columns["time"].values
-        latest = how.agg == "last"
-        best = np.empty(len(places), np.int64)
-        for hand in dealt(words, owner, owners, times, with_rows=True):
-            hand.each(lambda h, a, b, low: fold.edges(
-                h.slots, h.values, h.rows, latest, a, b, best[low:], places[low:]
-            ))  # fmt: skip
+        places = _edges(how.agg, words, events, owners)
         return made_column(kind, _at(events, operand, places, clock), dictionary)
     values, missing = events.values(operand, words, clock)
     if how.agg in ("min", "max"):
@@ -57,6 +51,63 @@ def aggregated(source: Term, events: Events, owners: int, clock: Clock, most: in
         return made_column(kind, found, dictionary)
     scale = events.money_scale
     return made_column(kind, _summed(source, words, owner, values, missing, owners, scale))
+
+
+def _edges(agg: str, words: Words, events: Events, owners: int) -> NDArray[np.int32]:
+    """The row of each owner's first or last event of a bitmap by (time, arrival), -1 for none."""
+    places = aligned(_padded(owners), np.dtype(np.int32), -1)
+    times, owner = events.table.columns["time"].values, events.table.extra("owner")
+    best = np.empty(len(places), np.int64)
+    for hand in dealt(words, owner, owners, times, with_rows=True):
+        hand.each(lambda h, a, b, low: fold.edges(
+            h.slots, h.values, h.rows, agg == "last", a, b, best[low:], places[low:]
+        ))  # fmt: skip
+    return places
+
+
+def edge_dictionary(source: Term, events: Events) -> Dictionary | None:
+    """The texts of the column whose first or last value a source is; None for another source."""
+    operand = source.args[0]
+    if source.value.agg not in ("first", "last") or operand.op != "event":
+        return None
+    column = events.table.columns[operand.value[1]]
+    return None if isinstance(column, JoinedColumn | ListColumn) else column.dictionary
+
+
+def edge_words(
+    source: Term, table: NDArray[np.uint8], events: Events, owners: int, clock: Clock
+) -> Words:
+    """The buyers whose first or last event has a text that the table says 1: uint64[words].
+
+    Only the events of those who have such a text at all are folded, which are often few.
+    table: uint8[1 + texts], by code, its last entry, 0, is for none
+    """
+    operand, where = source.args
+    words, owner = events.words(where, clock), events.table.extra("owner")
+    codes = events.table.columns[operand.value[1]].values
+    size = _padded(owners) // 64
+    marked = [np.zeros(size, np.uint64) for _ in range(jit.THREADS)]
+    few = np.empty_like(words)
+
+    def shares(part: int) -> tuple[int, int]:
+        return part * len(words) // jit.THREADS, (part + 1) * len(words) // jit.THREADS
+
+    def mark(part: int) -> None:
+        fold.mark_owners(words, *shares(part), owner, codes, table, marked[part])
+
+    jit.each(mark, jit.THREADS)
+    for more in marked[1:]:
+        bits.or_into(more, 0, size, marked[0])
+    jit.each(lambda part: fold.keep_owned(words, *shares(part), owner, marked[0], few), jit.THREADS)
+    places = _edges(source.value.agg, few, events, owners)
+    found = np.empty(size, np.uint64)
+    jit.over_ranges(
+        lambda begin, end: fold.owners_at(
+            places, begin // 64, (end + 63) // 64, codes, table, found
+        ),
+        len(places),
+    )
+    return found
 
 
 def _padded(owners: int) -> int:

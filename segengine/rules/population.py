@@ -22,7 +22,7 @@ from segengine.rules.frame import (
     domain_of,
     domain_of_kind,
 )
-from segengine.rules.history import aggregated, aggregated_for
+from segengine.rules.history import aggregated, aggregated_for, edge_dictionary, edge_words
 from segengine.rules.plan import Node, Plan, Ranges
 from segengine.rules.products import Products
 from segengine.rules.ranges import Domain
@@ -33,6 +33,7 @@ from segengine.rules.windows import Fits, fit
 from segengine.schema.kinds import Kind
 from segengine.tables.column import Column, made_column
 from segengine.tables.customers import CustomerTable
+from segengine.tables.dictionary import Dictionary
 from segengine.tables.tables import Tables
 from segengine.traits.products import ProductTraits
 
@@ -122,6 +123,16 @@ class Population:
         if source.op == "affinity":
             return self._affinity(source)
         return fit(source, self, clock).column()
+
+    def edge_texts(self, source: Term) -> Dictionary | None:
+        """The texts of the first or last value of a column of events; None for another source."""
+        if source.op != "history":
+            return None
+        return edge_dictionary(source, self.events_of(source.value.table))
+
+    def edge_words(self, source: Term, table: NDArray[np.uint8], clock: Clock) -> Words:
+        """The buyers whose first or last such value is a text that the table says 1."""
+        return edge_words(source, table, self.events_of(source.value.table), self.rows, clock)
 
     def value(self, source: Term, row: int, clock: Clock) -> Any:
         """The same for one buyer; None for a missing value."""

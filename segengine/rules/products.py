@@ -102,6 +102,13 @@ class Products:
         """Products have columns alone."""
         raise KeyError(source, row, clock)
 
+    def edge_texts(self, source: Term) -> None:
+        """Products have columns alone."""
+
+    def edge_words(self, source: Term, table: NDArray[np.uint8], clock: Clock) -> Words:
+        """Products have columns alone."""
+        raise KeyError(source, table, clock)
+
     def chosen(self, node: Ranges, clock: Clock) -> Words:
         """Products have columns alone."""
         raise KeyError(node, clock)

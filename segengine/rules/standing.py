@@ -162,7 +162,7 @@ def _holding(node: Node, frame: Frame, rows: NDArray[np.int64], clock: Clock) ->
     """For which of these rows a leaf holds."""
     if isinstance(node, Entries) and node.source.op in COLUMNS:
         column = frame.column(node.source)
-        found = truths(frame, column, node.term, clock)[column.values[rows] + 1]
+        found = truths(frame, column.dictionary, node.term, clock)[column.values[rows] + 1]
         return np.asarray(found == (1 if node.wanted else 0))
     if isinstance(node, Entries | Computed):
         found = truth(node.term, frame.block(rows, clock))
