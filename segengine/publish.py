@@ -24,12 +24,15 @@ from segengine.errors import (
     InFileError,
     InUseError,
     ManyMistakesError,
+    RuleError,
     SegengineError,
     StoreError,
     UnknownNameError,
 )
 from segengine.named import reached_from, users_of
-from segengine.rules.catalogue import Definition
+from segengine.rules.expr import Expr
+from segengine.rules.format import format_expr
+from segengine.rules.parse import parse
 from segengine.schema.response_settings import Goal
 from segengine.schema.store_config import FILE_NAME, StoreConfig
 from segengine.storage.catalogue_file import CatalogueFile, Kept, read_catalogue
@@ -38,11 +41,9 @@ from segengine.written import (
     CAMPAIGN,
     KINDS,
     Defined,
-    definition_from_plain,
-    definition_to_plain,
+    expressions_given,
     kind_of,
 )
-from segengine.written_text import comparable, text_of, written_of
 
 _MOST_NAMED = 5
 
@@ -166,8 +167,7 @@ class Catalogue:
             for made in versions:
                 if (made.kind, made.name) in self._in_file:
                     raise self._in_file_error(made)
-                if made.given is not None:
-                    _refuse_unreadable(made.given, _text(made), made)
+                _refuse_unkept(made)
         changed = [(made.kind, made.name) for made in versions]
         _refuse_in_use([key for key, made in zip(changed, versions, strict=True)
                         if made.is_deleted], after)  # fmt: skip
@@ -386,30 +386,28 @@ def _read(kept: Iterable[Kept]) -> Iterable[Version]:
 def _kept(version: Version) -> Kept:
     # Aware, so that the zone is not asked.
     as_of = days.micros(version.as_of, days.zone("UTC"))
-    text = None if version.is_deleted else _text(version)
-    return Kept(version.kind, version.name, version.version, text, version.source, as_of,
+    return Kept(version.kind, version.name, version.version, version.text, version.source, as_of,
                 version.data_version)  # fmt: skip
 
 
-def _text(version: Version) -> str:
-    """The text that is kept of a version; a `DefinitionError` where it could not be read back."""
-    definition = version.definition
-    assert definition is not None
-    return text_of(definition, f"{version.kind} `{version.name}`")
+def _refuse_unkept(made: Version) -> None:
+    """A `DefinitionError` where what would be kept is not what would be read back."""
+    wrong = list(made.unkept)
+    rules = [] if made.given is None else expressions_given(made.given)
+    if not wrong and any(_unread(rule) for rule in rules):
+        wrong.append("a rule has a text that would be read as another one; give it as text")
+    if wrong:
+        lines = "\n".join(f"  {each}" for each in wrong)
+        raise DefinitionError(f"{made.kind} `{made.name}` cannot be kept:\n{lines}",
+                              field=made.kind)  # fmt: skip
 
 
-def _refuse_unreadable(given: Defined, text: str, made: Version) -> None:
-    """A `DefinitionError` where what is kept would be read back as another definition."""
-    read = definition_from_plain(made.kind, made.name, written_of(text))
-    is_same = comparable(definition_to_plain(made.kind, read)) == made.text
-    if isinstance(given, Definition) and isinstance(read, Definition):
-        is_same = is_same and read.expr == given.expr
-    if not is_same:
-        raise DefinitionError(
-            f"{made.kind} `{made.name}` has a rule whose text would be read as another one, so it "
-            "cannot be kept; give the rule as text",
-            field="rule",
-        )
+def _unread(rule: Expr) -> bool:
+    """Whether the text of an expression says something else."""
+    try:
+        return parse(format_expr(rule)) != rule
+    except RuleError:
+        return True
 
 
 def _defined(version: Version, folder: Path) -> Defined:

@@ -28,7 +28,7 @@ from segengine.written import (
     definition_to_plain,
     kind_of,
 )
-from segengine.written_text import comparable, written_of
+from segengine.written_text import text_of, written_of
 
 FILE, CATALOGUE = "file", "catalogue"
 """Who makes a version: `store.toml`, or whoever defines by a call."""
@@ -53,6 +53,8 @@ class Version:
     source: str = CATALOGUE
     # What was given: a rule with an Arrow array has no writing that could be read back.
     given: Defined | None = field(default=None, repr=False, compare=False)
+    unkept: tuple[str, ...] = field(default=(), repr=False, compare=False)
+    """Why its text cannot be read back."""
 
     @property
     def is_deleted(self) -> bool:
@@ -101,16 +103,18 @@ class Versions:
         data_version: int,
     ) -> Version | None:  # fmt: skip
         """The version that a definition, None for its deletion, would be; None: it is in force."""
-        text = None if given is None else comparable(definition_to_plain(kind, given))
+        text, unkept = None, list[str]()
+        if given is not None:
+            text, unkept = text_of(definition_to_plain(kind, given))
         before = self.newest(kind, name)
         if before is None:
             return None if text is None else Version(
-                kind, name, 1, text, as_of, data_version, source, given
+                kind, name, 1, text, as_of, data_version, source, given, tuple(unkept)
             )  # fmt: skip
         if before.text == text and (text is None or before.source == source):
             return None
         return Version(
-            kind, name, before.version + 1, text, as_of, data_version, source, given
+            kind, name, before.version + 1, text, as_of, data_version, source, given, tuple(unkept)
         )  # fmt: skip
 
     def add(self, versions: Iterable[Version]) -> None:

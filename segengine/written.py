@@ -96,9 +96,17 @@ def definition_from_plain(kind: str, name: str, written: Mapping[str, Any]) -> D
     return _definition(kind, name, written, place)
 
 
-def rule_given(definition: Definition) -> str | Rule:
-    """The rule of a segment or trait as it was given: its text, where that can be read."""
-    return Rule(definition.expr) if _arrays(definition.expr) else definition.text
+def expressions_given(definition: Defined) -> list[e.Expr]:
+    """The expressions of a definition that were not, or may not have been, given as text."""
+    if isinstance(definition, Definition):
+        return [definition.expr] if format_expr(definition.expr) == definition.text else []
+    if isinstance(definition, Campaign):
+        rules: list[object] = [definition.segment, *definition.exclusions, definition.value]
+    else:
+        modules = [module for slot in definition.slots for module in slot.modules]
+        pools = [each.pool.rule for each in modules if each.pool is not None]
+        rules = [definition.rule, *(each.rule for each in modules), *pools]
+    return [rule.expr for rule in rules if isinstance(rule, Rule)]
 
 
 def _definition(kind: str, name: str, written: Mapping[str, Any], place: str) -> Definition:
@@ -124,13 +132,14 @@ def _options(definition: Any, default: Any) -> Plain:
     """What of a definition differs from one of its name that was given nothing."""
     found: Plain = {}
     for each in fields(definition):
-        value = getattr(definition, each.name)
+        value, usual = getattr(definition, each.name), getattr(default, each.name)
+        if value is usual:
+            continue
         if each.name == "payload":
-            if value is not None:
-                found["payload"] = value
+            found["payload"] = value
             continue
         plain = _plain(value)
-        if plain != _plain(getattr(default, each.name)):
+        if plain != _plain(usual):
             found[each.name] = plain
     return found
 

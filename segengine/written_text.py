@@ -14,7 +14,6 @@ from datetime import date, datetime, time
 from decimal import Decimal
 from typing import Any
 
-from segengine.errors import DefinitionError
 from segengine.schema.identifiers import is_text
 
 _MARK = "$"
@@ -26,38 +25,26 @@ _READ: dict[str, Callable[[Any], Any]] = {
 }  # fmt: skip
 
 
-def text_of(written: Mapping[str, Any], place: str) -> str:
-    """The writing as text. A `DefinitionError` names what cannot be read back.
+def text_of(written: Mapping[str, Any]) -> tuple[str, list[str]]:
+    """The writing as text, the same for writings that say the same, and why it cannot be read back.
 
-    place: whose writing it is, for the error. A tuple is a list.
+    Where it can there are no reasons. A tuple is a list.
     """
-    if _ARRAYS in written:
-        raise DefinitionError(
-            f"{place} has a rule with an array of values, which lasts as long as the process and "
-            "cannot be kept: load the list as a column of customers, or write it out in the rule",
-            field="rule",
-        )
     mistakes: list[str] = []
+    if _ARRAYS in written:
+        mistakes.append(
+            "a rule has an array of values, which lasts as long as the process: load the list as a "
+            "column of customers, or write it out in the rule"
+        )
     marked = _marked(written, mistakes)
-    if mistakes:
-        lines = "\n".join(f"  {each}" for each in dict.fromkeys(mistakes))
-        raise DefinitionError(f"{place} cannot be kept:\n{lines}", field="payload")
-    return _dumped(marked)
-
-
-def comparable(written: Mapping[str, Any]) -> str:
-    """A text that is the same for writings that say the same, also of what cannot be kept."""
-    return _dumped(_marked(written, []))
+    text = json.dumps(marked, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    return text, list(dict.fromkeys(mistakes))
 
 
 def written_of(text: str) -> dict[str, Any]:
     """The writing that a text keeps."""
     read: dict[str, Any] = json.loads(text, object_hook=_unmarked)
     return read
-
-
-def _dumped(marked: Any) -> str:
-    return json.dumps(marked, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
 
 
 def _marked(value: Any, mistakes: list[str], levels: int = _MOST_LEVELS) -> Any:
