@@ -16,6 +16,7 @@ from typing import Any
 import grpc
 
 from segengine_server.errors import BusyError, ForbiddenError, refuse
+from segengine_server.rates import SharedRates
 from segengine_server.tokens import Token, TokenFileError, Tokens
 
 OPEN = "/grpc.health.v1.Health/"
@@ -75,11 +76,14 @@ class Rate:
 
 
 class Guard(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]
-    """Lets a call through or ends it."""
+    """Lets a call through or ends it.
 
-    def __init__(self, tokens: Tokens) -> None:
+    rates: where several processes answer, what they count together
+    """
+
+    def __init__(self, tokens: Tokens, rates: SharedRates | None = None) -> None:
         self._tokens = tokens
-        self._rates: dict[str, Rate] = {}
+        self._shared, self._rates = rates, dict[str, Rate]()
         self._looked = time.perf_counter()
 
     async def intercept_service(
@@ -103,16 +107,20 @@ class Guard(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]
             raise ForbiddenError(
                 f"the token `{token.name}` is not for `{scope}`, which this call needs"
             )
-        if token.calls_per_second is not None:
-            rate = self._rates.get(token.id)
-            if rate is None:
-                rate = self._rates[token.id] = Rate(token.calls_per_second)
-            if not rate.takes():
-                raise BusyError(
-                    f"the token `{token.name}` may call {token.calls_per_second:g} times a second; "
-                    "try again later"
-                )
+        if token.calls_per_second is not None and not self._takes(token.id, token.calls_per_second):
+            raise BusyError(
+                f"the token `{token.name}` may call {token.calls_per_second:g} times a second; "
+                "try again later"
+            )
         return token
+
+    def _takes(self, token: str, per_second: float) -> bool:
+        if self._shared is not None:
+            return self._shared.takes(token, per_second)
+        rate = self._rates.get(token)
+        if rate is None:
+            rate = self._rates[token] = Rate(per_second)
+        return rate.takes()
 
     def _look_again(self, tokens: Tokens) -> None:
         now = time.perf_counter()

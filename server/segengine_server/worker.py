@@ -34,6 +34,7 @@ from segengine_server.listening import drain, listen, switching_quickly
 from segengine_server.methods import Methods
 from segengine_server.page_service import PageService
 from segengine_server.passing import WHOLE, Elsewhere, Only, PassedOn
+from segengine_server.rates import SharedRates
 from segengine_server.summed import samples_of
 from segengine_server.tls import Tls
 from segengine_server.tokens import Tokens
@@ -174,7 +175,10 @@ def _server(
     tokens = None if task.tokens is None else Tokens(Path(task.tokens), clock.now)
     limits = Limits(page_wait_seconds=task.page_wait_seconds)
     # What is passed on goes through those of the server, and is counted, let in and noted there.
-    own, here = interceptors_of(registry, waiting, limits, tokens, None), HERE | {waiting.method}
+    own, here = (
+        interceptors_of(registry, waiting, limits, tokens, None, SharedRates(task.rates)),
+        HERE | {waiting.method},
+    )
     server = grpc.aio.server(
         options=[
             # The workers of one server share its port; the kernel deals connections out.

@@ -21,7 +21,7 @@ class Task:
 
     number: from 1  tables: where it follows the store  server: the address of the server for what
     it cannot answer, for gRPC  host, port: what it listens on  tokens: the file, None for none
-    tls: certificate, key and the CA of clients
+    tls: certificate, key and the CA of clients  rates: where what tokens have left is counted
     """
 
     number: int
@@ -36,6 +36,7 @@ class Task:
     reply_bytes: int
     drain_seconds: float
     page_wait_seconds: float
+    rates: str
     log_json: bool = False
 
     def line(self) -> str:

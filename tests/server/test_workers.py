@@ -13,7 +13,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ from segengine_server import Client
 from segengine_server.app import run
 from segengine_server.errors import ListenError, ServerError
 from segengine_server.listening import check_address
+from segengine_server.rates import SharedRates
 from segengine_server.wire import segengine_pb2 as pb
 from segengine_server.worker_lines import Task
 from segengine_server.workers import Crew as CrewOf
@@ -305,10 +306,13 @@ def test_told_to_end_all_processes_end(crew: Crew) -> None:
 
 def test_nothing_is_answered_from_what_a_dead_server_left(shop: Path, tmp_path: Path) -> None:
     port = free_port()
-    with se.Engine.open(shutil.copytree(shop, tmp_path / "store")) as engine:
+    with (
+        se.Engine.open(shutil.copytree(shop, tmp_path / "store")) as engine,
+        closing(SharedRates()) as rates,
+    ):
         task = Task(
             1, engine.share(), f"unix:{tmp_path / 'inside' / 'server'}", "127.0.0.1", port, None,
-            None, 100, 1 << 20, 1 << 20, 10.0, 5.0,
+            None, 100, 1 << 20, 1 << 20, 10.0, 5.0, rates.path,
         )  # fmt: skip
         (tmp_path / "inside").mkdir()
         worker = subprocess.Popen(
