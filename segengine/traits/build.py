@@ -147,7 +147,8 @@ def worked_out_ahead(
     found = coming(tables, batch, settings.config.answers)
     if found is None:
         return None
-    changed = changed_by(batch.table)
+    # Rows are added and no other changes: orders bring no lines, lines settle no order.
+    changed = frozenset({batch.table})
     work = SomeBuyers(tables, settings, as_of, found.buyers, changed=changed, ahead=found)
     _work_out(work, fits)
     return work

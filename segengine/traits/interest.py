@@ -72,6 +72,13 @@ def _traits() -> tuple[Trait, ...]:
 
 
 def _facts(work: Work) -> None:
+    seen = work.blocks["interest_at"][0]
+    if work.only_adds and not work.has_news_of(_BEHAVIORS, ORDERS, ORDER_LINES):
+        # What was added elsewhere can only have been seen later.
+        for table, kinds in _SEEN_IN.items():
+            if work.has_news_of(table):
+                _see(work, table, kinds, seen)
+        return
     meaning = np.full(1 + work.dictionary(_BEHAVIORS, "kind").size, interest_loops.OTHER, np.int8)
     meant = work.dictionary(_BEHAVIORS, "kind").codes_of(tuple(_MEANINGS))
     is_known = meant >= 0
@@ -87,7 +94,6 @@ def _facts(work: Work) -> None:
     since = np.array([work.since(days) for days in dates], np.int64)
     lengths = np.zeros(len(work.rows), np.int32)
     open_by_begin: dict[int, NDArray[np.int32]] = {}
-    seen = work.blocks["interest_at"][0]
 
     def loop(begin: int, end: int) -> None:
         open_by_begin[begin] = interest_loops.interest_facts(

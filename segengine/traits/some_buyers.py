@@ -62,6 +62,11 @@ class SomeBuyers(Work):
         """The matrices in use take over what is found; none is made while somebody looks."""
         return self._ahead is None
 
+    @property
+    def only_adds(self) -> bool:
+        """As of any work; a batch that is worked out ahead does."""
+        return self._ahead is not None
+
     def values(self, table: str, column: str) -> NDArray[Any]:
         """A column of these buyers' events, or of themselves: T[events] or T[n]."""
         if table != "customers" and table not in self.tables.events:

@@ -127,6 +127,11 @@ class Work:
         """Whether the matrices are those in use, which nobody looks at now."""
         return all(self.tables.customers.block(n) is each for n, each in self.blocks.items())
 
+    @property
+    def only_adds(self) -> bool:
+        """Whether rows were added to the tables that have changed, and none was another before."""
+        return False
+
     def has_news_of(self, *tables: str) -> bool:
         """Whether any of these tables may have told something since the traits were made."""
         return self._changed is None or not self._changed.isdisjoint(tables)
