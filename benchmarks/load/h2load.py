@@ -15,7 +15,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 
@@ -45,7 +45,7 @@ class Loaded:
 
     sent_us: int64[requests], of a common clock, in order. taken_us: float64[requests].
     failed: requests without an answer, or an answer of HTTP other than 200. use: what the
-    server's process took meanwhile.
+    server's process took meanwhile. ended: calls by the name of their status, as the server counts.
     """
 
     sent_us: NDArray[np.int64]
@@ -53,6 +53,7 @@ class Loaded:
     failed: int
     seconds: float
     use: Use
+    ended: dict[str, int] = field(default_factory=dict)
 
     @property
     def requests(self) -> int:
@@ -63,6 +64,11 @@ class Loaded:
     def per_second(self) -> float:
         """Answers a second, while requests were sent."""
         return self.requests / self.seconds if self.seconds else 0.0
+
+    @property
+    def answered_per_second(self) -> float:
+        """Of them those that are no refusals, where the server counts."""
+        return self.ended["OK"] / self.seconds if self.ended.get("OK") else self.per_second
 
     @property
     def cpu_us(self) -> float:

@@ -10,7 +10,6 @@
 from __future__ import annotations
 
 import base64
-import urllib.request
 from pathlib import Path
 from typing import Any
 
@@ -24,16 +23,6 @@ TIMES = 3.0
 PROBES_PER_SECOND = 100.0
 
 
-def counted(text: str) -> dict[str, int]:
-    """Of the text of `/metrics`: calls of GetPage by how they ended."""
-    found = {}
-    for line in text.splitlines():
-        name, _, value = line.rpartition(" ")
-        if name.startswith("segengine_calls_total{") and "PageService/GetPage" in name:
-            found[name.partition('code="')[2].partition('"')[0]] = int(float(value))
-    return found
-
-
 def measure_overload(
     folder: Path, customers: int, modules: int, seconds: float, most_ms: float
 ) -> dict[str, Any]:
@@ -41,7 +30,7 @@ def measure_overload(
     with shop_served(folder, customers, modules) as page:
         page.load(1.0)
         say("as many as are answered, 16 connections")
-        peak = page.load(seconds).per_second
+        peak = page.load(seconds).answered_per_second
         rate = _sustainable(page, peak, seconds, most_ms)
         say(f"sustainable: {rate:,.0f} a second; a client of gRPC looks closely")
         once = _looked_at(page, rate, seconds)
@@ -67,9 +56,8 @@ def measure_overload(
 
 def _sustainable(page: Server, peak: float, seconds: float, most_ms: float) -> float:
     for share in SHARES:
-        before = _counted(page)
         load = page.load(seconds / 2, share * peak)
-        new = _since(before, _counted(page))
+        new = load.ended
         refused = new.get("RESOURCE_EXHAUSTED", 0) / max(1, sum(new.values()))
         say(f"{share:.0%} of {peak:,.0f} a second: p99 {load.ms(99):.1f} ms, "
             f"{refused:.2%} refused")  # fmt: skip
@@ -83,15 +71,16 @@ def _sustainable(page: Server, peak: float, seconds: float, most_ms: float) -> f
 
 def _looked_at(page: Server, rate: float, seconds: float) -> dict[str, Any]:
     message = base64.b64encode(page.messages[0]).decode()
-    before = _counted(page)
     with beside("probe", page.target, page.token, rate=PROBES_PER_SECOND, message=message) as probe:
         load = page.load(seconds, rate)
         seen = told(probe)
-    ended = _since(before, _counted(page))
+    ended = load.ended
     return {
         "sent_per_second": round((load.requests + load.failed) / seconds),
         "answered_per_second": round(ended.get("OK", 0) / seconds),
         "ended": ended,
+        "ended_untaken": max(0, load.requests + sum(each["calls"] for each in seen.values())
+                             - sum(ended.values())),
         "streams_broken": load.failed,
         "all": {"p50_ms": round(load.ms(50), 3), "p99_ms": round(load.ms(99), 3)},
         "cpu_us_per_request": _cpu_us(load),
@@ -104,14 +93,3 @@ def _looked_at(page: Server, rate: float, seconds: float) -> dict[str, Any]:
 
 def _cpu_us(load: Loaded) -> int | None:
     return round(load.cpu_us) if load.requests else None
-
-
-def _counted(page: Server) -> dict[str, int]:
-    address = f"http://127.0.0.1:{page.metrics_port}/metrics"
-    with urllib.request.urlopen(address, timeout=30) as answer:
-        return counted(answer.read().decode())
-
-
-def _since(before: dict[str, int], after: dict[str, int]) -> dict[str, int]:
-    return {code: count - before.get(code, 0) for code, count in after.items()
-            if count > before.get(code, 0)}  # fmt: skip

@@ -12,7 +12,7 @@ import base64
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -21,6 +21,7 @@ import grpc
 
 from benchmarks.load.h2load import Loaded, load
 from benchmarks.load.mix import GET_PAGE, beside, told
+from benchmarks.load.outcomes import calls_by_end, since
 from benchmarks.load.processes import say, started
 from benchmarks.load.serving import token_in
 from benchmarks.load.shop import placed_in
@@ -47,8 +48,10 @@ class Server:
 
     def load(self, seconds: float, rate: float | None = None) -> Loaded:
         """Ask it for so long; rate: requests a second, None for as many as it answers."""
-        return load(self.target, GET_PAGE, self.messages, [self.pid], seconds=seconds, rate=rate,
-                    token=self.token)  # fmt: skip
+        before = calls_by_end(self.metrics_port)
+        found = load(self.target, GET_PAGE, self.messages, [self.pid], seconds=seconds, rate=rate,
+                     token=self.token)  # fmt: skip
+        return replace(found, ended=since(before, calls_by_end(self.metrics_port)))
 
 
 @contextmanager
@@ -124,7 +127,7 @@ def measure_pages(
         ratios = [p.ms(50) / e.ms(50) for p, e in zip(found["page"], found["echo"], strict=True)]
         say("as many as each answers, 16 connections")
         most = {"echo": echo.load(seconds), "page": page.load(seconds)}
-        peak = most["page"].per_second
+        peak = most["page"].answered_per_second
         rate = peak / 2
         say(f"half of the peak, {rate:,.0f} a second, nothing beside it")
         alone = page.load(seconds, rate)
@@ -164,4 +167,5 @@ def _summary(loads: Sequence[Loaded]) -> dict[str, float]:
         "per_second": round(median(each.per_second for each in loads)),
         "cpu_us_per_request": round(median(each.cpu_us for each in loads)),
         "failed": sum(each.failed for each in loads),
+        "refused": sum(each.ended.get("RESOURCE_EXHAUSTED", 0) for each in loads),
     }

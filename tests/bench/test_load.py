@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmarks.load import overload
+from benchmarks.load import outcomes
 from benchmarks.load.h2load import Loaded, NoLoadError, framed, load, read_log, script
 from benchmarks.load.mix import percentiles
 from benchmarks.load.processes import NotStartedError, Use, started, use_of
@@ -145,7 +145,7 @@ def test_calls_are_read_of_metrics_by_how_they_ended() -> None:
         'segengine_calls_total{code="OK",method="PageService/BatchGetPages"} 5.0\n'
         'segengine_call_seconds_count{code="OK",method="PageService/GetPage"} 12.0\n'
     )
-    assert overload.counted(text) == {"OK": 12, "RESOURCE_EXHAUSTED": 3}
+    assert outcomes.counted(text) == {"OK": 12, "RESOURCE_EXHAUSTED": 3}
 
 
 def test_percentiles_of_no_call_are_none() -> None:
@@ -163,3 +163,14 @@ def test_every_measure_can_be_asked_for(capsys: pytest.CaptureFixture[str]) -> N
     with pytest.raises(SystemExit):
         _parser().parse_args(["nothing"])
     capsys.readouterr()
+
+
+def test_what_ended_between_two_looks_is_the_difference() -> None:
+    before, after = {"OK": 3}, {"OK": 5, "BUSY": 2, "GONE": 0}
+    assert outcomes.since(before, after) == {"OK": 2, "BUSY": 2}
+    assert outcomes.calls_by_end(0) == {}
+    refused = Loaded(
+        np.arange(9), np.ones(9), 0, 2.0, Use(0.5, 1), {"OK": 4, "RESOURCE_EXHAUSTED": 5}
+    )
+    assert (refused.per_second, refused.answered_per_second) == (4.5, 2.0)
+    assert loaded(1.0, 2.0).answered_per_second == 1.0
