@@ -157,3 +157,15 @@ def test_connections_that_stop_in_the_middle_take_nothing_from_others(
         for each in raw:
             each.close()
     others_are_answered(served)
+
+
+def test_a_client_that_is_gone_without_a_word_is_noticed(engine: se.Engine) -> None:
+    with serving(engine, Limits(silence_seconds=1)) as served:
+        host, _, port = served.target.partition(":")
+        with socket.create_connection((host, int(port)), timeout=40) as gone:
+            gone.sendall(_begun("/segengine.v1.IngestService/Append"))
+            # It reads what comes, and answers nothing: neither does a machine without power.
+            while gone.recv(65_536):
+                pass
+        with Client(served.target) as client:
+            assert client.page("home", 5).placements[0].module == "all"
