@@ -13,7 +13,8 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
+from enum import Enum, auto
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,14 @@ from segengine_server.engine_api import Engine
 from segengine_server.guard import Guard
 from segengine_server.health import Health
 from segengine_server.ingest_service import IngestService
-from segengine_server.listening import check_address, drain, listen, switching_quickly
+from segengine_server.listening import (
+    SILENCE_SECONDS,
+    asked_whether_there,
+    check_address,
+    drain,
+    listen,
+    switching_quickly,
+)
 from segengine_server.methods import Methods
 from segengine_server.metrics import registry_of, scraped
 from segengine_server.page_service import PageService
@@ -70,6 +78,7 @@ class Limits:
     audience_threads: int = 4
     ingest_calls: int = 64
     ingest_threads: int = 4
+    silence_seconds: float = SILENCE_SECONDS
     drain_seconds: float = 10.0
     rule: RuleSize = field(default_factory=RuleSize)
 
@@ -136,7 +145,8 @@ async def run(
         rates = None if crew is None else stack.enter_context(closing(SharedRates()))
         passed = interceptors_of(registry, waiting, limits, tokens, engine.folder, rates)
         times = Times(registry)
-        server = _server(engine, threads, census, ingest, state, limits, passed, times)
+        of_whom = Connections.OF_CALLERS if crew is None else Connections.OF_WORKERS
+        server = _server(engine, threads, census, ingest, state, limits, passed, times, of_whom)
         asked_by_itself = stack.enter_context(private_socket())
         server.add_insecure_port(asked_by_itself)
         workers = None
@@ -181,11 +191,15 @@ def _task(
     files = None
     if tls is not None:
         files = (str(tls.cert), str(tls.key), None if tls.client_ca is None else str(tls.client_ca))
+    # What the server itself does needs no worker's limit.
+    simple = {
+        each.name: getattr(limits, each.name)
+        for each in fields(Limits)
+        if each.type in ("int", "float")
+    }
     return Task(
-        0, crew.tables, inside, host, port, crew.tokens, files, limits.calls,
-        limits.request_bytes, limits.reply_bytes, limits.drain_seconds,
-        limits.page_wait_seconds, rates, crew.log_json,
-    )  # fmt: skip
+        0, crew.tables, inside, host, port, crew.tokens, files, simple, rates, crew.log_json
+    )
 
 
 async def _until_signal(engine: Engine, host: str, port: int, **options: Any) -> None:
@@ -221,6 +235,52 @@ def interceptors_of(
     )
 
 
+class Connections(Enum):
+    """Whose connections a server has, and whether it shares its port."""
+
+    OF_CALLERS = auto()
+    OF_CALLERS_TOO = auto()
+    """Of some of them: others are other processes' at the same port."""
+    OF_WORKERS = auto()
+    """Each has the calls of many callers, bounded where these connect."""
+
+
+def server_of(
+    limits: Limits,
+    interceptors: Sequence[grpc.aio.ServerInterceptor[Any, Any]],
+    methods: Methods,
+    everything: grpc.GenericRpcHandler[Any, Any],
+    *,
+    connections: Connections,
+) -> grpc.aio.Server:
+    """A server that does not listen yet.
+
+    methods: of which health is one; everything: by what all calls are answered
+    """
+    of_workers = connections is Connections.OF_WORKERS
+    server = grpc.aio.server(
+        options=[
+            # With it, a second server on the same port would silently take half of the calls.
+            ("grpc.so_reuseport", int(connections is Connections.OF_CALLERS_TOO)),
+            (
+                "grpc.max_concurrent_streams",
+                limits.calls if of_workers else limits.calls_per_connection,
+            ),
+            ("grpc.max_receive_message_length", limits.request_bytes),
+            ("grpc.max_send_message_length", limits.reply_bytes),
+            *UNTAKEN,
+            *asked_whether_there(limits.silence_seconds),
+        ],
+        interceptors=interceptors,
+        maximum_concurrent_rpcs=limits.calls,
+    )
+    server.add_generic_rpc_handlers((everything,))
+    # How the server is must be told however many wait: what is registered has a queue of its own.
+    check = methods.of(HEALTH_SERVICE, "Check")
+    server.add_registered_method_handlers(HEALTH_SERVICE, check)  # type: ignore[attr-defined]
+    return server
+
+
 def _server(
     engine: Engine,
     threads: ThreadPoolExecutor,
@@ -230,20 +290,9 @@ def _server(
     limits: Limits,
     interceptors: Sequence[grpc.aio.ServerInterceptor[Any, Any]],
     times: Times,
+    connections: Connections,
 ) -> grpc.aio.Server:
     """A server of all services that does not listen yet."""
-    server = grpc.aio.server(
-        options=[
-            # With it, a second server on the same port would silently take half of the calls.
-            ("grpc.so_reuseport", 0),
-            ("grpc.max_concurrent_streams", limits.calls_per_connection),
-            ("grpc.max_receive_message_length", limits.request_bytes),
-            ("grpc.max_send_message_length", limits.reply_bytes),
-            *UNTAKEN,
-        ],
-        interceptors=interceptors,
-        maximum_concurrent_rpcs=limits.calls,
-    )
     methods = Methods()
     work = Work(threads, limits.audience_calls, times)
     audience, campaigns = (
@@ -265,11 +314,7 @@ def _server(
         reflection.aio.ReflectionServicer(told),  # type: ignore[attr-defined]
         methods,
     )
-    server.add_generic_rpc_handlers((methods,))
-    # How the server is must be told however many wait: what is registered has a queue of its own.
-    check = methods.of(HEALTH_SERVICE, "Check")
-    server.add_registered_method_handlers(HEALTH_SERVICE, check)  # type: ignore[attr-defined]
-    return server
+    return server_of(limits, interceptors, methods, methods, connections=connections)
 
 
 @contextmanager

@@ -26,7 +26,7 @@ from prometheus_client import CollectorRegistry
 
 from segengine.errors import ElsewhereError
 from segengine_server import clock, convert
-from segengine_server.app import SERVICES, Limits, interceptors_of
+from segengine_server.app import SERVICES, Connections, Limits, interceptors_of, server_of
 from segengine_server.engine_api import CustomerId, Page
 from segengine_server.errors import GoneError, refuse
 from segengine_server.health import Health
@@ -132,7 +132,7 @@ async def work(store: Followed, task: Task) -> None:
     # Ctrl-C in a terminal reaches every process of the group: the server says what to do.
     loop.add_signal_handler(signal.SIGINT, lambda: None)
     os.set_blocking(sys.stdout.fileno(), False)
-    registry, state = CollectorRegistry(), Health(SERVICES)
+    registry, state, limits = CollectorRegistry(), Health(SERVICES), Limits(**task.limits)
     with switching_quickly():
         async with grpc.aio.insecure_channel(task.server, options=WHOLE) as channel:
             waiting = Waiting()
@@ -151,7 +151,7 @@ async def work(store: Followed, task: Task) -> None:
                         await stop.wait()
                 finally:
                     state.end()
-                    seconds = GONE_SECONDS if writer.is_gone else task.drain_seconds
+                    seconds = GONE_SECONDS if writer.is_gone else limits.drain_seconds
                     await drain(server, seconds, hurry)
                     counting.cancel()
                     listening.cancel()
@@ -173,21 +173,11 @@ def _server(
 ) -> grpc.aio.Server:
     """A server of what is answered here, and of everything else by passing it on."""
     tokens = None if task.tokens is None else Tokens(Path(task.tokens), clock.now)
-    limits = Limits(page_wait_seconds=task.page_wait_seconds)
+    limits = Limits(**task.limits)
     # What is passed on goes through those of the server, and is counted, let in and noted there.
     own, here = (
         interceptors_of(registry, waiting, limits, tokens, None, SharedRates(task.rates)),
         HERE | {waiting.method},
-    )
-    server = grpc.aio.server(
-        options=[
-            # The workers of one server share its port; the kernel deals connections out.
-            ("grpc.so_reuseport", 1),
-            ("grpc.max_receive_message_length", task.request_bytes),
-            ("grpc.max_send_message_length", task.reply_bytes),
-        ],
-        interceptors=[Only(here, each) for each in own],
-        maximum_concurrent_rpcs=task.calls,
     )
     methods = Methods()
     pages = Pages(writer, channel)
@@ -205,8 +195,13 @@ def _server(
         ),
     })  # fmt: skip
     health_pb2_grpc.add_HealthServicer_to_server(state, methods)
-    server.add_generic_rpc_handlers((PassedOn(channel, methods),))
-    return server
+    return server_of(
+        limits,
+        [Only(here, each) for each in own],
+        methods,
+        PassedOn(channel, methods),
+        connections=Connections.OF_CALLERS_TOO,
+    )
 
 
 def _matching(

@@ -21,7 +21,8 @@ class Task:
 
     number: from 1  tables: where it follows the store  server: the address of the server for what
     it cannot answer, for gRPC  host, port: what it listens on  tokens: the file, None for none
-    tls: certificate, key and the CA of clients  rates: where what tokens have left is counted
+    tls: certificate, key and the CA of clients  limits: by name
+    rates: where what tokens have left is counted
     """
 
     number: int
@@ -31,11 +32,7 @@ class Task:
     port: int
     tokens: str | None
     tls: tuple[str, str, str | None] | None
-    calls: int
-    request_bytes: int
-    reply_bytes: int
-    drain_seconds: float
-    page_wait_seconds: float
+    limits: dict[str, Any]
     rates: str
     log_json: bool = False
 

@@ -183,7 +183,7 @@ class Workers:
         self._tell_all(DRAIN)
         going = asyncio.ensure_future(asyncio.gather(*self._keeping))
         hurried = asyncio.ensure_future((hurry or asyncio.Event()).wait())
-        limit = self._task.drain_seconds + _END_SECONDS
+        limit = self._task.limits["drain_seconds"] + _END_SECONDS
         await asyncio.wait((going, hurried), timeout=limit, return_when=asyncio.FIRST_COMPLETED)
         if hurried.done():
             self._tell_all(HURRY)

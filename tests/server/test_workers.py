@@ -312,7 +312,7 @@ def test_nothing_is_answered_from_what_a_dead_server_left(shop: Path, tmp_path: 
     ):
         task = Task(
             1, engine.share(), f"unix:{tmp_path / 'inside' / 'server'}", "127.0.0.1", port, None,
-            None, 100, 1 << 20, 1 << 20, 10.0, 5.0, rates.path,
+            None, {"drain_seconds": 1.0}, rates.path,
         )  # fmt: skip
         (tmp_path / "inside").mkdir()
         worker = subprocess.Popen(
