@@ -176,15 +176,25 @@ class Store:
             self._derived().said, texts_of_codes(self._fits, self._tables),
         )  # fmt: skip
 
-    def snapshot(self, progress: SnapshotProgress | None = None) -> int | None:
+    def snapshot(
+        self, progress: SnapshotProgress | None = None, *, beside: bool = True
+    ) -> int | None:
         """Write a snapshot while the store goes on; the number of the newest change it holds.
 
         Another process writes it; nobody waits for it but whoever calls. progress: told the bytes
-        written, and of how many. None for a store without a directory. Raises `StoreError` where
-        it cannot be written, or where a load or `compact` has stopped it; the snapshot before stays
-        in use then.
+        written, and of how many. beside=False: this process writes it, sooner, and whoever changes
+        the store waits. None for a store without a directory. Raises `StoreError` where it cannot
+        be written, or where a load or `compact` has stopped it; the snapshot before stays in use.
         """
-        return None if self._snapshots is None else self._snapshots.make(progress)
+        if self._snapshots is None:
+            return None
+        if beside:
+            return self._snapshots.make(progress)
+        with self._with_files(), self._writer:
+            self.claim()
+            self._write_snapshot(loads=0)
+            assert self._durable is not None
+            return self._durable.last
 
     def snapshot_due(self) -> str | None:
         """Why the next snapshot is to be written now, by `[storage]`; None for no reason."""
@@ -443,15 +453,18 @@ class Store:
         self.prepare()
         return reports
 
-    def _write_snapshot(self) -> None:
-        """After a load, which is in no log: the snapshots before it are no longer enough."""
+    def _write_snapshot(self, loads: int = 1) -> None:
+        """Write one here and now.
+
+        loads: how many are in no log, so that the snapshots before it are no longer enough.
+        """
         self._is_unkept = False
         if self._durable is not None:
             self.prepare()
             derived = self._derived()
             try:
                 self._durable.write_snapshot(
-                    self._tables, self._durable.last, derived=derived, loads=1,
+                    self._tables, self._durable.last, derived=derived, loads=loads,
                     keep=self.config.storage.snapshots,
                 )  # fmt: skip
             except StoreError as error:

@@ -16,7 +16,7 @@ from segengine.errors import StoreError
 
 store = typer.Typer(
     name="store",
-    help="Verify, compact, back up, restore and audit the files of a store.",
+    help="Verify, snapshot, compact, back up, restore and audit the files of a store.",
     no_args_is_help=True,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
@@ -58,6 +58,21 @@ def verify(store: Store = HERE, as_json: AsJson = False) -> None:
         console().print(f"{counted(len(found), 'file')}, {size:,.1f} MB, all sound")
     if damaged:
         raise typer.Exit(FAILURE)
+
+
+@store.command(epilog=example("segengine store snapshot --store my-store"))
+def snapshot(store: Store = HERE) -> None:
+    """Write what came after the last snapshot into a new one, so that opening is quick again."""
+    from segengine.storage.snapshot import FOLDER, kept_snapshots
+
+    with opened(store) as engine:
+        held = engine.snapshot(beside=False)
+    kept = kept_snapshots(store)
+    size = _size(store / FOLDER / kept[0].name) / 1e6
+    console().print(
+        f"snapshot {kept[0].name} holds the changes up to {held}; {size:,.1f} MB, "
+        f"{counted(len(kept), 'snapshot')} kept"
+    )
 
 
 @store.command(epilog=example("segengine store compact --store my-store"))

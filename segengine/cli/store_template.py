@@ -51,6 +51,9 @@ sleeping_days = 180
 
 [storage]
 sync = "full"                # an append outlives a loss of power; "normal": the end of the process
+snapshots = 2                # how many are kept
+snapshot_log_mb = 256        # a server writes the next one after so many MB of changes,
+snapshot_minutes = 360       # or after so many minutes with any
 
 [habit]
 minimum_evidence = 2         # purchases that a habit is drawn from; with fewer it is missing
