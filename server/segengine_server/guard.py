@@ -11,6 +11,7 @@ import logging
 import time
 from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
+from functools import lru_cache
 from typing import Any
 
 import grpc
@@ -45,6 +46,7 @@ Handler = Any
 Continuation = Callable[[grpc.HandlerCallDetails], Awaitable[Handler]]
 
 
+@lru_cache(maxsize=256)
 def scope_of(method: str) -> str | None:
     """The scope that a full method name needs; None for one that any token may call."""
     service, _, name = method.rpartition("/")

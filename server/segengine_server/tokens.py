@@ -29,6 +29,8 @@ SCOPES = ("read:page", "read:audience", "write:events", "write:catalog", "admin"
 FILE_NAME = "tokens.toml"
 _TOKEN = re.compile(r"seg_([0-9a-f]{8})_([A-Za-z0-9_-]{43})")
 _NOBODY = hashlib.sha256(b"nobody").hexdigest()
+# More than one spelling of a header may hold one token.
+_MOST_PROVEN = 1_024
 _KEYS = ("id", "name", "sha256", "scopes", "expires_at", "calls_per_second")
 
 
@@ -145,6 +147,7 @@ class Tokens:
         self.path, self._clock = path, clock
         self._read: tuple[int, int] | None = None
         self._kept: Mapping[str, Token] = {}
+        self._proven: dict[str, Token] = {}
         self.look_again()
 
     def look_again(self) -> None:
@@ -158,12 +161,26 @@ class Tokens:
         state = (found.st_mtime_ns, found.st_size)
         if state != self._read:
             self._kept = read_tokens(self.path)
+            self._proven = {}
             self._read = state
 
     def bearer_of(self, header: str | None) -> Token:
         """Whose token an `authorization` header holds; `UnauthenticatedError` for nobody's."""
         if not header:
             raise UnauthenticatedError("no token was sent; send `authorization: Bearer seg_...`")
+        # To prove a header takes 3 us of each page. One that was proven is found by a hash whose
+        # key is this process's own, so that how long it takes says nothing of a secret.
+        token = self._proven.get(header)
+        if token is None:
+            token = self._prove(header)
+            if len(self._proven) >= _MOST_PROVEN:
+                self._proven.clear()
+            self._proven[header] = token
+        if token.expires_at is not None and self._clock() >= token.expires_at:
+            raise UnauthenticatedError("the token has expired")
+        return token
+
+    def _prove(self, header: str) -> Token:
         kind, _, text = header.partition(" ")
         said = _TOKEN.fullmatch(text.strip()) if kind.lower() == "bearer" else None
         number, secret = said.groups() if said else ("", "")
@@ -173,8 +190,6 @@ class Tokens:
         is_right = hmac.compare_digest(kept, _digest(secret))
         if token is None or not is_right:
             raise UnauthenticatedError("the token is not known")
-        if token.expires_at is not None and self._clock() >= token.expires_at:
-            raise UnauthenticatedError("the token has expired")
         return token
 
 

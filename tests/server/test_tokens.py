@@ -100,3 +100,33 @@ def test_a_file_that_says_what_cannot_be_is_refused_with_every_reason(path: Path
     path.write_text("[[tokens")
     with pytest.raises(TokenFileError, match="is not TOML"):
         read_tokens(path)
+
+
+def test_a_header_that_was_proven_is_nobodys_once_its_token_is_gone_or_has_expired(
+    tmp_path: Path,
+) -> None:
+    path, moment = tmp_path / "tokens.toml", [NOW]
+    text = created(path, "till", ["read:page"], NOW, days=2)
+    other = created(path, "other", ["read:page"], NOW)
+    tokens = Tokens(path, lambda: moment[0])
+    for _ in range(3):
+        assert tokens.bearer_of(f"Bearer {text}").name == "till"
+        assert tokens.bearer_of(f"bearer  {other} ").name == "other"
+        with pytest.raises(UnauthenticatedError, match="is not known"):
+            tokens.bearer_of(f"Bearer {text[:-1]}x" if text[-1] != "x" else f"Bearer {text[:-1]}y")
+    moment[0] = NOW + timedelta(days=2)
+    with pytest.raises(UnauthenticatedError, match="has expired"):
+        tokens.bearer_of(f"Bearer {text}")
+    removed(path, "other")
+    tokens.look_again()
+    with pytest.raises(UnauthenticatedError, match="is not known"):
+        tokens.bearer_of(f"bearer  {other} ")
+
+
+def test_however_a_header_is_written_only_so_many_are_kept(tmp_path: Path) -> None:
+    path = tmp_path / "tokens.toml"
+    text = created(path, "till", ["read:page"], NOW)
+    tokens = Tokens(path, lambda: NOW)
+    for spaces in range(3_000):
+        assert tokens.bearer_of("Bearer" + " " * (spaces + 1) + text).name == "till"
+    assert len(tokens._proven) <= 1_024
