@@ -6,6 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from segengine.appending import Append
     from segengine.audiences.audience import Audience, AudienceExplanation
     from segengine.audiences.campaign import Campaign
     from segengine.audiences.member_diff import MemberDiff
@@ -54,6 +55,7 @@ if TYPE_CHECKING:
 
 # Imported at the first use of a name: `segengine --help` and `import segengine` wait for nothing.
 _HOME = {
+    "Append": "segengine.appending",
     "Audience": "segengine.audiences.audience",
     "AudienceExplanation": "segengine.audiences.audience",
     "Campaign": "segengine.audiences.campaign",
@@ -111,6 +113,7 @@ _HOME = {
 __version__ = "0.1.0"
 
 __all__ = [
+    "Append",
     "Audience",
     "AudienceExplanation",
     "Campaign",
