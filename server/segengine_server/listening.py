@@ -24,16 +24,18 @@ SWITCH_SECONDS = 0.0005
 SILENCE_SECONDS, ANSWER_SECONDS = 60.0, 20.0
 
 
-def asked_whether_there(
-    after_seconds: float = SILENCE_SECONDS, answer_seconds: float = ANSWER_SECONDS
-) -> tuple[tuple[str, int], ...]:
+def asked_whether_there(after_seconds: float) -> tuple[tuple[str, int], ...]:
     """Options of a server that asks a silent connection whether somebody is there, or ends it.
 
-    A machine that lost its power says no goodbye: its calls would else stay for hours.
+    It has `ANSWER_SECONDS` to answer, and no longer than it was silent. A machine that lost its
+    power says no goodbye: its calls would else stay for hours.
     """
+    answer = int(1_000 * min(ANSWER_SECONDS, after_seconds))
     return (
         ("grpc.keepalive_time_ms", int(1_000 * after_seconds)),
-        ("grpc.keepalive_timeout_ms", int(1_000 * answer_seconds)),
+        ("grpc.keepalive_timeout_ms", answer),
+        # Where a ping is on its way already, no other is sent: that one has a time of its own.
+        ("grpc.http2.ping_timeout_ms", answer),
     )
 
 
