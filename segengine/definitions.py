@@ -7,6 +7,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from threading import Lock
 from typing import Any, TypeVar
 
@@ -19,11 +20,11 @@ from segengine.audiences.text_check import check_text
 from segengine.days import Zone
 from segengine.errors import (
     ConfigError,
-    DefinitionError,
     RuleError,
     SegengineError,
     UnknownNameError,
     did_you_mean,
+    refuse_all,
 )
 from segengine.pages.decide import CheckedModule, CheckedPage, ready_module, ready_page
 from segengine.pages.page import Page, page_of
@@ -51,6 +52,7 @@ _READ_TEXTS = 1 << 16
 _DRAFTS = itertools.count(1)
 Checked = TypeVar("Checked", CheckedCampaign, CheckedPage)
 Named = TypeVar("Named", Campaign, Page)
+Part = TypeVar("Part")
 
 
 class Definitions:
@@ -173,19 +175,6 @@ class Definitions:
             made.campaigns = {**self.campaigns, **made.campaigns}
             made.pages = {**self.pages, **made.pages}
         return made
-
-    def put_campaign(self, campaign: Campaign) -> None:
-        """Add or replace a campaign whose every rule checks."""
-        self._check_campaign(campaign)
-        self.campaigns = {**self.campaigns, campaign.name: campaign}
-
-    def put_page(self, page: Page) -> None:
-        """Add or replace a page whose every rule checks."""
-        if not isinstance(page, Page):
-            raise DefinitionError(f"a page is a `Page(name, slots)`, not `{page}`", field="page")
-        checked = self._check_page(page)
-        self.pages = {**self.pages, page.name: page}
-        self._checked["page", page.name] = ((id(page), self.segments.state()), checked)
 
     def rule(self, rule: str | Rule, place: str = "", *, context: bool = False) -> CheckedRule:
         """A rule checked against the words of the moment; the same text again, at once."""
@@ -401,38 +390,68 @@ class Definitions:
         return value
 
     def _check_campaign(self, campaign: Campaign) -> CheckedCampaign:
-        self._check_channel(campaign)
         place = f'campaign "{campaign.name}"'
-        rule = self.rule(campaign.segment, f"{place}, segment")
-        exclusions = tuple(self.rule(x, f"{place}, exclusions") for x in campaign.exclusions)
+        wrong: list[tuple[str, SegengineError]] = []
+
+        def part(name: str, check: Callable[[], Part]) -> Part | None:
+            try:
+                return check()
+            except SegengineError as error:
+                wrong.append((f"{place}, {name}", error))
+                return None
+
+        words = self.segments.vocabulary()
+        part("channel", lambda: self._check_channel(campaign))
+        rule = part("segment", lambda: self.rule(campaign.segment, f"{place}, segment"))
+        exclusions = [
+            part("exclusions", partial(self.rule, each, f"{place}, exclusions"))
+            for each in campaign.exclusions
+        ]
         order, descending = None, False
         if campaign.order_by is not None:
             text, descending = read_order(campaign.order_by)
-            where = f"{place}, order_by"
-            order = check_value(parse(text, where), self.segments.vocabulary(), text, where)
-            if order.kind is Kind.TAGS:
-                raise ConfigError(f"{where}: lists have no order", field="order_by")
-        exclusions = tuple(replace(exclusion, catalogued=True) for exclusion in exclusions)
-        rule = replace(rule, catalogued=True)
-        letter = check_text(campaign, self.segments.vocabulary(), self._config)
-        checked_goal(campaign.goal, campaign.name, self.segments.vocabulary())
-        value = self._value_of(campaign, place)
-        return CheckedCampaign(campaign, rule, exclusions, order, descending, letter, value)
+            order = part("order_by", lambda: self._order_of(text, f"{place}, order_by"))
+        letter = part("text", lambda: check_text(campaign, words, self._config))
+        part("goal", lambda: checked_goal(campaign.goal, campaign.name, words))
+        value = part("value", lambda: self._value_of(campaign, place))
+        refuse_all(wrong)
+        assert rule is not None
+        return CheckedCampaign(
+            campaign, replace(rule, catalogued=True),
+            tuple(replace(each, catalogued=True) for each in exclusions if each is not None),
+            order, descending, letter, value,
+        )  # fmt: skip
+
+    def _order_of(self, text: str, place: str) -> Term:
+        """What decides who comes first in a limit."""
+        order = check_value(parse(text, place), self.segments.vocabulary(), text, place)
+        if order.kind is Kind.TAGS:
+            raise ConfigError(f"{place}: lists have no order", field="order_by")
+        return order
 
     def _check_page(self, page: Page) -> CheckedPage:
         place = f'page "{page.name}"'
-        rule = None if page.rule is None else self._page_rule(page.rule, place)
+        wrong: list[tuple[str, SegengineError]] = []
+        rule = None
+        try:
+            rule = None if page.rule is None else self._page_rule(page.rule, place)
+        except SegengineError as error:
+            wrong.append((place, error))
         slots = []
         for slot in page.slots:
             candidates: list[CheckedModule] = []
             for module in slot.modules:
                 found = None
                 where = f'{place}, slot "{slot.name}", module "{module.name}"'
-                if module.rule is not None:
-                    found = self._page_rule(module.rule, where)
-                pool = self._ready_pool(module.pool, f"{where}, pool")
-                candidates.append(ready_module(module, found, self._zone, pool))
+                try:
+                    if module.rule is not None:
+                        found = self._page_rule(module.rule, where)
+                    pool = self._ready_pool(module.pool, f"{where}, pool")
+                    candidates.append(ready_module(module, found, self._zone, pool))
+                except SegengineError as error:
+                    wrong.append((where, error))
             slots.append((slot.name, candidates))
+        refuse_all(wrong)
         known = self._checked.get(("page", page.name))
         return ready_page(page, rule, slots, None if known is None else known[1])
 

@@ -33,15 +33,6 @@ class DefinitionError(SegengineError):
     reason = "BAD_DEFINITION"
 
 
-class ManyMistakesError(DefinitionError):
-    """Several definitions of one change cannot be; `errors` has kind, name and what is wrong."""
-
-    def __init__(self, errors: Sequence[tuple[str, str, SegengineError]]) -> None:
-        self.errors = tuple(errors)
-        said = "\n\n".join(f"{kind} `{name}`: {error}" for kind, name, error in errors)
-        super().__init__(said, field=errors[0][2].field if errors else "")
-
-
 class AlreadyDefinedError(DefinitionError):
     """A definition that was to be a new one, and has one of its name before it."""
 
@@ -118,6 +109,9 @@ class UnknownCustomer(SegengineError):  # noqa: N818 - the public name, fixed by
         self.customer_id = customer_id
 
 
+_MOST_SHOWN = 50
+
+
 @dataclass(frozen=True, slots=True)
 class Problem:
     """One mistake in a rule: what, where (line and column from 1), and what to do."""
@@ -139,6 +133,33 @@ class RuleError(SegengineError):
         self.text = text
         self.place = place
         super().__init__("\n\n".join(_drawn(p, text, place) for p in problems), field="rule")
+
+
+class ManyMistakesError(DefinitionError):
+    """Several things are wrong with what was to be defined; `errors` has each with its place."""
+
+    def __init__(self, errors: Sequence[tuple[str, SegengineError]]) -> None:
+        self.errors = tuple(errors)
+        shown = [
+            str(error) if isinstance(error, RuleError) else f"{place}: {error}"
+            for place, error in self.errors[:_MOST_SHOWN]
+        ]
+        left = len(self.errors) - len(shown)
+        shown += [f"and {left:,} more mistakes" if left > 1 else "and 1 more mistake"] * (left > 0)
+        super().__init__("\n\n".join(shown), field=errors[0][1].field)
+
+
+def refuse_all(errors: Sequence[tuple[str, SegengineError]]) -> None:
+    """Raise what is wrong, each with its place: one as it is, several as one error."""
+    flat = [
+        each
+        for place, error in errors
+        for each in (error.errors if isinstance(error, ManyMistakesError) else [(place, error)])
+    ]
+    if len(flat) == 1:
+        raise flat[0][1]
+    if flat:
+        raise ManyMistakesError(flat)
 
 
 def _drawn(problem: Problem, text: str, place: str) -> str:

@@ -23,11 +23,11 @@ from segengine.errors import (
     DefinitionError,
     InFileError,
     InUseError,
-    ManyMistakesError,
     RuleError,
     SegengineError,
     StoreError,
     UnknownNameError,
+    refuse_all,
 )
 from segengine.named import reached_from, users_of
 from segengine.rules.expr import Expr
@@ -321,7 +321,7 @@ def _goals(versions: Iterable[Version]) -> dict[str, Goal]:
 
 def _put_all(after: Definitions, wanted: Sequence[Wanted]) -> None:
     """Change a draft, then check what is new in it: definitions may name each other."""
-    wrong: list[tuple[str, str, SegengineError]] = []
+    wrong: list[tuple[str, SegengineError]] = []
     put = []
     for each in wanted:
         try:
@@ -331,16 +331,13 @@ def _put_all(after: Definitions, wanted: Sequence[Wanted]) -> None:
                 after.put(each.kind, each.name, each.given)
                 put.append(each)
         except SegengineError as error:
-            wrong.append((each.kind, each.name, error))
+            wrong.append((f'{each.kind} "{each.name}"', error))
     for each in put:
         try:
             after.checked(each.kind, each.name)
         except SegengineError as error:
-            wrong.append((each.kind, each.name, error))
-    if len(wrong) == 1:
-        raise wrong[0][2]
-    if wrong:
-        raise ManyMistakesError(wrong)
+            wrong.append((f'{each.kind} "{each.name}"', error))
+    refuse_all(wrong)
 
 
 def _refuse_in_use(gone: Sequence[tuple[str, str]], after: Definitions) -> None:

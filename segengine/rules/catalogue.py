@@ -101,17 +101,6 @@ class SegmentCatalogue:
         _refuse_segment_name(segment.name)
         self.take(segment, is_trait=False)
 
-    def define(self, name: str, rule: str | Rule, *, suppress: bool = False) -> None:
-        """As `put`; a rule that cannot be leaves the catalogue as it was."""
-        before = self.definitions
-        self.put(name, rule, suppress=suppress)
-        try:
-            self.rule_of(name)
-        except RuleError:
-            self.definitions = before
-            self.version += 1
-            raise
-
     def put_trait(self, name: str, expression: str | Rule) -> None:
         """Add or replace a trait declared in the language, its form checked."""
         self._refuse_trait_name(name)
@@ -157,17 +146,6 @@ class SegmentCatalogue:
             return
         self.definitions, self.traits = other.definitions, other.traits
         self.version += 1
-
-    def define_trait(self, name: str, expression: str | Rule) -> None:
-        """As `put_trait`; an expression that cannot be leaves the catalogue as it was."""
-        before = self.traits
-        self.put_trait(name, expression)
-        try:
-            self.trait_of(name)
-        except RuleError:
-            self.traits = before
-            self.version += 1
-            raise
 
     def trait_of(self, name: str) -> Term:
         """What a declared trait stands for."""

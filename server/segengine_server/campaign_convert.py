@@ -45,6 +45,7 @@ from segengine_server.wire import segengine_pb2 as pb
 
 HOURS = 24
 _DEFINITION = "definition_json"
+_MOST_LEVELS = 50
 
 
 def to_proto_about(run: str | None, campaign: str | None) -> dict[str, str]:
@@ -239,7 +240,23 @@ def from_proto_definition(text: str) -> dict[str, Any]:
         raise RequestError(Violation(_DEFINITION, f"is not JSON: {error}")) from None
     if not isinstance(read, dict):
         raise RequestError(Violation(_DEFINITION, "is no JSON object with the settings"))
+    if _is_deeper(read, _MOST_LEVELS):
+        raise RequestError(Violation(_DEFINITION, f"has more than {_MOST_LEVELS} levels"))
     return read
+
+
+def _is_deeper(value: Any, levels: int) -> bool:
+    """Whether objects and lists lie in each other deeper than that."""
+    layer = [value]
+    for _ in range(levels):
+        found: list[Any] = []
+        for each in layer:
+            if isinstance(each, dict):
+                found += each.values()
+            elif isinstance(each, list):
+                found += each
+        layer = found
+    return any(isinstance(each, dict | list) for each in layer)
 
 
 def _once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -18,6 +18,9 @@ from segengine_server.convert import from_proto_moment, to_proto_moment
 from segengine_server.errors import RequestError, Violation, violations_of
 from segengine_server.wire import segengine_pb2 as pb
 
+MOST = 1_000
+"""Definitions of one change."""
+
 
 def to_proto_put(
     definitions: Iterable[Put], delete: Iterable[tuple[str, str] | Definition]
@@ -40,8 +43,10 @@ def to_proto_put(
 
 def from_proto_put(request: pb.PutDefinitionsRequest) -> list[Wanted]:
     """One change; refused with every mistake in the form of its definitions."""
-    if not request.definitions and not request.delete:
+    count = len(request.definitions) + len(request.delete)
+    if not count:
         raise RequestError(Violation("definitions", "name at least one definition"))
+    _refuse_many(count)
     wanted, wrong = [], []
     for place, each in enumerate(request.definitions):
         where = f"definitions[{place}]"
@@ -77,6 +82,7 @@ def to_proto_key(key: tuple[str, str] | Definition) -> pb.DefinitionKey:
 
 def from_proto_keys(keys: Sequence[pb.DefinitionKey]) -> list[Wanted]:
     """What is to go."""
+    _refuse_many(len(keys))
     return [Wanted(each.kind, each.name, None, each.etag or None) for each in keys]
 
 
@@ -105,3 +111,9 @@ def from_proto_version(reply: pb.Definition) -> Definition:
         reply.kind, reply.name, reply.version, definition, reply.etag, reply.deleted,
         reply.source, from_proto_moment(reply.as_of), reply.data_version,
     )  # fmt: skip
+
+
+def _refuse_many(count: int) -> None:
+    if count > MOST:
+        asked = f"{count:,} in one change, at most {MOST:,} are taken"
+        raise RequestError(Violation("definitions", asked))

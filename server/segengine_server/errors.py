@@ -209,8 +209,8 @@ def violations_of(error: SegengineError) -> Sequence[Violation]:
         return [Violation(error.field or "rule", _described(p)) for p in error.problems]
     if isinstance(error, ManyMistakesError):
         return [
-            Violation(f'{kind} "{name}"', each.description)
-            for kind, name, wrong in error.errors
+            Violation(place, each.description)
+            for place, wrong in error.errors
             for each in violations_of(wrong) or [Violation("", str(wrong))]
         ]
     return ()

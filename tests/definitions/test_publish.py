@@ -349,7 +349,9 @@ def test_of_a_change_with_a_mistake_nothing_is_kept_and_every_mistake_is_said(
                 wanted("campaign", "spring", {"segment": "TRUE", "channel": "fax"}),
                 rule("two", "segment('one')"),
             )
-        assert [name for _, name, _ in refused.value.errors] == ["one", "spring", "two"]
+        assert [place for place, _ in refused.value.errors] == [
+            'segment "one"', 'campaign "spring"', 'segment "two"',
+        ]  # fmt: skip
         for said in ("unknown trait `spnt`", "unknown channel `fax`"):
             assert said in str(refused.value)
         assert engine.data_version == version
