@@ -15,6 +15,8 @@ from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
+import pyarrow as pa
+
 from segengine.errors import StoreError
 from segengine.ingest.report import LoadReport
 from segengine.tables.batch import Batch
@@ -25,6 +27,7 @@ MOST_TOGETHER = 64
 """Batches that share a sync: whoever came first waits until all of them are checked."""
 MOST_ROWS = 200_000
 """Rows of theirs; a larger batch is alone."""
+_READ_AGAIN = (pa.Table, pa.RecordBatch)
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +155,9 @@ class Appending:
                 self._finish()
 
     def _checked(self, batch: Append) -> Ready | LoadReport:
-        if batch.key is not None and any(batch.key == each.key for _, each in self._group):
+        is_known_key = any(batch.key == each.key for _, each in self._group)
+        # What can be read only once is not checked a second time.
+        if not isinstance(batch.data, _READ_AGAIN) or (batch.key is not None and is_known_key):
             self._finish()
         try:
             found = self._steps.check(batch)

@@ -207,3 +207,17 @@ def test_a_key_that_comes_twice_in_one_call_counts_once(tmp_path: Path) -> None:
         assert error is None
         assert said(first) == said(second)
         assert engine.segment("TRUE").count() == 2
+
+
+def test_a_stream_that_can_be_read_once_is_taken_in_whole_though_it_meets_one_before(
+    tmp_path: Path,
+) -> None:
+    with opened(tmp_path) as engine:
+        engine.append("behaviors", visits(1, event_id=["first"]))
+        before = visits(2, 3, event_id=["a", "b"])
+        stream = visits(4, 5, 6, event_id=["b", "c", "d"]).to_reader()
+        reports, error = engine.append_each(
+            [Append("behaviors", each) for each in (before, stream)]
+        )
+        assert error is None
+        assert [(r.rows_loaded, r.rows_repeated) for r in reports] == [(2, 0), (2, 1)]
