@@ -7,6 +7,7 @@ their text.
 
 from __future__ import annotations
 
+import threading
 from collections import OrderedDict
 from collections.abc import Sequence
 from functools import lru_cache
@@ -98,13 +99,43 @@ def share_limit(share: float) -> int:
     return sum(1 for bucket in range(BUCKETS) if bucket / BUCKETS < share)
 
 
+class Hashed:
+    """Those of whom it is known whether they are below a limit.
+
+    known, below: uint64[words], below: those of them who are
+    """
+
+    def __init__(self) -> None:
+        self.known: Words = np.empty(0, np.uint64)
+        self.below: Words = np.empty(0, np.uint64)
+
+    def missing(self, among: Words) -> NDArray[np.int64]:
+        """The rows of a bitmap of whom it is not known yet, ascending."""
+        more = len(among) - len(self.known)
+        if more > 0:
+            self.known, self.below = (
+                np.concatenate([each, np.zeros(more, np.uint64)])
+                for each in (self.known, self.below)
+            )
+        new = among & ~self.known[: len(among)]
+        rows = np.empty(int(bits.count_bits(new)), np.int64)
+        bits.rows_of(new, rows)
+        return rows
+
+    def take(self, rows: NDArray[np.int64], below: NDArray[np.int64]) -> None:
+        """It is known of these rows; those that are below."""
+        bits.set_rows(rows, self.known)
+        bits.set_rows(below, self.below)
+
+
 class Buckets:
     """The buckets of all buyers under the salts in use, each computed once and kept."""
 
     def __init__(self, customers: CustomerTable) -> None:
         self._customers = customers
         self._kept: OrderedDict[str, NDArray[np.int16]] = OrderedDict()
-        self._seen: set[str] = set()
+        self._partly: OrderedDict[tuple[str, int], Hashed] = OrderedDict()
+        self._lock = threading.Lock()
         self._bitmaps: OrderedDict[tuple[str, int, int], tuple[int, Words]] = OrderedDict()
 
     def of(self, salt: str) -> NDArray[np.int16]:
@@ -125,24 +156,22 @@ class Buckets:
         """The buyers whose bucket is below a share: uint64[words], nobody is among them or not.
 
         Kept, and continued as buyers come. Nothing that was given away is written again. Where few
-        are asked `among`, and for the first time, only those are hashed, and others left out.
+        are asked `among`, only those are hashed who were not before, and others are left out.
         """
         limit = share_limit(share)
-        if among is not None and self._is_worth_few(salt, limit, among):
-            rows = np.empty(int(bits.count_bits(among)), np.int64)
-            bits.rows_of(among, rows)
-            found = np.zeros_like(among)
-            bits.set_rows(rows[self.of_rows(salt, rows) < limit], found)
-            return found
-        return self._within(salt, 0, limit)
-
-    def _is_worth_few(self, salt: str, limit: int, among: Words) -> bool:
-        """Whether a salt is new, and asked of few; whoever asks again is given the whole."""
-        known = salt in self._kept or (salt, 0, limit) in self._bitmaps or salt in self._seen
-        if len(self._seen) >= _KEPT_BITMAPS:
-            self._seen.clear()
-        self._seen.add(salt)
-        return not known and 4 * int(bits.count_bits(among)) < self._customers.rows
+        rows = self._customers.rows
+        is_whole = salt in self._kept or (salt, 0, limit) in self._bitmaps
+        if among is None or is_whole or 4 * int(bits.count_bits(among)) >= rows:
+            return self._within(salt, 0, limit)
+        with self._lock:
+            hashed = self._partly.pop((salt, limit), None) or Hashed()
+            self._partly[salt, limit] = hashed
+            if len(self._partly) > _KEPT_BITMAPS:
+                self._partly.popitem(last=False)
+            new = hashed.missing(among)
+            if len(new):
+                hashed.take(new, new[self.of_rows(salt, new) < limit])
+            return hashed.below[: len(among)] & among
 
     def arm_sizes(self, salt: str, weights: Sequence[float], words: Words) -> list[int]:
         """How many rows of a bitmap fall into each variant."""
@@ -228,7 +257,8 @@ class Buckets:
     def nbytes(self) -> int:
         """Bytes of all kept buckets."""
         buckets = sum(int(each.nbytes) for each in self._kept.values())
-        return buckets + sum(int(words.nbytes) for _, words in self._bitmaps.values())
+        partly = sum(int(h.known.nbytes + h.below.nbytes) for h in self._partly.values())
+        return buckets + partly + sum(int(words.nbytes) for _, words in self._bitmaps.values())
 
 
 class FewBuckets(Buckets):

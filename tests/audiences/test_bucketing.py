@@ -216,6 +216,31 @@ def test_a_holdout_of_few_is_the_same_as_that_of_all() -> None:
     assert set(engine.audience("few").held_out().to_pylist()) == wanted
 
 
+def test_of_a_holdout_of_few_those_alone_are_hashed_who_were_not_before() -> None:
+    engine = se.Engine()
+    buckets = engine._buckets
+    hashed: list[int] = []
+    of_rows = buckets.of_rows
+
+    def counting(salt: str, rows: np.ndarray) -> np.ndarray:
+        hashed.append(len(rows))
+        return of_rows(salt, rows)
+
+    buckets.of_rows = counting  # type: ignore[method-assign]
+    for end, begin, last, expected in (
+        (1000, 0, 100, 100), (1000, 0, 100, 0), (1000, 50, 150, 50), (1100, 60, 130, 0),
+        (1100, 1050, 1100, 50), (6000, 10, 1200, 1000),
+    ):  # fmt: skip
+        engine.append("customers", pa.table({"customer_id": list(range(end))}))
+        rule = f"customer_id BETWEEN {begin} AND {last - 1}"
+        engine.define_campaign(se.Campaign("few", rule, holdout=0.3))
+        hashed.clear()
+        engine.audience("few").ledger  # noqa: B018 - it asks
+        assert sum(hashed) == expected
+        wanted = {i for i in range(begin, last) if ours.bucket_of("few:holdout", i) < 3000}
+        assert set(engine.audience("few").held_out().to_pylist()) == wanted
+
+
 @given(st.lists(st.integers(-(2**63) + 1, 2**63 - 1), max_size=40), st.text(max_size=4))
 def test_many_ids_have_the_buckets_of_their_texts(ids: list[int], salt: str) -> None:
     edges = [sign * 10**power + step for power in range(19) for sign in (1, -1) for step in (-1, 0)]
