@@ -70,7 +70,7 @@ class Limits:
     """The most that one server takes on at once, and how long it waits at the end."""
 
     calls: int = 1_000
-    page_wait_seconds: float = 0.025
+    page_wait_seconds: float = 0.01
     calls_per_connection: int = 256
     request_bytes: int = 4 << 20
     reply_bytes: int = 64 << 20
@@ -249,13 +249,12 @@ def server_of(
     limits: Limits,
     interceptors: Sequence[grpc.aio.ServerInterceptor[Any, Any]],
     methods: Methods,
-    everything: grpc.GenericRpcHandler[Any, Any],
     *,
     connections: Connections,
 ) -> grpc.aio.Server:
     """A server that does not listen yet.
 
-    methods: of which health is one; everything: by what all calls are answered
+    methods: of which health is one
     """
     of_workers = connections is Connections.OF_WORKERS
     server = grpc.aio.server(
@@ -274,7 +273,7 @@ def server_of(
         interceptors=interceptors,
         maximum_concurrent_rpcs=limits.calls,
     )
-    server.add_generic_rpc_handlers((everything,))
+    server.add_generic_rpc_handlers((methods,))
     # How the server is must be told however many wait: what is registered has a queue of its own.
     check = methods.of(HEALTH_SERVICE, "Check")
     server.add_registered_method_handlers(HEALTH_SERVICE, check)  # type: ignore[attr-defined]
@@ -314,7 +313,7 @@ def _server(
         reflection.aio.ReflectionServicer(told),  # type: ignore[attr-defined]
         methods,
     )
-    return server_of(limits, interceptors, methods, methods, connections=connections)
+    return server_of(limits, interceptors, methods, connections=connections)
 
 
 @contextmanager

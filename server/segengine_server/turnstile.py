@@ -1,9 +1,10 @@
 """Is there room for one more page? Who would wait longer than is worth it is refused at once.
 
 Pages are decided one after the other. Where more are asked for than can be decided, all of them
-would wait, longer and longer, until nobody gets a page while they still want it. So while calls
-wait longer than `wait_seconds` before they are taken, some of those that come are refused
-(RESOURCE_EXHAUSTED, `BUSY`) before anything of them is read: the more, the longer they wait.
+would wait, longer and longer, until nobody gets a page while they still want it. So where all calls
+of the last `PATIENCE_SECONDS` have waited longer than `wait_seconds` before they were taken, some
+of those that come are refused (RESOURCE_EXHAUSTED, `BUSY`) before anything of them is read: the
+more, the longer they wait. A hiccup refuses nobody: calls that were held up wait less and less after it.
 
 To refuse a call takes half of what an answer takes. Where so many come that there is no time to
 refuse them all, gRPC itself ends those beyond `MOST_UNTAKEN` (CANCELLED), which takes next to none.
@@ -25,7 +26,8 @@ TURNED = frozenset({
     "/segengine.v1.PageService/GetPage", "/segengine.v1.PageService/BatchGetPages",
 })  # fmt: skip
 """What the event loop itself answers."""
-MOST_UNTAKEN = 64
+PATIENCE_SECONDS = 0.1
+MOST_UNTAKEN = 128
 """Calls that wait to be taken: of those beyond some are ended, and beyond twice as many all."""
 UNTAKEN = (
     ("grpc.server.max_pending_requests", MOST_UNTAKEN),
@@ -65,7 +67,7 @@ class Turnstile(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]
         self._waiting, self._wait_seconds, self._clock = waiting, wait_seconds, clock
         self._credit = 0.0
         self._to_say = 0
-        self._said = clock()
+        self._short_at = self._said = clock()
 
     async def intercept_service(
         self,
@@ -80,8 +82,11 @@ class Turnstile(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]
         if method in TURNED:
             waiting.calls += 1
             waits = waiting.seconds()
-            if waits > self._wait_seconds and not self._lets_in(waits):
-                self._note()
+            now = self._clock()
+            if waits <= self._wait_seconds:
+                self._short_at = now
+            elif now - self._short_at > PATIENCE_SECONDS and not self._lets_in(waits):
+                self._note(now)
                 return REFUSING
         return await continuation(call)
 
@@ -97,8 +102,7 @@ class Turnstile(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]
         self._credit -= 1
         return True
 
-    def _note(self) -> None:
-        now = self._clock()
+    def _note(self, now: float) -> None:
         self._to_say += 1
         if now - self._said >= _SAY_SECONDS:
             _log.warning(

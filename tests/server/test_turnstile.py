@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 import threading
 import time
@@ -13,7 +14,14 @@ import grpc
 import pytest
 from prometheus_client import CollectorRegistry
 from segengine_server.errors import ServerError, server_error_of
-from segengine_server.turnstile import MOST_UNTAKEN, REFUSING, TURNED, UNTAKEN, Turnstile
+from segengine_server.turnstile import (
+    MOST_UNTAKEN,
+    PATIENCE_SECONDS,
+    REFUSING,
+    TURNED,
+    UNTAKEN,
+    Turnstile,
+)
 from segengine_server.waiting import Waiting, looking
 from segengine_server.watch import REQUEST_ID, Watch
 
@@ -51,9 +59,10 @@ class Waits:
 
 
 def turnstile_at(seconds: float, *clock: Any) -> Turnstile:
-    """One whose calls wait for so long."""
+    """One whose calls have waited for so long since long ago."""
     waits: Any = Waits(seconds)
-    return Turnstile(waits, WAIT, *clock)
+    moments = itertools.chain([0.0], itertools.repeat(1.0 + PATIENCE_SECONDS))
+    return Turnstile(waits, WAIT, *(clock or (lambda: next(moments),)))
 
 
 def test_pages_pass_while_nobody_can_have_waited_long() -> None:
@@ -65,6 +74,19 @@ def test_the_longer_calls_wait_the_fewer_pages_pass(times: float, share: float) 
     found = passing(turnstile_at(WAIT * times), GET_PAGE, 1_000)
     assert abs(found.count(HANDLER) - 1_000 * share) <= 1
     assert found.count(HANDLER) + found.count(REFUSING) == 1_000
+
+
+def test_a_hiccup_refuses_nobody_and_what_lasts_does_until_calls_wait_no_longer() -> None:
+    waits, now = Waits(0.0), [0.0]
+    turnstile = Turnstile(waits, WAIT, lambda: now[0])  # type: ignore[arg-type]
+    for begin in (1.0, 2.0):
+        now[0], waits.waits = begin, 0.0
+        assert passing(turnstile, GET_PAGE) == [HANDLER]
+        waits.waits = 100 * WAIT
+        now[0] = begin + PATIENCE_SECONDS / 2
+        assert passing(turnstile, GET_PAGE, 50) == [HANDLER] * 50
+        now[0] = begin + PATIENCE_SECONDS * 1.5
+        assert passing(turnstile, GET_PAGE, 50).count(REFUSING) >= 49
 
 
 def test_what_is_no_page_passes_however_long_it_may_wait() -> None:
