@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 
 import segengine as se
 from segengine.cli.app import app
+from segengine.storage import catalogue_file
 from segengine.storage.backup import copy_store
 from segengine.storage.log import ACKNOWLEDGED, FILE
 from segengine.storage.snapshot import KEPT
@@ -68,11 +69,13 @@ def test_a_damaged_file_is_not_backed_up_and_is_found(used: Path, tmp_path: Path
     assert {FILE, ACKNOWLEDGED, "CURRENT"} <= {path.name for path in files}
     assert any(path.parent.name == "runs" for path in files)
     for path in files:
-        if path.name == ACKNOWLEDGED:
+        if path.name in (ACKNOWLEDGED, catalogue_file.ACKNOWLEDGED):
             continue  # either of its slots is enough
         data = path.read_bytes()
         changed = bytearray(data)
-        changed[len(data) // 2 if path.name != FILE else 20] ^= 0xFF
+        # Much of a SQLite file is room: bytes of its head are not.
+        heads = {FILE: 20, catalogue_file.FILE: 68}
+        changed[heads.get(path.name, len(data) // 2)] ^= 0xFF
         path.write_bytes(changed)
         found = {each.file.name: each.error for each in verified(used)}
         if path.name != FILE:

@@ -52,7 +52,7 @@ def everything(folder: Path) -> dict[str, Any]:
         found: dict[str, Any] = {rule: engine.segment(rule).ids().to_pylist() for rule in RULES}
         found |= tables_of(engine)
         found["defined"] = {
-            f"{kind} {name}": [(v.version, repr(v.given)) for v in engine.versions(kind, name)]
+            f"{kind} {name}": [(v.version, v.text) for v in engine.versions(kind, name)]
             for kind, name in engine.defined()
         }
         found["runs"] = {
