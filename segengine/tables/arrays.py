@@ -140,7 +140,7 @@ def places_of(tables: Tables) -> list[Place]:
     if tables.products.rows:
         found += _places_of_index("products/index", tables.product_index())
     for name in sorted(tables.lists()):
-        found += _places_of_lists(f"lists/{name}", partial(_lists_named, tables, name))
+        found += _places_of_lists(f"lists/{name}", _lists_of(tables, name))
     return found
 
 
@@ -163,8 +163,12 @@ def _places_of_index(name: str, index: KeyIndex) -> list[Place]:
     return [Place(name, lambda: index.slots, put)]
 
 
-def _lists_named(tables: Tables, name: str) -> RowLists:
-    return tables.lists()[name]
+def _lists_of(tables: Tables, name: str) -> Callable[[], RowLists]:
+    # Not by `tables.lists`, which goes through all traits.
+    column = tables.customers.traits.get(name)
+    if isinstance(column, ListColumn):
+        return lambda: column.kept
+    return lambda: tables.affinities.kept[name]
 
 
 def _places_of_lists(name: str, lists: Callable[[], RowLists]) -> list[Place]:

@@ -13,7 +13,6 @@ from typing import Any, NoReturn
 import grpc
 
 from segengine_server.errors import GoneError, refuse
-from segengine_server.methods import Methods
 
 _Context = grpc.aio.ServicerContext[Any, Any]
 # Its own: the other end is told of us, not of the client's library.
@@ -27,19 +26,26 @@ WHOLE = (
 """Options of a channel that passes on whatever the other end lets through."""
 
 
-class PassedOn(grpc.GenericRpcHandler):  # type: ignore[type-arg]
-    """Every method: by a handler of ours where there is one, else by another server's answer."""
+class PassedOn(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]
+    """Stands before all others: methods that are not here go no further, and to another server.
 
-    def __init__(self, channel: grpc.aio.Channel, here: Methods) -> None:
+    here: full names
+    """
+
+    def __init__(self, channel: grpc.aio.Channel, here: frozenset[str]) -> None:
         self._channel, self._here = channel, here
 
-    def service(self, handler_call_details: grpc.HandlerCallDetails) -> Any:
-        """The handler of a call."""
-        ours = self._here.service(handler_call_details)
-        if ours is not None:
-            return ours
-        method = handler_call_details.method
+    async def intercept_service(
+        self,
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Any]],
+        call: grpc.HandlerCallDetails,
+    ) -> Any:
+        """The handler of the call."""
+        if call.method in self._here:
+            return await continuation(call)
+        return self._passing(call.method)
 
+    def _passing(self, method: str) -> Any:
         async def passed(requests: AsyncIterator[bytes], context: _Context) -> AsyncIterator[bytes]:
             call = self._channel.stream_stream(method, None, None)(requests, **_as_it_came(context))
             try:
@@ -83,20 +89,3 @@ async def _end_alike(context: _Context, error: grpc.aio.AioRpcError) -> NoReturn
         # Of gRPC itself: nobody there.
         await refuse(context, GoneError())
     await context.abort(error.code(), error.details() or "", told)
-
-
-class Only(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]
-    """An interceptor for some methods; others pass by.  methods: full names"""
-
-    def __init__(self, methods: frozenset[str], inner: grpc.aio.ServerInterceptor) -> None:  # type: ignore[type-arg]
-        self._methods, self._inner = methods, inner
-
-    async def intercept_service(
-        self,
-        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Any]],
-        call: grpc.HandlerCallDetails,
-    ) -> Any:
-        """The handler of the call."""
-        if call.method in self._methods:
-            return await self._inner.intercept_service(continuation, call)
-        return await continuation(call)

@@ -26,14 +26,21 @@ from prometheus_client import CollectorRegistry
 
 from segengine.errors import ElsewhereError
 from segengine_server import clock, convert
-from segengine_server.app import SERVICES, Connections, Limits, interceptors_of, server_of
+from segengine_server.app import (
+    HEALTH_SERVICE,
+    SERVICES,
+    Connections,
+    Limits,
+    interceptors_of,
+    server_of,
+)
 from segengine_server.engine_api import CustomerId, Page
 from segengine_server.errors import GoneError, refuse
 from segengine_server.health import Health
 from segengine_server.listening import drain, listen, switching_quickly
 from segengine_server.methods import Methods
 from segengine_server.page_service import PageService
-from segengine_server.passing import WHOLE, Elsewhere, Only, PassedOn
+from segengine_server.passing import WHOLE, Elsewhere, PassedOn
 from segengine_server.rates import SharedRates
 from segengine_server.summed import samples_of
 from segengine_server.tls import Tls
@@ -50,6 +57,7 @@ BATCH_GET_PAGES = f"/{_PAGES}/BatchGetPages"
 MATCH_CUSTOMER = f"/{_AUDIENCES}/MatchCustomer"
 HERE = frozenset({GET_PAGE, BATCH_GET_PAGES, MATCH_CUSTOMER})
 """What a worker answers itself."""
+HEALTH = frozenset({f"/{HEALTH_SERVICE}/Check", f"/{HEALTH_SERVICE}/Watch"})
 COUNT_SECONDS = 1.0
 # Whoever waits for a server that is gone waits in vain.
 GONE_SECONDS = 0.5
@@ -175,10 +183,7 @@ def _server(
     tokens = None if task.tokens is None else Tokens(Path(task.tokens), clock.now)
     limits = Limits(**task.limits)
     # What is passed on goes through those of the server, and is counted, let in and noted there.
-    own, here = (
-        interceptors_of(registry, waiting, limits, tokens, None, SharedRates(task.rates)),
-        HERE | {waiting.method},
-    )
+    own = interceptors_of(registry, waiting, limits, tokens, None, SharedRates(task.rates))
     methods = Methods()
     pages = Pages(writer, channel)
     methods.add_registered_method_handlers(_PAGES, {
@@ -195,12 +200,9 @@ def _server(
         ),
     })  # fmt: skip
     health_pb2_grpc.add_HealthServicer_to_server(state, methods)
+    here = HERE | HEALTH | {waiting.method}
     return server_of(
-        limits,
-        [Only(here, each) for each in own],
-        methods,
-        PassedOn(channel, methods),
-        connections=Connections.OF_CALLERS_TOO,
+        limits, (PassedOn(channel, here), *own), methods, connections=Connections.OF_CALLERS_TOO
     )
 
 
