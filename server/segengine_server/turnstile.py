@@ -4,7 +4,8 @@ Pages are decided one after the other. Where more are asked for than can be deci
 would wait, longer and longer, until nobody gets a page while they still want it. So where all calls
 of the last `PATIENCE_SECONDS` have waited longer than `wait_seconds` before they were taken, some
 of those that come are refused (RESOURCE_EXHAUSTED, `BUSY`) before anything of them is read: the
-more, the longer they wait. A hiccup refuses nobody: calls that were held up wait less and less after it.
+more, the longer they wait. A hiccup refuses nobody: calls that were held up wait less and less
+after it.
 
 To refuse a call takes half of what an answer takes. Where so many come that there is no time to
 refuse them all, gRPC itself ends those beyond `MOST_UNTAKEN` (CANCELLED), which takes next to none.
@@ -34,6 +35,7 @@ UNTAKEN = (
     ("grpc.server.max_pending_requests_hard_limit", 2 * MOST_UNTAKEN),
 )
 """The options of a server for it."""
+_LEAST_LET_IN = 0.25
 _SAY_SECONDS = 10.0
 
 _log = logging.getLogger("segengine_server")
@@ -93,10 +95,10 @@ class Turnstile(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]
     def _lets_in(self, waits: float) -> bool:
         """Whether this call goes in although calls wait: of all that come, the share that may.
 
-        Where they wait twice too long a quarter goes in, so that the wait grows no further and
-        somebody is always answered.
+        The longer they wait the fewer, so that the wait grows no further; but a quarter always:
+        whoever only refuses answers nobody.
         """
-        self._credit += (self._wait_seconds / waits) ** 2
+        self._credit += max((self._wait_seconds / waits) ** 2, _LEAST_LET_IN)
         if self._credit < 1:
             return False
         self._credit -= 1

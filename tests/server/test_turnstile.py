@@ -69,7 +69,7 @@ def test_pages_pass_while_nobody_can_have_waited_long() -> None:
     assert passing(turnstile_at(WAIT / 2), GET_PAGE, 100) == [HANDLER] * 100
 
 
-@pytest.mark.parametrize(("times", "share"), [(2.0, 1 / 4), (4.0, 1 / 16), (1.25, 16 / 25)])
+@pytest.mark.parametrize(("times", "share"), [(1.25, 16 / 25), (2.0, 1 / 4), (99.0, 1 / 4)])
 def test_the_longer_calls_wait_the_fewer_pages_pass(times: float, share: float) -> None:
     found = passing(turnstile_at(WAIT * times), GET_PAGE, 1_000)
     assert abs(found.count(HANDLER) - 1_000 * share) <= 1
@@ -86,7 +86,7 @@ def test_a_hiccup_refuses_nobody_and_what_lasts_does_until_calls_wait_no_longer(
         now[0] = begin + PATIENCE_SECONDS / 2
         assert passing(turnstile, GET_PAGE, 50) == [HANDLER] * 50
         now[0] = begin + PATIENCE_SECONDS * 1.5
-        assert passing(turnstile, GET_PAGE, 50).count(REFUSING) >= 49
+        assert passing(turnstile, GET_PAGE, 40).count(REFUSING) == 30
 
 
 def test_what_is_no_page_passes_however_long_it_may_wait() -> None:
