@@ -188,11 +188,12 @@ def _calls(suite: dict[str, Any]) -> Any:
 
 def _ingest(suite: dict[str, Any]) -> Any:
     """A line a sort of batches: how fast they are taken in, and what waits for them meanwhile."""
-    names = ["batches", "rows", "events/s", "ms", "p99 ms", "of it log", "longest change ms"]
+    names = ["batches", "rows", "events/s", "ms", "p99 ms", "processor us/event", "of it log",
+             "longest change ms"]  # fmt: skip
     shown = [
         [case["case"], f"{case['count']:,}", f"{case['events_per_second']:,}",
-         _ms(case["ms"]["segengine"]), _ms(case["p99_ms"]), f"{100 * case['log_share']:.0f} %",
-         _ms(case["longest_hold_ms"])]
+         _ms(case["ms"]["segengine"]), _ms(case["p99_ms"]), f"{case['processor_us_an_event']:.1f}",
+         f"{100 * case['log_share']:.0f} %", _ms(case["longest_hold_ms"])]
         for case in suite["cases"]
     ]  # fmt: skip
     looked = [case for case in suite["cases"] if "looks" in case]
