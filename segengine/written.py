@@ -217,9 +217,9 @@ def _page_with_moments(written: Mapping[str, Any]) -> Plain:
 def _moment(text: str) -> datetime | str:
     try:
         read = datetime.fromisoformat(text)
-    except ValueError:
+        return read if read.tzinfo is None else read.astimezone(UTC)
+    except (ValueError, OverflowError):
         return text
-    return read if read.tzinfo is None else read.astimezone(UTC)
 
 
 def _arrays_of(*rules: RuleLike | None) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, time
+from datetime import UTC, date, datetime, time
 from typing import Any
 
 from segengine.audiences.budget import Budget, read_budget
@@ -185,6 +185,11 @@ def window_mistakes(starts_at: object, ends_at: object) -> list[str]:
         for value, where in ((starts_at, "starts_at"), (ends_at, "ends_at"))
         if value is not None and not isinstance(value, datetime)
     ]
+    found += [
+        f"`{where}` is a moment that UTC has no date for: `{value}`"
+        for value, where in ((starts_at, "starts_at"), (ends_at, "ends_at"))
+        if isinstance(value, datetime) and not _is_in_utc(value)
+    ]
     if not found and isinstance(starts_at, datetime) and isinstance(ends_at, datetime):
         same_kind = (starts_at.tzinfo is None) == (ends_at.tzinfo is None)
         if not same_kind:
@@ -192,6 +197,13 @@ def window_mistakes(starts_at: object, ends_at: object) -> list[str]:
         elif ends_at <= starts_at:
             found.append(f"the window ends ({ends_at}) before it has started ({starts_at})")
     return found
+
+
+def _is_in_utc(moment: datetime) -> bool:
+    try:
+        return moment.tzinfo is None or moment.astimezone(UTC) is not None
+    except OverflowError:
+        return False
 
 
 def share_mistakes(what: str, share: object) -> list[str]:

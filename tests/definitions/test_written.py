@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import pyarrow as pa
@@ -15,6 +16,8 @@ from segengine.rules.catalogue import Definition
 from segengine.written import definition_from_plain, definition_to_plain
 from tests.audiences.stores import store
 from tests.definitions.made import campaigns, pages, rules
+
+EDGE = datetime(1, 1, 1, tzinfo=timezone(timedelta(hours=9)))
 
 
 def without_rules(definition: Any) -> dict[str, Any]:
@@ -139,6 +142,8 @@ def test_parts_that_are_as_they_would_be_anyway_are_still_given() -> None:
     ("kind", "written", "said"),
     [
         ("campaign", {"segment": "TRUE", "starts_at": "tomorrow"}, "is a moment, not `tomorrow`"),
+        ("campaign", {"segment": "TRUE", "ends_at": "9999-12-31T23:00:00-09:00"}, "is a moment"),
+        ("campaign", {"segment": "TRUE", "ends_at": EDGE}, "a moment that UTC has no date for"),
         ("campaign", {"segmnt": "TRUE"}, r"(?s)did you mean `segment`.*a `segment` is needed"),
         ("page", {"slots": {"s": {"modules": {"m": {"ends_at": "9"}}}}}, "is a moment, not `9`"),
         ("page", {"slots": {"s": 3}}, "must be a section"),
