@@ -172,7 +172,8 @@ def from_proto_messages(ipc: bytes) -> pa.Table:
             table = reader.read_all()
         # Offsets that lead out of their buffers would be read as they stand.
         table.validate(full=True)
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+        # Names of columns are decoded only when somebody looks at them.
         wrong = f"is no Arrow IPC stream: {error}".splitlines()[0]
         raise RequestError(Violation("ipc", wrong)) from None
     return table
