@@ -362,6 +362,8 @@ def _change(engine: Engine, *, as_text: bool) -> None:
     lines = {**shared, "order_id": order_ids, "quantity": [1, 2], "amount": [5.0, 6.5]}
     engine.append("order_lines", pa.table(lines))
     engine.append("orders", pa.table({**shared, "order_id": order_ids, "refund_amount": [5.0, 0]}))
+    bought = {"order_id": ["o-3"] if as_text else [-3], "amount": [5.0]}
+    engine.append("orders", pa.table({"customer_id": buyers[:1], "time": [at], **bought}))
     seen = {"kind": ["cart", "view"], "event_id": [-1, -2]}
     for _ in range(2):
         engine.append("behaviors", pa.table({**shared, **seen}))

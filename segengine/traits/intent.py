@@ -32,6 +32,11 @@ _TRAITS = (
 
 
 def _facts(work: Work) -> None:
+    quoted = np.int32(intent_loops.QUOTED_NO_REPLY)
+    is_only_orders = work.only_adds and not work.has_news_of("behaviors", CUSTOMERS)
+    if is_only_orders and not (work.blocks["intent"][0] == quoted).any():
+        # A new order is a reply, and nothing else here.
+        return
     kinds, lists = work.dictionary("behaviors", "kind"), work.dictionary("customers", "tags")
     meaning = np.zeros(1 + kinds.size, np.int8)
     found = kinds.codes_of(tuple(_MEANINGS))

@@ -72,23 +72,41 @@ def _traits() -> tuple[Trait, ...]:
 
 
 def _facts(work: Work) -> None:
+    if work.only_adds and not work.has_news_of(_BEHAVIORS, ORDER_LINES):
+        _add(work)
+    else:
+        _derive(work)
+
+
+def _add(work: Work) -> None:
+    """Nothing was done or taken back: buyers were seen, or have bought."""
     seen = work.blocks["interest_at"][0]
-    if work.only_adds and not work.has_news_of(_BEHAVIORS, ORDERS, ORDER_LINES):
-        # What was added elsewhere can only have been seen later.
-        for table, kinds in _SEEN_IN.items():
-            if work.has_news_of(table):
-                _see(work, table, kinds, seen)
-        return
+    if work.has_news_of(ORDERS):
+        interest_loops.ordered_facts(
+            work.rows, work.clock, work.since(interest_loops.YEAR), _orders(work), seen,
+            work.blocks["interest_flags"],
+        )  # fmt: skip
+    for table, kinds in _SEEN_IN.items():
+        if work.has_news_of(table):
+            _see(work, table, kinds, seen)
+
+
+def _orders(work: Work) -> Orders:
+    return Orders(*work.history(ORDERS), work.values(ORDERS, "time"),
+                  work.values(ORDERS, "is_purchase"))  # fmt: skip
+
+
+def _derive(work: Work) -> None:
+    """All of it, from all events."""
+    seen = work.blocks["interest_at"][0]
     meaning = np.full(1 + work.dictionary(_BEHAVIORS, "kind").size, interest_loops.OTHER, np.int8)
     meant = work.dictionary(_BEHAVIORS, "kind").codes_of(tuple(_MEANINGS))
     is_known = meant >= 0
     meaning[meant[is_known] + 1] = np.array(list(_MEANINGS.values()), np.int8)[is_known]
     product = work.tables.column(_BEHAVIORS, "product_id")
     no_product = product.dtype.type(product.missing)
-    did, ordered = work.history(_BEHAVIORS), work.history(ORDERS)
-    bought = work.history(ORDER_LINES)
+    did, ordered, bought = work.history(_BEHAVIORS), _orders(work), work.history(ORDER_LINES)
     of_line = [work.values(ORDER_LINES, n) for n in ("time", "is_purchase", "product_id")]
-    of_order = [work.values(ORDERS, name) for name in ("time", "is_purchase")]
     of_behavior = [work.values(_BEHAVIORS, name) for name in ("time", "kind", "product_id")]
     dates = (interest_loops.WEEK, interest_loops.MONTH, interest_loops.YEAR)
     since = np.array([work.since(days) for days in dates], np.int64)
@@ -99,7 +117,7 @@ def _facts(work: Work) -> None:
         open_by_begin[begin] = interest_loops.interest_facts(
             work.rows[begin:end], work.clock, since,
             Behaviors(did.begins[begin:], did.events, meaning, no_product, *of_behavior),
-            Orders(ordered.begins[begin:], ordered.events, *of_order),
+            ordered._replace(begins=ordered.begins[begin:]),
             Lines(bought.begins[begin:], bought.events, *of_line),
             work.blocks["interest"], seen, work.blocks["interest_flags"], lengths[begin:end],
         )  # fmt: skip

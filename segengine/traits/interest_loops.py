@@ -288,6 +288,32 @@ def interest_facts(
 
 
 @kernel
+def ordered_facts(
+    rows: NDArray[np.int64],
+    clock: Clock,
+    since: np.int64,
+    orders: Orders,
+    seen: NDArray[np.int64],
+    flags: NDArray[np.int8],
+) -> None:
+    """What only orders tell: who has a purchase in the last 365 dates; `seen` is raised.
+
+    rows: int64[n]  since: the first instant of these dates  out: as of `interest_facts`
+    """
+    for index in range(rows.shape[0]):
+        buyer = rows[index]
+        is_transacted = False
+        for place in range(orders.begins[index], orders.begins[index + 1]):
+            row = orders.events[place]
+            at = orders.time[row]
+            if at <= clock.as_of:
+                seen[buyer] = max(seen[buyer], at)
+                if orders.is_purchase[row] == 1 and is_within(at, since, YEAR, clock):
+                    is_transacted = True
+        flags[IS_TRANSACTED, buyer] = is_transacted
+
+
+@kernel
 def latest_of_all(
     owners: NDArray[np.int32],
     time: NDArray[np.int64],
