@@ -131,9 +131,7 @@ class Log:
         try:
             self._connection.execute("BEGIN IMMEDIATE")
             self._connection.executemany("INSERT INTO changes VALUES (?, ?, ?, ?, ?)", rows)
-            gone = [
-                (digest_of(self.secret(), c.deletes),) for c in changes if c.deletes is not None
-            ]
+            gone = [(digest_of(self.secret(), c.deletes),) for c in changes if c.deletes]
             if gone:
                 self._connection.executemany("INSERT OR IGNORE INTO deletions VALUES (?)", gone)
             if receipts:
