@@ -10,15 +10,17 @@ from __future__ import annotations
 import base64
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 from benchmarks.load.h2load import Loaded, load
 from benchmarks.load.mix import GET_PAGE
+from benchmarks.load.outcomes import calls_by_end, since
 from benchmarks.load.pages import Server, check_pages, replies_of
 from benchmarks.load.processes import say, started
 from benchmarks.load.serving import token_in
@@ -37,11 +39,24 @@ class Crewed:
     table_bytes: int = 0
 
     def load(self, seconds: float) -> Loaded:
-        """As many as are answered."""
-        return load(
+        """As many as are answered; h2load takes a refusal for an answer, the server does not."""
+        metrics = self.server.metrics_port
+        before = self._ended()
+        found = load(
             self.server.target, GET_PAGE, self.server.messages, self.pids, seconds=seconds,
             token=self.server.token, connections=CONNECTIONS,
         )  # fmt: skip
+        return replace(found, ended=since(before, self._ended())) if metrics else found
+
+    def _ended(self) -> dict[str, int]:
+        # Workers say every second what they counted.
+        time.sleep(1.5 if self.server.metrics_port else 0.0)
+        return calls_by_end(self.server.metrics_port)
+
+
+def answered(loaded: Loaded) -> int:
+    """Requests that got a page."""
+    return loaded.ended["OK"] if loaded.ended else loaded.requests
 
 
 @contextmanager
@@ -58,6 +73,7 @@ def crewed(folder: Path, customers: int, modules: int, workers: int) -> Iterator
             server = Server(
                 f"127.0.0.1:{running.said['port']}", running.pid, token,
                 [message for message, _ in visits], running.said["as_of"],
+                running.said["metrics_port"],
             )  # fmt: skip
             for _ in range(2 * workers or 1):
                 # A channel of its own each time: another worker may have it.
@@ -115,9 +131,12 @@ def measure_workers(
     each = {
         name: {
             "per_second": round(median(one.per_second for one in loads)),
+            "refused": sum(one.requests - answered(one) for one in loads),
             "p50_ms": round(median(one.ms(50) for one in loads), 3),
             "p99_ms": round(median(one.ms(99) for one in loads), 3),
-            "cpu_us_per_request": round(median(one.cpu_us for one in loads)),
+            "cpu_us_per_request": round(
+                median(1e6 * one.use.cpu_seconds / answered(one) for one in loads)
+            ),
             "failed": sum(one.failed for one in loads),
         }
         for name, loads in found.items()
@@ -128,8 +147,10 @@ def measure_workers(
         "workers": workers,
         **each,
         "throughput_against_echo": round(
-            median(p.per_second / e.per_second
-                   for p, e in zip(found["page"], found["echo"], strict=True)), 3
+            median(
+                p.per_second / e.per_second
+                for p, e in zip(found["page"], found["echo"], strict=True)
+            ), 3
         ),
         "table_megabytes": page.table_bytes >> 20,
         "own_megabytes_of_workers": [each >> 20 for each in own],
