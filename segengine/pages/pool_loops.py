@@ -69,8 +69,8 @@ class Wanted(NamedTuple):
 class Terms(NamedTuple):
     """What a product comes to for a buyer by what it is, weighed.
 
-    category, brand: float64, by 1 + code  price: float64[4], by 1 + level  sells: for each place
-    above the last that sold anything
+    category, brand: float64, by 1 + code  price: float64[4], by 1 + level  sells: of the best
+    seller
     """
 
     category: NDArray[np.float64]
@@ -185,12 +185,13 @@ def stand_first(lately: Lately, wanted: Wanted) -> NDArray[np.int32]:
 @inlined
 def score_of(place: int, shelf: Shelf, terms: Terms) -> float:
     """The terms of a product that follow from what it is, added up."""
-    # Unsigned, as a place that might count from the end keeps the loop from running side by side.
+    # Unsigned, or each look would ask whether its place counts from the end.
+    at = np.uintp(place)
     return (
-        terms.category[np.uint32(shelf.category[place] + 1)]
-        + terms.brand[np.uint32(shelf.brand[place] + 1)]
-        + terms.price[np.uint32(shelf.level[place] + 1)]
-        + terms.sells * max(shelf.sold - place, 0)
+        terms.category[np.uintp(shelf.category[at] + 1)]
+        + terms.brand[np.uintp(shelf.brand[at] + 1)]
+        + terms.price[np.uintp(shelf.level[at] + 1)]
+        + terms.sells * shelf.selling[at]
     )
 
 
@@ -225,7 +226,7 @@ def scored(words: Words, shelf: Shelf, terms: Terms, out: NDArray[np.int32]) -> 
 
 
 @inlined
-def terms_of(shelf: Shelf, taste: Taste, lately: Lately, wanted: Wanted) -> Terms:
+def terms_of(taste: Taste, lately: Lately, wanted: Wanted) -> Terms:
     """What each category, brand and price level comes to for the buyer."""
     weights = wanted.weights
     # Entry 0 of each is that of none.
@@ -241,7 +242,7 @@ def terms_of(shelf: Shelf, taste: Taste, lately: Lately, wanted: Wanted) -> Term
     if taste.band >= 0:
         for level in range(3):
             of_price[level + 1] = weights[PRICE] * (1.0 - 0.5 * abs(level - taste.band))
-    return Terms(of_category, of_brand, of_price, weights[BEST_SELLER] / max(shelf.sold, 1))
+    return Terms(of_category, of_brand, of_price, weights[BEST_SELLER])
 
 
 @inlined
@@ -304,7 +305,7 @@ def ranked(
     nearness: float64[rows, most]  out: places int32[k]  scores float64[k], 0 to 1  reasons int8[k]
     """
     own, beside = scratch.own, scratch.beside
-    terms = terms_of(shelf, taste, lately, wanted)
+    terms = terms_of(taste, lately, wanted)
     touched = note_own(shelf, lately, nearest, nearness, wanted, own, beside)
     first = stand_first(lately, wanted)
     words = wanted.words.copy()
@@ -363,7 +364,7 @@ def ranked(
             terms.category[shelf.category[place] + 1],
             terms.brand[shelf.brand[place] + 1],
             terms.price[shelf.level[place] + 1],
-            terms.sells * max(shelf.sold - place, 0),
+            terms.sells * shelf.selling[place],
         )
         score, most, reason = 0.0, 0.0, LISTED
         for part in range(6):

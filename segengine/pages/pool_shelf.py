@@ -130,7 +130,7 @@ def _placed(view: View, settings: PoolSettings) -> Placed:
     ids = products.trait("product_id").values[:count].astype(np.int64)
     by_id = np.argsort(ids, kind="stable")
     shelf = Shelf(
-        codes("category"), codes("brand"), codes("price_level"), int(np.sum(units > 0)),
+        codes("category"), codes("brand"), codes("price_level"), _selling(units),
         order.astype(np.int64), place, ids[by_id], place[by_id],
     )  # fmt: skip
     return Placed(tables.products_revision, fits, shelf)
@@ -143,6 +143,12 @@ def _ids(view: View, rows: NDArray[np.int64]) -> list[int | str]:
     if column.dictionary is not None:
         found = column.dictionary.texts().take(pa.array(codes)).to_pylist()
     return found
+
+
+def _selling(units: NDArray[np.float64]) -> NDArray[np.float64]:
+    """From 1 for the place that sells best, step by step, to 0 for those that sold nothing."""
+    sold = int(np.sum(units > 0))
+    return np.maximum(sold - np.arange(len(units)), 0) / max(sold, 1)
 
 
 def _units(view: View, days: int) -> NDArray[np.float64]:

@@ -15,15 +15,15 @@ class Shelf(NamedTuple):
     """The products by sales, the best seller first.
 
     category, brand: int32[places], codes, -1 for none  level: int32[places], of its price, -1 for
-    none  sold: int, how many places have sold anything  row: int64[places], in the products
-    place: int32[rows]  ids: int64[places], product_ids or their codes, ascending
-    by_id: int32[places], the place of each of `ids`
+    none  selling: float64[places], from 1 for the best seller to 0 for what sold nothing
+    row: int64[places], in the products  place: int32[rows]
+    ids: int64[places], product_ids or their codes, ascending  by_id: int32[places], where each is
     """
 
     category: NDArray[np.int32]
     brand: NDArray[np.int32]
     level: NDArray[np.int32]
-    sold: int
+    selling: NDArray[np.float64]
     row: NDArray[np.int64]
     place: NDArray[np.int32]
     ids: NDArray[np.int64]
