@@ -140,7 +140,7 @@ class ReadArena:
             raise ValueError(f"{offset} + {size} is not within {self.room}")
         memory = (ctypes.c_uint8 * size).from_address(self._begin + offset)
         memory._kept = self  # type: ignore[attr-defined] # noqa: SLF001 - the mapping stays
-        return np.frombuffer(memory, np.uint8).view(dtype).reshape(shape)
+        return np.frombuffer(memoryview(memory), np.uint8).view(dtype).reshape(shape)
 
     def close(self) -> None:
         """Let go of the file; arrays that somebody still has stay as they are."""

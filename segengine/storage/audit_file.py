@@ -1,8 +1,9 @@
 """Who has changed, taken away or deleted what? Lines of JSON beside the store, never changed again.
 
 `audit.jsonl` is appended to; when it has grown to `FULL_BYTES` it is set aside as
-`audit-000001.jsonl`, and so on. Nothing of it is ever removed by the store. It names no buyer: where
-one is meant, the line has a digest made with the store's secret, from which nobody can tell the id.
+`audit-000001.jsonl`, and so on. Nothing of it is ever removed by the store. It names no buyer:
+where one is meant, the line has a digest made with the store's secret, from which nobody can tell
+the id.
 """
 
 from __future__ import annotations

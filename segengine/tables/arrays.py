@@ -178,7 +178,8 @@ def _places_of_lists(name: str, lists: Callable[[], RowLists]) -> list[Place]:
 
     def put(field: str, array: Array | None) -> None:
         kept = lists()
-        kept.lists = kept.lists._replace(**{field: array})
+        changed: dict[str, Any] = {field: array}
+        kept.lists = kept.lists._replace(**changed)
 
     fields = lists().lists._fields
     return [Place(f"{name}/{each}", partial(get, each), partial(put, each)) for each in fields]
