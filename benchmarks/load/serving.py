@@ -14,7 +14,7 @@ import socket
 import sys
 from pathlib import Path
 
-from segengine_server import clock, serve
+from segengine_server import Limits, clock, serve
 from segengine_server.tokens import Tokens, created
 from segengine_server.workers import Crew
 
@@ -39,8 +39,10 @@ def _store(asked: argparse.Namespace) -> None:
     shop = opened_shop if asked.modules else bare_shop
     with shop(asked.folder, asked.customers, say) as engine:
         engine.claim()
-        crew = None
+        crew, limits = None, Limits()
         if asked.workers:
+            # What they answer at most is asked, closed loop: as of the Echo, nobody is refused.
+            limits = Limits(page_wait_seconds=60.0)
             command = (sys.executable, "-m", "segengine.cli.worker")
             crew = Crew(asked.workers, command, engine.share(), str(asked.tokens))
         visits = with_page(engine, asked.modules, asked.customers) if asked.modules else []
@@ -56,7 +58,7 @@ def _store(asked: argparse.Namespace) -> None:
         told["metrics_port"] = metrics = _free_port()
         tokens = Tokens(asked.tokens, clock.now)
         serve(
-            engine, port=0, tokens=tokens, crew=crew, metrics_port=metrics,
+            engine, port=0, tokens=tokens, crew=crew, metrics_port=metrics, limits=limits,
             ready=lambda _, port: _ready({"port": port, **told}),
         )  # fmt: skip
 
