@@ -51,7 +51,6 @@ from tests.docs.blocks import DOCS, PAGES, ROOT, Block, blocks_of, rules_of, sam
 
 SERVER = "127.0.0.1:50051"
 MOST_NOT_RUN = 6
-NOT_BUILT = ("worker processes",)
 COMMANDS = typer.main.get_command(app).commands  # type: ignore[attr-defined]
 
 
@@ -424,9 +423,3 @@ def test_every_call_error_and_limit_of_the_server_is_documented() -> None:
         if not name.startswith("_"):
             assert f"`{name}(" in page, name
             assert member.__doc__
-
-
-def test_whatever_is_not_built_yet_is_in_the_readme() -> None:
-    said = text_of("README.md").partition("## Not built yet")[2].lower()
-    for words in NOT_BUILT:
-        assert words in said, words
