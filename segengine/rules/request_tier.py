@@ -19,6 +19,8 @@ from segengine.rules.plan import AllOf, AnyOf, Computed, Node
 from segengine.rules.term import SOURCES, Term
 
 _MOST_SORTS = 1 << 12
+_MOST_TRUTHS = 1 << 15
+_Sort = tuple[str | int | None, ...]
 _COMPARES = ("=", "<>", "<", "<=", ">", ">=")
 _READERS: dict[str, Callable[[str | None], float | int | None]] = {
     "to_double": number_in,
@@ -47,15 +49,19 @@ class RequestTier:
     """Leaves that a request alone decides, and the conjunctions that need each.
 
     texts: the keys whose texts decide  numbers: those of which only the place does
-    every: uint64[words], all conjunctions  needs: uint64[leaves, words], who needs each leaf
+    reads: for each leaf, which of these it looks at  every: uint64[words], all conjunctions
+    needs: uint64[leaves, words], who needs each leaf  kept: by sort of request  truths: of each
+    leaf, by what it looks at: a new sort of request is mostly new in how known things meet
     """
 
     leaves: tuple[Node, ...]
     texts: tuple[str, ...]
     numbers: tuple[Number, ...]
+    reads: tuple[tuple[int, ...], ...]
     every: NDArray[np.uint64]
     needs: NDArray[np.uint64]
-    kept: dict[tuple[str | int | None, ...], NDArray[np.uint64]] = field(default_factory=dict)
+    kept: dict[_Sort, NDArray[np.uint64]] = field(default_factory=dict)
+    truths: dict[tuple[int, _Sort], bool] = field(default_factory=dict)
 
     def left_open(
         self, context: Mapping[str, str], holds: Callable[[Node], bool]
@@ -70,12 +76,21 @@ class RequestTier:
         found = self.kept.get(sort)
         if found is None:
             found = self.every.copy()
-            for leaf, needing in zip(self.leaves, self.needs, strict=True):
-                if not holds(leaf):
+            for place, needing in enumerate(self.needs):
+                if not self._truth(place, sort, holds):
                     found &= ~needing
             if len(self.kept) >= _MOST_SORTS:
                 self.kept.clear()
             self.kept[sort] = found
+        return found
+
+    def _truth(self, place: int, sort: _Sort, holds: Callable[[Node], bool]) -> bool:
+        known = place, tuple([sort[each] for each in self.reads[place]])
+        found = self.truths.get(known)
+        if found is None:
+            if len(self.truths) >= _MOST_TRUTHS:
+                self.truths.clear()
+            found = self.truths[known] = holds(self.leaves[place])
         return found
 
 
@@ -89,20 +104,28 @@ def request_tier(
     for conjunction, of in needed:
         for leaf in of:
             needs[places[leaf], conjunction >> 6] |= np.uint64(1) << np.uint64(conjunction & 63)
+    # What a leaf looks at: texts, by their key; numbers, by how and where they are read.
     texts: dict[str, None] = {}
     borders: dict[tuple[str, str], set[float | int]] = {}
+    looked: list[set[str | tuple[str, str]]] = []
     for leaf in leaves:
+        looked.append(set())
         for part in _parts(leaf):
             operand = _compared(part.term)
             if operand is None:
-                texts |= dict.fromkeys(t.value for t in part.term.walk() if t.op == "context")
+                keys = [each.value for each in part.term.walk() if each.op == "context"]
+                texts |= dict.fromkeys(keys)
+                looked[-1].update(keys)
             else:
                 reader, key, border = operand
                 borders.setdefault((reader, key), set()).add(border)
+                looked[-1].add((reader, key))
     numbers = [
         Number(key, _READERS[reader], tuple(sorted(of))) for (reader, key), of in borders.items()
     ]
-    return RequestTier(tuple(leaves), tuple(texts), tuple(numbers), every, needs)
+    every_look: list[str | tuple[str, str]] = [*texts, *borders]
+    reads = [tuple(k for k, each in enumerate(every_look) if each in of) for of in looked]
+    return RequestTier(tuple(leaves), tuple(texts), tuple(numbers), tuple(reads), every, needs)
 
 
 def reads_request_alone(node: Node) -> bool:
