@@ -74,6 +74,23 @@ def test_requests_that_no_rule_tells_apart_are_asked_once(engine: se.Engine) -> 
         assert len(bound.layout.request.kept) == 2
 
 
+def test_of_a_new_sort_of_request_only_what_is_new_is_asked(engine: se.Engine) -> None:
+    texts = ["context.device = 'mobile'", "lower(context.source) = 'ad'",
+             "CAST(context.cart AS DOUBLE) < 99", "context.device = context.source"]  # fmt: skip
+    matcher = Matcher([(t, engine._definitions.rule(t, context=True)) for t in texts])
+    with engine._looking() as view:
+        asked = []
+        for request in (
+            {}, {"device": "mobile"}, {"source": "Ad"}, {"device": "mobile", "source": "Ad"},
+            {"device": "mobile", "cart": "1"}, {"device": "mobile", "source": "Ad", "cart": "98"},
+        ):  # fmt: skip
+            matcher.match(view, 1, request)
+            assert matcher._bound is not None
+            asked.append(len(matcher._bound.layout.request.truths))
+    # The last condition looks at two keys: it is asked for each pair.
+    assert asked == [4, 6, 8, 9, 10, 10]
+
+
 def test_sorts_of_requests_are_bounded(engine: se.Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("segengine.rules.request_tier._MOST_SORTS", 8)
     text = "length(context.q) > 2"
