@@ -20,7 +20,7 @@ from segengine.cli.explain import explain
 from segengine.cli.init import init
 from segengine.cli.load import load
 from segengine.cli.options import example
-from segengine.cli.outcome import INTERRUPTED, Commands
+from segengine.cli.outcome import INTERRUPTED, Commands, noted_interrupts
 from segengine.cli.page import page
 from segengine.cli.plan import plan
 from segengine.cli.preview import preview
@@ -200,9 +200,15 @@ def run() -> None:
         # A terminal that cannot show a name shows a mark in its place.
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
-    try:
-        app(prog_name="segengine")
-    except KeyboardInterrupt:
-        with contextlib.suppress(OSError):
-            sys.stdout.flush()
-        sys.exit(INTERRUPTED)
+    with noted_interrupts() as interrupted:
+        try:
+            app(prog_name="segengine")
+        except KeyboardInterrupt:
+            with contextlib.suppress(OSError):
+                sys.stdout.flush()
+            sys.exit(INTERRUPTED)
+        except SystemExit:
+            # Python passes over what is raised while it frees an object, an interrupt too.
+            if interrupted.is_set():
+                sys.exit(INTERRUPTED)
+            raise

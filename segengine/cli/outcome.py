@@ -6,6 +6,9 @@ import contextlib
 import os
 import signal
 import sys
+import threading
+from collections.abc import Iterator
+from types import FrameType
 from typing import Any
 
 import typer
@@ -43,6 +46,22 @@ def status_of(error: SegengineError) -> int:
         return BAD_INPUT
     files_are_at_fault = isinstance(error, StoreError) and error.field == "store"
     return FAILURE if files_are_at_fault or isinstance(error, FailedError) else BAD_INPUT
+
+
+@contextlib.contextmanager
+def noted_interrupts() -> Iterator[threading.Event]:
+    """Whether Ctrl-C was pressed, whatever became of the exception that it raises."""
+    pressed = threading.Event()
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        pressed.set()
+        signal.default_int_handler(number, frame)
+
+    before = signal.signal(signal.SIGINT, interrupt)
+    try:
+        yield pressed
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 class Commands(TyperGroup):

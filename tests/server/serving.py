@@ -86,10 +86,10 @@ def serving(
 ) -> Iterator[Served]:
     """A server for `engine` that is gone at the end; options: those of `run`.
 
-    Without tokens it asks for none.
+    Without tokens it asks for none; without limits it turns no page away, however busy the machine.
     """
     options.setdefault("insecure", options.get("tokens") is None)
-    served = Served(engine, limits or Limits(), host, port, **options)
+    served = Served(engine, limits or Limits(page_wait_seconds=10), host, port, **options)
     try:
         yield served
     finally:
