@@ -160,6 +160,7 @@ def micros(moment: datetime, zone: Zone) -> int:
     return (moment - EPOCH) // timedelta(microseconds=1)
 
 
+@lru_cache(maxsize=4096)
 def moment(instant: int) -> datetime:
     """Microseconds UTC as an aware datetime."""
     return EPOCH + timedelta(microseconds=instant)

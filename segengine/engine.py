@@ -401,7 +401,8 @@ class Engine(Store):
         context: Mapping[str, str] | None = None,
     ) -> PageAnswer:
         """What a visitor sees on a page, as a frozen answer with its reasons."""
-        with self._looking(urgent=True) as view:
+        with self._tables.gate.reading(urgent=True):
+            view = self._view_now()
             # Whoever defines anything ends the view.
             checked = view.pages.get(name)
             if checked is None:

@@ -791,14 +791,18 @@ class Store:
     @contextmanager
     def _looking(self, *, urgent: bool = False) -> Iterator[View]:
         with self._tables.gate.reading(urgent=urgent):
-            view = self._view
-            if view is None or view.data_version != self._version:
-                clock = Clock(self._as_of, self._zone)
-                self._population.version = self._version
-                declared = self._definitions.segments.declared()
-                view = View(self._population, clock, self._version, self._plans, declared)
-                self._view = view
-            yield view
+            yield self._view_now()
+
+    def _view_now(self) -> View:
+        """The store as it is; whoever asks is within the gate."""
+        view = self._view
+        if view is None or view.data_version != self._version:
+            clock = Clock(self._as_of, self._zone)
+            self._population.version = self._version
+            declared = self._definitions.segments.declared()
+            view = View(self._population, clock, self._version, self._plans, declared)
+            self._view = view
+        return view
 
 
 def _counted(report: LoadReport, rows: int, repeats: int) -> LoadReport:

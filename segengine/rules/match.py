@@ -123,15 +123,19 @@ class Matcher(Generic[Key]):
         layout = bound.layout
         scratch = layout.take_scratch()
         state, out = scratch.state, scratch.out
-        asked = Asked(view, row, context, buckets)
         layout.made.write(view.population, bound.codes, row, view.clock.today, state)
-        scratch.words[:] = layout.request.left_open(context or _NO_REQUEST, asked.truth_of)
+
+        def truth_of(node: Node) -> bool:
+            return Asked(view, row, context, buckets).truth_of(node)
+
+        scratch.words[:] = layout.request.left_open(context or _NO_REQUEST, truth_of)
         found = matching.match_row(
             row, bound.traits, layout.edges, layout.rows, layout.unsure_of, layout.unsure,
             layout.conjunctions, layout.leaves_of, layout.leaves, layout.bounds, layout.settled,
             state, scratch.words, out,
         )  # fmt: skip
         if state[-1]:
+            asked = Asked(view, row, context, buckets)
             rules = _with_candidates(layout, scratch, out[:found], asked)
         else:
             # What is written to is used again.
