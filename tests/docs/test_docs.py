@@ -50,7 +50,7 @@ from segengine.schema.text_settings import TextSettings
 from tests.docs.blocks import DOCS, PAGES, ROOT, Block, blocks_of, rules_of, same
 
 SERVER = "127.0.0.1:50051"
-MOST_NOT_RUN = 8
+MOST_NOT_RUN = 6
 COMMANDS = typer.main.get_command(app).commands  # type: ignore[attr-defined]
 
 
