@@ -582,16 +582,17 @@ class Engine(Store):
 
 def _given(context: Mapping[str, str] | None) -> dict[str, str]:
     """A request as rules read it: keys in lower case, values as text, without what is None."""
-    if context is not None and not isinstance(context, Mapping):
+    if context is not None and type(context) is not dict and not isinstance(context, Mapping):
         said = f"`context` is a mapping such as {{'device': 'mobile'}}, not `{context}`"
         raise ConfigError(said, field="context")
-    given = [(str(k).lower(), str(v)) for k, v in (context or {}).items() if v is not None]
-    found = dict(given)
-    if len(found) < len(given):
-        keys = [key for key, _ in given]
-        twice = next(key for key in keys if keys.count(key) > 1)
-        said = f"`context` gives `{twice}` twice, as keys are read in lower case; keep one"
-        raise ConfigError(said, field="context")
+    found: dict[str, str] = {}
+    for said_key, value in () if context is None else context.items():
+        if value is not None:
+            key = str(said_key).lower()
+            if key in found:
+                said = f"`context` gives `{key}` twice, as keys are read in lower case; keep one"
+                raise ConfigError(said, field="context")
+            found[key] = str(value)
     return found
 
 

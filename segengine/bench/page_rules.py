@@ -133,10 +133,10 @@ def _pool(rng: Random) -> Pool:
     return Pool(rule, k=rng.choice((4, 10)))
 
 
-def with_a_pool(page: Page) -> Page:
-    """The page, named `shelf`, with a pool of all products before the modules of its first slot."""
+def with_a_pool(page: Page, rule: str | None) -> Page:
+    """The page, named `shelf`, with a pool of such products before the modules of its first slot."""
     first, *others = page.slots
-    pool = Module("pool", pool=Pool(k=10), priority=1_000)
+    pool = Module("pool", pool=Pool(rule, k=10), priority=1_000)
     return Page("shelf", [Slot(first.name, [pool, *first.modules]), *others])
 
 

@@ -19,6 +19,7 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from segengine.audiences.bucketing import BUCKETS, bucket_of
 from segengine.audiences.campaign import within_hours
@@ -39,6 +40,7 @@ _CALLS = 4_000
 _APPENDS = 200
 _CAPPED_PAGES = 2
 _IMPRESSIONS = 20
+_POOLED = 10_000
 
 Say = Callable[[str], None]
 Seen = dict[int, list[tuple[str, str, datetime]]]
@@ -78,7 +80,7 @@ def page_suite(
     some = modules * few // pages
     capped = list(page_rules.pages(few, some, store.as_of, "capped"))
     pooled = list(page_rules.pages(few, some, store.as_of, "pooled"))
-    shelf = page_rules.with_a_pool(plain[0])
+    shelf = page_rules.with_a_pool(plain[0], _of_products(engine, _POOLED))
     for page in (*plain, *capped, *pooled, shelf):
         _define(engine, page, say)
     visits = _visits(plain, customers, calls)
@@ -92,7 +94,7 @@ def page_suite(
     for what, asked, change in (
         ("a page", visits, None),
         ("a page with caps and decays", returning, None),
-        ("a page with a pool of all products", browsing, None),
+        ("a page with a pool of 10,000 products", browsing, None),
         ("a page with pools of products", shopping, None),
         ("a page after an append", visits[:_APPENDS], _cart),
     ):
@@ -140,6 +142,13 @@ def _seen(engine: Engine, visits: Sequence[Visit], as_of: datetime) -> Seen:
     for customer_id, module, kind, moment in rows:
         found.setdefault(customer_id, []).append((module, kind, moment))
     return found
+
+
+def _of_products(engine: Engine, most: int) -> str | None:
+    """A rule for the dearest so many products in stock; None where there are no more."""
+    products = engine.table("products", ["price", "stock"])
+    prices = products["price"].filter(pc.greater(products["stock"], 0)).sort("descending")
+    return None if len(prices) <= most else f"price > {prices[most]}"
 
 
 def _products_in(engine: Engine, page: Page) -> int:

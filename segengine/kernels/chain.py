@@ -36,6 +36,41 @@ def _satisfies(test: int, row: int, tests: NDArray[np.int64], bounds: NDArray[np
     return False
 
 
+@inlined
+def _holds(
+    row: int,
+    times: NDArray[np.int64],
+    as_of: int,
+    tests: NDArray[np.int64],
+    bounds: NDArray[np.int64],
+) -> bool:
+    """Whether a row has happened and satisfies every test."""
+    holds = times[row] <= as_of
+    test = 0
+    while holds and test < tests.shape[0]:
+        holds = _satisfies(test, row, tests, bounds)
+        test += 1
+    return holds
+
+
+@kernel
+def count_where(
+    head: int,
+    previous: NDArray[np.int32],
+    times: NDArray[np.int64],
+    as_of: int,
+    tests: NDArray[np.int64],
+    bounds: NDArray[np.int64],
+) -> int:
+    """How many rows `rows_where` finds."""
+    count, row = 0, head
+    while row >= 0:
+        if _holds(row, times, as_of, tests, bounds):
+            count += 1
+        row = previous[row]
+    return count
+
+
 @kernel
 def rows_where(
     head: int,
@@ -54,12 +89,7 @@ def rows_where(
     """
     count, row = 0, head
     while row >= 0:
-        holds = times[row] <= as_of
-        test = 0
-        while holds and test < tests.shape[0]:
-            holds = _satisfies(test, row, tests, bounds)
-            test += 1
-        if holds:
+        if _holds(row, times, as_of, tests, bounds):
             if count < out.shape[0]:
                 out[count] = row
             count += 1

@@ -41,9 +41,10 @@ def fill_slots(
     """Fill the slots one after the other; each name shows once at most.
 
     in_order: the modules of a slot stand in their order, so that the first one that may show wins
-    and those after it are not looked at; what became of them is not written then.
+    and those after it are not looked at; what became of those that do not show is not written.
 
-    modules: int64[modules, WIDTH], slot by slot  slots: int32[slots + 1], first module of each
+    modules: int64[modules, WIDTH], slot by slot; column by column in memory, as most are looked at
+    for their rule alone  slots: int32[slots + 1], first module of each
     holds: uint8[rules], by rule  active, barren: uint8[modules]; barren: its pool is empty
     seen: int32[watches, 2], impressions under the cap, and since the last click
     text: uint8[size at least], the visitor's id as text, size -1 without one
@@ -55,6 +56,8 @@ def fill_slots(
     for slot in range(slots.shape[0] - 1):
         best = -1
         for module in range(slots[slot], slots[slot + 1]):
+            if in_order and not holds[modules[module, RULE]]:
+                continue
             watch = modules[module, WATCH]
             rank = modules[module, PRIORITY]
             after = modules[module, AFTER]

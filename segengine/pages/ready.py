@@ -271,7 +271,7 @@ def _table(
     modules: Sequence[CheckedModule], rules: dict[Term, int], watches: dict[Watch, int]
 ) -> NDArray[np.int64]:
     """The table of modules; `watches` gets what its caps and decays count."""
-    table = np.zeros((len(modules), at.WIDTH), np.int64)
+    table = np.zeros((len(modules), at.WIDTH), np.int64, order="F")
     names: dict[str, int] = {}
     ties = {key: place for place, key in enumerate(sorted({m.tie for m in modules}))}
     for row, checked in zip(table, modules, strict=True):

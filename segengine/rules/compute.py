@@ -11,7 +11,6 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -19,8 +18,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from segengine.days import DAY, HOUR, Zone, add_to_day, civil
-from segengine.kernels import arithmetic
+from segengine.days import DAY, HOUR, Zone, add_to_day
+from segengine.kernels import arithmetic, calendar
 from segengine.kernels import truth as kernels_truth
 from segengine.rules.block import FALSE, NO_INT, TRUE, UNKNOWN, Block, Values
 from segengine.rules.term import SOURCES, Term
@@ -347,23 +346,10 @@ def _in_last_days(term: Term, block: Block) -> NDArray[np.int8]:
 
 
 def _days_until_birthday(term: Term, block: Block) -> Values:
-    today = block.clock.today
-    dates = _dates(term.args[0], block)
-    # For one buyer there is nothing to be told apart.
-    distinct, places = np.unique(dates, return_inverse=True) if len(dates) > 1 else (dates, ...)
-    found = [NO_INT if d == NO_INT else until_birthday(int(d), today) for d in distinct]
-    return np.array(found, np.int64)[places]
-
-
-@lru_cache(maxsize=1 << 16)
-def until_birthday(born: int, today: int) -> int:
-    """Dates until the next return of a date; 29 February returns on the 28th in other years."""
-    year, born_year = civil(today)[0], civil(born)[0]
-    for ahead in range(2):
-        back = add_to_day(born, months=12 * (year + ahead - born_year))
-        if back >= today:
-            return back - today
-    raise AssertionError("a birthday returns within two years")
+    dates = np.ascontiguousarray(_dates(term.args[0], block))
+    out = np.empty(len(dates), np.int64)
+    calendar.birthdays(dates, NO_INT, block.clock.today, out)
+    return out
 
 
 def _calendar(days: NDArray[np.int64]) -> tuple[NDArray[np.int64], ...]:

@@ -220,6 +220,18 @@ class Events:
         refund = self.table.columns["refund_amount"]
         return operand.args[0] if not refund.is_allocated else None
 
+    def count_for(self, buyer: int, where: Term, clock: Clock) -> int:
+        """How many of one buyer's events a condition holds for."""
+        few = self._few(where, clock)
+        if few.tests is None:
+            return len(self.rows_for(buyer, where, clock))
+        table, tests = self.table, few.tests
+        head = self.population.customers.heads(table.spec.name).item(buyer)
+        if head < 0:
+            return 0
+        times, previous = table.columns["time"].values, table.extra("previous")
+        return int(chain.count_where(head, previous, times, clock.as_of, tests.table, tests.bounds))
+
     def rows_for(self, buyer: int, where: Term, clock: Clock) -> NDArray[np.int64]:
         """One buyer's events that a condition holds for, in arrival order."""
         head = int(self.population.customers.heads(self.table.spec.name)[buyer])

@@ -320,9 +320,9 @@ def aggregated_for(source: Term, events: Events, buyer: int, clock: Clock) -> An
     """An aggregate of one buyer's events, in the form of its column; None for a missing value."""
     how = source.value
     operand, where = source.args
-    rows = events.rows_for(buyer, where, clock)
     if how.agg == "count" and operand == ALL:
-        return len(rows)
+        return events.count_for(buyer, where, clock)
+    rows = events.rows_for(buyer, where, clock)
     if not len(rows):
         return 0 if how.agg in ("count", "sum") else None
     if how.agg in ("first", "last"):

@@ -8,20 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from operator import is_
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from segengine.kernels.matching import NO_KEY
-from segengine.rules.compute import until_birthday
+from segengine.rules import made_loops as at
 from segengine.rules.plan import Computed, Node, Ranges
 from segengine.rules.population import Population
 from segengine.rules.ranges import Range
 from segengine.rules.term import Term
 from segengine.schema.kinds import Kind
-from segengine.tables import list_loops
 from segengine.tables.column import Column
+from segengine.tables.list_loops import Lists
 
 _OPPOSITES = {"=": "<>", "<>": "=", "<": ">=", "<=": ">", ">": "<=", ">=": "<"}
 _LEAST, _MOST = -(2**63) + 1, 2**63 - 1
@@ -71,51 +71,66 @@ def _compared(op: str, fixed: int) -> tuple[Range, ...] | None:
 class MadeValues:
     """The values that a layout makes for each buyer, by the number of its trait there.
 
-    affinities: by kind, the traits and the values liked  birthdays: traits and columns of dates
+    affinities: trait, kind and value liked  birthdays: traits and columns of dates
     """
 
-    affinities: tuple[tuple[str, NDArray[np.int64], tuple[str, ...]], ...]
+    affinities: tuple[tuple[int, str, str], ...]
     birthdays: tuple[tuple[int, Column], ...]
 
-    def codes(self, population: Population) -> tuple[NDArray[np.int32], ...]:
-        """The code of each value liked, by kind; they stand while no text comes."""
-        code = population.tables.affinities.code
-        return tuple(
-            np.array([code(kind, value) for value in values], np.int32)
-            for kind, _, values in self.affinities
-        )
+    def bound(self, population: Population, before: BoundValues | None) -> BoundValues:
+        """Where they are made from now; `before` serves as long as no array has moved or come.
 
-    def write(
-        self,
-        population: Population,
-        codes: Sequence[NDArray[np.int32]],
-        row: int,
-        today: int,
-        keys: NDArray[np.int64],
-    ) -> None:
-        """Write the key of each value for a row; see `matching.match_row`."""
-        kept = population.tables.affinities.kept
-        for (kind, traits, _), wanted in zip(self.affinities, codes, strict=True):
-            list_loops.score_keys(row, kept[kind].lists, wanted, traits, keys)
-        for trait, column in self.birthdays:
-            born = column.values.item(row)
-            keys[trait] = NO_KEY if born == column.missing else until_birthday(born, today)
+        What stands in lists may have changed, and a value that was never met may have got a code.
+        """
+        known = population.tables.affinities
+        codes = [known.code(kind, value) for _, kind, value in self.affinities]
+        lists = [known.kept[kind].lists for _, kind, _ in self.affinities]
+        # What was never written holds one value everywhere and owns no memory.
+        dates = [column.values if column.is_allocated else None for _, column in self.birthdays]
+        if before is not None and before.stand(codes, lists, dates):
+            return before
+        liked = np.zeros((len(codes), at.LIKED), np.int64)
+        for row, (trait, _, _), code, of in zip(liked, self.affinities, codes, lists, strict=True):
+            row[at.PLACE], row[at.CODE], row[at.ROWS] = trait, code, len(of.counts)
+            row[at.BEGINS : at.LIKED] = [array.ctypes.data for array in of]
+        birthdays = np.zeros((len(dates), at.BIRTHDAY), np.int64)
+        defaults = np.array([column.default for _, column in self.birthdays], np.int32)
+        for place, (trait, column) in enumerate(self.birthdays):
+            row, array = birthdays[place], dates[place]
+            row[at.PLACE], row[at.MISSING] = trait, column.missing
+            if array is None:
+                row[at.DATES] = defaults[place:].ctypes.data
+            else:
+                row[at.DATES], row[at.STRIDE] = array.ctypes.data, array.itemsize
+        return BoundValues(liked, birthdays, codes, lists, dates, defaults)
+
+
+class BoundValues(NamedTuple):
+    """Where made values are made from, see `made_loops.write_keys`.
+
+    codes, lists, dates, defaults: what the tables were made of, whose addresses stand there
+    """
+
+    liked: NDArray[np.int64]
+    birthdays: NDArray[np.int64]
+    codes: list[int]
+    lists: list[Lists]
+    dates: list[NDArray[Any] | None]
+    defaults: NDArray[np.int32]
+
+    def stand(self, codes: list[int], lists: list[Lists], dates: list[NDArray[Any] | None]) -> bool:
+        """Whether the tables would be made of the same arrays and codes again."""
+        return (
+            self.codes == codes
+            and all(map(is_, self.lists, lists))
+            and all(map(is_, self.dates, dates))
+        )
 
 
 def made_values(sources: Sequence[tuple[int, Term]], population: Population) -> MadeValues:
     """What makes these values, each given with the number of its trait."""
-    by_kind: dict[str, list[tuple[int, str]]] = {}
-    birthdays = []
-    for trait, source in sources:
-        if source.op == "affinity":
-            kind, value = source.value
-            by_kind.setdefault(kind, []).append((trait, value))
-        else:
-            birthdays.append((trait, population.column(source.args[0])))
     return MadeValues(
-        tuple(
-            (kind, np.array([trait for trait, _ in of], np.int64), tuple(value for _, value in of))
-            for kind, of in by_kind.items()
-        ),
-        tuple(birthdays),
-    )
+        tuple((trait, *source.value) for trait, source in sources if source.op == "affinity"),
+        tuple((trait, population.column(source.args[0])) for trait, source in sources
+              if source.op != "affinity"),
+    )  # fmt: skip

@@ -23,11 +23,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segengine.kernels import matching
+from segengine.rules import made_loops
 from segengine.rules.catalogue import Definition, SegmentCatalogue
 from segengine.rules.codes import RunsKept
 from segengine.rules.conjunctions import Conjoined, conjoined
 from segengine.rules.frame import BucketsOf
 from segengine.rules.interval_rows import BUDGET, MOST_EDGES, Layout, Scratch, laid_out
+from segengine.rules.made_values import BoundValues
 from segengine.rules.plan import Node, plan_rule
 from segengine.rules.ranges import Domain
 from segengine.rules.second_tier import Asked, Leaf
@@ -42,14 +44,14 @@ _NO_REQUEST: Mapping[str, str] = {}
 class _Bound:
     """A layout at one view: where the values of each column stand.
 
-    codes: of the values that affinities are asked of
+    made: where values that are in no column are made from
     """
 
     view: View
     layout: Layout
     traits: NDArray[np.int64]
     arrays: list[NDArray[Any]]
-    codes: tuple[NDArray[np.int32], ...]
+    made: BoundValues
 
     def stands(self, layout: Layout, arrays: Sequence[NDArray[Any]]) -> bool:
         """Whether the values of a layout are where they were."""
@@ -123,7 +125,7 @@ class Matcher(Generic[Key]):
         layout = bound.layout
         scratch = layout.take_scratch()
         state, out = scratch.state, scratch.out
-        layout.made.write(view.population, bound.codes, row, view.clock.today, state)
+        made_loops.write_keys(row, view.clock.today, bound.made.liked, bound.made.birthdays, state)
 
         def truth_of(node: Node) -> bool:
             return Asked(view, row, context, buckets).truth_of(node)
@@ -154,8 +156,9 @@ class Matcher(Generic[Key]):
                 traits = before.traits
             else:
                 traits = layout.addresses(arrays)
-            codes = layout.made.codes(view.population)
-            self._bound = _Bound(view, layout, traits, arrays, codes)
+            same = before is not None and before.layout is layout
+            made = layout.made.bound(view.population, before.made if same and before else None)
+            self._bound = _Bound(view, layout, traits, arrays, made)
             return self._bound
 
     def _layout(self, view: View, before: Layout | None) -> Layout:

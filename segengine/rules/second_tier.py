@@ -11,7 +11,7 @@ from operator import itemgetter
 from typing import Any
 
 from segengine.rules.block import NO_INT, Block
-from segengine.rules.compute import compute, truth, until_birthday
+from segengine.rules.compute import compute, truth
 from segengine.rules.conjunctions import Moving
 from segengine.rules.evaluate import holds
 from segengine.rules.frame import BucketsOf
@@ -150,19 +150,11 @@ class Asked:
         assert term is not None
         if term.op in SOURCES:
             return self.view.population.value(term, self.row, self.view.clock)
-        if term.op == "days_until_birthday" and term.args[0].op == "column":
-            column = self.view.population.column(term.args[0])
-            if column.kind is Kind.DATE:
-                born = column.values[self.row].item()
-                return None if born == column.missing else until_birthday(born, self._today())
         value = compute(term, self._row())[0].item()
         # A double may well be -2**63, which is missing among whole numbers alone.
         is_double = isinstance(value, float)
         missing = value != value if is_double else value == NO_INT  # noqa: PLR0124 - NaN
         return None if missing else value
-
-    def _today(self) -> int:
-        return self.view.clock.today
 
     def truth_of(self, node: Node) -> bool:
         """Whether a leaf holds that is asked rarely: nothing of it is kept."""

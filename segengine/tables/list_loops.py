@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segengine.kernels.jit import inlined, kernel
-from segengine.kernels.matching import FLOAT64, NO_KEY, key_of
 
 
 class Lists(NamedTuple):
@@ -136,28 +135,3 @@ def scores_of(lists: Lists, code: int, out: NDArray[np.float64]) -> None:
                 if code_at(lists, begin, k) == code:
                     found = score_at(lists, begin, k)
             out[row] = found
-
-
-@kernel
-def score_keys(
-    row: int,
-    lists: Lists,
-    codes: NDArray[np.int32],
-    places: NDArray[np.int64],
-    keys: NDArray[np.int64],
-) -> None:
-    """The score of each code for one row as a key, see `matching.key_of`; `NO_KEY` without a list.
-
-    codes: int32[n]  places: int64[n], where in `keys` each score goes
-    """
-    begin, count = np.int64(0), 0
-    if 0 <= row < lists.counts.shape[0]:
-        begin, count = lists.begins[row], lists.counts[row]
-    score = np.empty(1, np.float64)
-    bits = score.view(np.int64)
-    for index in range(codes.shape[0]):
-        score[0] = 0.0
-        for k in range(count):
-            if code_at(lists, begin, k) == codes[index]:
-                score[0] = score_at(lists, begin, k)
-        keys[places[index]] = key_of(FLOAT64, bits[0]) if count > 0 else NO_KEY

@@ -20,7 +20,7 @@ def test_every_sort_of_page_has_its_times(result):
     assert result["sizes"] == {"customers": 400, "modules": 96, "pages": 2}
     of_calls = [case for case in result["cases"] if "p50_us" in case]
     assert [case["case"] for case in of_calls] == [
-        "a page", "a page with caps and decays", "a page with a pool of all products",
+        "a page", "a page with caps and decays", "a page with a pool of 10,000 products",
         "a page with pools of products", "a page after an append",
     ]  # fmt: skip
     for case in of_calls:
