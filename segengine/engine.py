@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from os import PathLike
@@ -23,7 +24,13 @@ from segengine.audiences.plan import CampaignPlan, plan_names, plan_of
 from segengine.audiences.runs import Run, Runs, frozen, planned, refuse_to_run
 from segengine.audiences.send_hours import histogram, send_times
 from segengine.definitions import Definitions
-from segengine.errors import ConfigError, DefinitionError, RuleError, StoreError
+from segengine.errors import (
+    ConfigError,
+    DefinitionError,
+    RuleError,
+    SegengineError,
+    StoreError,
+)
 from segengine.pages.bought_together import bought_together
 from segengine.pages.census import Census, census
 from segengine.pages.decide import PageAnswer, decide
@@ -337,6 +344,18 @@ class Engine(Store):
         """
         with self._tables.gate.reading():
             return answers.questions(self._tables, self.config)
+
+    def prepare(self) -> None:
+        """Make now what the first question of its kind would wait for.
+
+        Scan codes, of a byte a buyer for every column, and the rules of every page. `open` makes
+        the codes; whoever loads a store to serve it should call this.
+        """
+        super().prepare()
+        for name in self.pages:
+            # Whoever asks for a page that cannot be is told why.
+            with suppress(SegengineError):
+                self.page(name)
 
     # --- questions --------------------------------------------------------------------------
 

@@ -235,7 +235,7 @@ class Store:
             bring_up(self._tables, self._settings, tail, derived.said, target)
             self._fits, is_current = fits_of(derived)
             self._are_fits_current = is_current and tail.is_empty
-        self.prepare()
+        self._make_codes()
 
     def claim(self) -> None:
         """Make this process the one that writes to the store's directory; it stays so until close.
@@ -450,7 +450,7 @@ class Store:
                     )  # fmt: skip
                     reports.append(self._load(request, progress))
             self._write_snapshot()
-        self.prepare()
+        self._make_codes()
         return reports
 
     def _write_snapshot(self, loads: int = 1) -> None:
@@ -460,7 +460,7 @@ class Store:
         """
         self._is_unkept = False
         if self._durable is not None:
-            self.prepare()
+            self._make_codes()
             derived = self._derived()
             try:
                 self._durable.write_snapshot(
@@ -529,10 +529,10 @@ class Store:
                     self._write_snapshot()
 
     def prepare(self) -> None:
-        """Make the scan codes of every column now, not at its first scan (a byte a buyer each).
+        """Make now what the first question of its kind would wait for."""
+        self._make_codes()
 
-        `open` does it, and whoever loads a store to serve it should.
-        """
+    def _make_codes(self) -> None:
         customers = self._tables.customers
         with self._tables.gate.reading():
             for column in (*customers.columns.values(), *customers.traits.values()):

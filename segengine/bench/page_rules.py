@@ -134,7 +134,7 @@ def _pool(rng: Random) -> Pool:
 
 
 def with_a_pool(page: Page, rule: str | None) -> Page:
-    """The page, named `shelf`, with a pool of such products before the modules of its first slot."""
+    """The page, named `shelf`, with a pool of such products before what its first slot has."""
     first, *others = page.slots
     pool = Module("pool", pool=Pool(rule, k=10), priority=1_000)
     return Page("shelf", [Slot(first.name, [pool, *first.modules]), *others])

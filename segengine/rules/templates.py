@@ -3,6 +3,8 @@
 Rules that an operator tries one after the other differ in their numbers and texts alone. The
 first of a shape is read by the parser; for the others its nodes are filled with the new values.
 What could change the reading (dates, intervals, escapes, anything unusual) is part of the shape.
+The rules of a page are a few conditions joined by AND, each time others: each condition has a shape
+of its own.
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ from segengine.rules import expr as e
 from segengine.rules.parse import parse
 from segengine.rules.syntax import size_problem
 
-_MOST, _MOST_DIGITS = 1024, 40
+_MOST, _MOST_DIGITS, _MOST_LEVELS = 1024, 40, 16
 _VALUE = re.compile(
     r"(?<![\w.'\"])(?:(?P<decimal>[0-9]+\.[0-9]+)|(?P<whole>[0-9]+))(?![\w.'\"])"
     r"|(?<![\w'\"])(?P<text>'(?:[^'\\]|'')*')(?!['\w])"
@@ -32,6 +34,8 @@ _UNUSUAL = re.compile(r"--|/\*|\\|\$|;|::|\?|\bE'|\x00", re.IGNORECASE)
 _SPECIAL = re.compile(
     r"\b(?:interval|date|timestamp|timestamptz|escape|time|as)\s*\Z", re.IGNORECASE
 )
+
+_JOINT = re.compile(r"'(?:[^']|'')*'|[()\[\]\"]|\b(?:AND|OR|BETWEEN|CASE)\b", re.IGNORECASE)
 
 Fill = Callable[[list[e.LiteralValue]], e.Expr]
 
@@ -50,6 +54,13 @@ class Templates:
         """
         if not isinstance(text, str) or size_problem(text) is not None or _UNUSUAL.search(text):
             return None
+        parts = [self._read(part) for part in _conjuncts(text)]
+        if len(parts) > 1 and None not in parts:
+            return e.conjunction(tuple(part for part in parts if part is not None))
+        return parts[0] if len(parts) == 1 else self._read(text)
+
+    def _read(self, text: str) -> e.Expr | None:
+        """What a text says that is one shape."""
         shape, values, places = _taken_apart(text)
         with self._lock:
             if shape in self._kept:
@@ -62,6 +73,28 @@ class Templates:
             if len(self._kept) > _MOST:
                 self._kept.popitem(last=False)
         return None if found is None else found(values)
+
+
+def _conjuncts(text: str) -> list[str]:
+    """What ANDs join that stand in no parentheses; the text alone where anything else may be."""
+    found, begin, depth, between = [], 0, 0, 0
+    for match in _JOINT.finditer(text):
+        word = match.group().upper()
+        if word in ("(", "["):
+            depth += 1
+        elif word in (")", "]"):
+            depth -= 1
+        elif word == "AND" and depth == 0:
+            if between:
+                between -= 1
+            else:
+                found.append(text[begin : match.start()].strip())
+                begin = match.end()
+        elif word == "BETWEEN" and depth == 0:
+            between += 1
+        elif word in ("OR", "CASE", '"') and depth == 0:
+            return [text]
+    return [*found, text[begin:].strip()] if found and depth == between == 0 else [text]
 
 
 def _taken_apart(text: str) -> tuple[str, list[e.LiteralValue], list[tuple[int, int]]]:
@@ -94,6 +127,9 @@ def _template(
     try:
         read = parse(text)
     except RuleError:
+        return None
+    if e.measured(read, e.children)[0] > _MOST_LEVELS:
+        # Beneath an AND it may be too deep.
         return None
     slots: dict[tuple[int, int], int] = {place: index for index, place in enumerate(places)}
     used: list[int] = []

@@ -142,6 +142,41 @@ def test_any_text_is_read_as_it_is_parsed(text: str, rng: Random) -> None:
         assert_reads(templates, one)
 
 
+JOINTS = (" AND ", " and ", "\nAND ", " OR ", " AND NOT ", ") AND (", " AND x BETWEEN 1 AND 2 AND ",
+          " AND x NOT BETWEEN 1 AND (2) AND ", " AND (x BETWEEN ", " AND x BETWEEN 1 AND ",
+          " AND CASE WHEN a AND b THEN 1 END = ", " AND 'x AND y' = ", ' AND "x AND y" = ',
+          " AND x IN (1) AND [", " AND count(orders) FILTER (WHERE a AND b OR c) > ")  # fmt: skip
+
+
+@settings(max_examples=300)
+@given(st.lists(st.sampled_from(ODDITIES), min_size=2, max_size=4), st.data())
+def test_any_conditions_that_are_joined_are_read_as_they_are_parsed(
+    conditions: list[str], data: st.DataObject
+) -> None:
+    text, templates = conditions[0], Templates()
+    for condition in conditions[1:]:
+        text += data.draw(st.sampled_from(JOINTS)) + condition
+        assert_reads(templates, text)
+        assert_reads(templates, f"({text})")
+
+
+def test_conditions_that_are_joined_have_a_shape_each() -> None:
+    templates = Templates()
+    conditions = ("x > 1", "y BETWEEN 2 AND 3", "(z = 'a AND b' OR x = 5)", "NOT (x = 1 AND y = 2)")
+    for first in conditions:
+        for second in conditions:
+            text = f"{first} AND {second} and {first}"
+            assert assert_reads(templates, text) is not None
+    assert len(templates._kept) == len(conditions)
+
+
+def test_what_is_too_deep_beneath_an_and_is_not_read() -> None:
+    for levels in range(10, 34):
+        deep = "NOT (" * levels + "x = 1" + ")" * levels
+        assert_reads(Templates(), f"y = 2 AND {deep}")
+        assert_reads(Templates(), deep)
+
+
 def test_random_rules_near_the_values_of_a_store_are_read_from_few_shapes() -> None:
     templates, from_shape = Templates(), 0
     texts = [rule_text(rule) for rule in case(800, 65).rules(40)]
