@@ -1,4 +1,10 @@
-"""The products of a pool -> the best of them for one buyer. The loops."""
+"""The products of a pool -> the best of them for one buyer. The loops.
+
+Products of one category, brand and price level are of one *sort*. Where the buyer did nothing with
+them they differ by what sells better alone, so that the first on the shelf is the best of its sort:
+a buyer's score is worked out once for each sort, and for the few products that they did something
+with. Those compete, whoever wins makes room for the next of its sort.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +14,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segengine.kernels.jit import Words, inlined, kernel
-from segengine.kernels.scan import ones_of, trailing_zeros
 from segengine.pages.pool_visit_loops import Lately, Shelf
 
 # Terms of a score, as `[pools]` names them, and reasons, as `pool_rank.py` does.
@@ -26,11 +31,9 @@ RECENT, TOGETHER, CATEGORY, RECENT_CATEGORY, BRAND, PRICE, BEST_SELLER = range(7
 ) = range(9)
 
 MILLION = 1_000_000
-BLOCK = 128
-"""Of so many scores the greatest is kept, so that the next best is found among few."""
-NONE_LEFT = np.int32(-1)
-MANY = 16
-"""From so many of 64 places on all of them are scored: they run side by side."""
+BLOCK = 64
+"""Of so many rivals the best is kept, so that the next best is found among few."""
+NONE_LEFT = np.int64(-1)
 
 
 class Taste(NamedTuple):
@@ -82,23 +85,16 @@ class Terms(NamedTuple):
 class Scratch(NamedTuple):
     """What one ranking writes to, used again by the next.
 
-    own, beside: float64[places], 0 between rankings  millionths, choice: int32[places]
-    greatest: int32[blocks]
+    own, beside: float64[places], 0 between rankings
     """
 
     own: NDArray[np.float64]
     beside: NDArray[np.float64]
-    millionths: NDArray[np.int32]
-    choice: NDArray[np.int32]
-    greatest: NDArray[np.int32]
 
 
 def scratch_of(places: int) -> Scratch:
     """What rankings of so many places write to."""
-    return Scratch(
-        np.zeros(places), np.zeros(places), np.empty(places, np.int32),
-        np.empty(places, np.int32), np.empty(-(-places // BLOCK), np.int32),
-    )  # fmt: skip
+    return Scratch(np.zeros(places), np.zeros(places))
 
 
 @inlined
@@ -130,20 +126,20 @@ def saturated(done: float, weight: float) -> float:
 
 
 @inlined
-def raised(scores: NDArray[np.int32], out: NDArray[np.int32]) -> None:
-    """Write the greatest score of each block; NONE_LEFT for a block without any."""
+def raised(ranks: NDArray[np.int64], out: NDArray[np.int64]) -> None:
+    """Write the greatest of each block; NONE_LEFT for a block without any."""
     for block in range(out.shape[0]):
         most = NONE_LEFT
-        for k in range(block * BLOCK, min((block + 1) * BLOCK, scores.shape[0])):
-            most = max(most, scores[k])
+        for k in range(block * BLOCK, min((block + 1) * BLOCK, ranks.shape[0])):
+            most = max(most, ranks[k])
         out[block] = most
 
 
 @inlined
-def take_best(scores: NDArray[np.int32], greatest: NDArray[np.int32]) -> int:
-    """The first of those with the greatest score, which is out then; -1 where none is left.
+def best_of(ranks: NDArray[np.int64], greatest: NDArray[np.int64]) -> int:
+    """The rival of the greatest rank; -1 where none is left.
 
-    scores: int32[n]  greatest: int32[blocks], as `raised` has written them
+    ranks: int64[n], each a different one, or NONE_LEFT  greatest: as `raised` writes it
     """
     best = 0
     for block in range(1, greatest.shape[0]):
@@ -151,15 +147,35 @@ def take_best(scores: NDArray[np.int32], greatest: NDArray[np.int32]) -> int:
             best = block
     if greatest.shape[0] == 0 or greatest[best] == NONE_LEFT:
         return -1
-    found, most = -1, NONE_LEFT
-    for k in range(best * BLOCK, min((best + 1) * BLOCK, scores.shape[0])):
-        if found < 0 and scores[k] == greatest[best]:
-            found = k
-            scores[k] = NONE_LEFT
-        else:
-            most = max(most, scores[k])
-    greatest[best] = most
+    found = best * BLOCK
+    while ranks[found] != greatest[best]:
+        found += 1
     return found
+
+
+@inlined
+def become(
+    rival: int, rank: np.int64, ranks: NDArray[np.int64], greatest: NDArray[np.int64]
+) -> None:
+    """Give a rival another rank."""
+    ranks[rival] = rank
+    block, most = rival // BLOCK, NONE_LEFT
+    for k in range(block * BLOCK, min((block + 1) * BLOCK, ranks.shape[0])):
+        most = max(most, ranks[k])
+    greatest[block] = most
+
+
+@inlined
+def is_in(place: int, words: Words) -> bool:
+    """Whether the bit of a place is set."""
+    return (words[place >> 6] >> np.uint64(place & 63)) & np.uint64(1) != 0
+
+
+@inlined
+def leave_out(places: NDArray[np.int32], words: Words) -> None:
+    """Clear the bits of some places."""
+    for k in range(places.shape[0]):
+        words[places[k] >> 6] &= ~(np.uint64(1) << np.uint64(places[k] & 63))
 
 
 @inlined
@@ -171,9 +187,8 @@ def stand_first(lately: Lately, wanted: Wanted) -> NDArray[np.int32]:
     first[:count] = wanted.pins
     for k in range(opened):
         place = lately.opened[k]
-        in_pool = (wanted.words[place >> 6] >> np.uint64(place & 63)) & np.uint64(1)
         if (
-            in_pool != 0
+            is_in(place, wanted.words)
             and not is_among(place, lately.bought)
             and not is_among(place, first[:count])
         ):
@@ -196,33 +211,27 @@ def score_of(place: int, shelf: Shelf, terms: Terms) -> float:
 
 
 @inlined
-def in_millionths(score: float) -> np.int32:
-    """A score as pools compare it."""
-    return np.int32(score * MILLION + 0.5)
+def rank_of(score: float, place: int) -> np.int64:
+    """A score in millionths, as pools compare it, and of equal ones the place, the first first."""
+    return (np.int64(score * MILLION + 0.5) << 32) | (0x7FFFFFFF - np.int64(place))
 
 
 @inlined
-def scored(words: Words, shelf: Shelf, terms: Terms, out: NDArray[np.int32]) -> None:
-    """The score of each place in the pool by what the product is; NONE_LEFT for the others.
+def next_of(sort: int, at: int, shelf: Shelf, words: Words) -> int:
+    """Where among the members of a sort the next one stands whose bit is set; the end for none."""
+    end = shelf.begins[sort + 1]
+    while at < end and not is_in(shelf.members[at], words):
+        at += 1
+    return at
 
-    words: uint64, a bit for each place  out: int32[places]
-    """
-    count, one = shelf.category.shape[0], np.uint64(1)
-    for word in range(words.shape[0]):
-        rest, begin = words[word], 64 * word
-        end = min(begin + 64, count)
-        if ones_of(rest) >= MANY:
-            for place in range(begin, end):
-                found = in_millionths(score_of(place, shelf, terms))
-                is_in = (rest >> np.uint64(place - begin)) & one
-                out[place] = found if is_in != 0 else NONE_LEFT
-        else:
-            for place in range(begin, end):
-                out[place] = NONE_LEFT
-            while rest != 0:
-                place = begin + trailing_zeros(rest)
-                rest &= rest - one
-                out[place] = in_millionths(score_of(place, shelf, terms))
+
+@inlined
+def sort_rank(sort: int, at: int, shelf: Shelf, terms: Terms) -> np.int64:
+    """The rank of a sort by its member there; NONE_LEFT at its end."""
+    if at >= shelf.begins[sort + 1]:
+        return NONE_LEFT
+    place = shelf.members[at]
+    return rank_of(score_of(place, shelf, terms), place)
 
 
 @inlined
@@ -309,51 +318,61 @@ def ranked(
     touched = note_own(shelf, lately, nearest, nearness, wanted, own, beside)
     first = stand_first(lately, wanted)
     words = wanted.words.copy()
-    one = np.uint64(1)
-    for k in range(lately.bought.shape[0]):
-        words[lately.bought[k] >> 6] &= ~(one << np.uint64(lately.bought[k] & 63))
-    for k in range(first.shape[0]):
-        words[first[k] >> 6] &= ~(one << np.uint64(first[k] & 63))
-    millionths, choice, greatest = scratch.millionths, scratch.choice, scratch.greatest
-    scored(words, shelf, terms, millionths)
+    leave_out(lately.bought, words)
+    leave_out(first, words)
+    # Rivals are the sorts, then the products that the buyer did something with, by themselves.
+    sorts = shelf.begins.shape[0] - 1
+    at = np.empty(sorts + touched.shape[0], np.int32)
+    ranks = np.empty(at.shape[0], np.int64)
+    rivals = sorts
     for k in range(touched.shape[0]):
         place = touched[k]
-        if millionths[place] != NONE_LEFT:
+        if is_in(place, words):
+            leave_out(touched[k : k + 1], words)
             score = beside[place] - own[place] + score_of(place, shelf, terms)
-            millionths[place] = in_millionths(score)
-    # Who is out of the choice, for now or for good, has no score there.
-    choice[:] = millionths
+            at[rivals], ranks[rivals] = place, rank_of(score, place)
+            rivals += 1
+    for sort in range(sorts):
+        at[sort] = next_of(sort, shelf.begins[sort], shelf, words)
+        ranks[sort] = sort_rank(sort, at[sort], shelf, terms)
+    ranks = ranks[:rivals]
+    # Who is out of the choice, for now or for good, has no rank there.
+    choice, greatest = ranks.copy(), np.empty(-(-rivals // BLOCK), np.int64)
     raised(choice, greatest)
 
     shown = np.zeros(taste.of_category + 1, np.int32)
-    found = min(first.shape[0], wanted.k)
+    found, is_spread = min(first.shape[0], wanted.k), True
     for k in range(found):
         places[k] = first[k]
         shown[shelf.category[places[k]] + 1] += 1
     while found < wanted.k:
-        best = take_best(choice, greatest)
+        best = best_of(choice, greatest)
+        if best < 0 and is_spread:
+            # Those whose category had its most come at the end.
+            is_spread = False
+            choice[:] = ranks
+            raised(choice, greatest)
+            best = best_of(choice, greatest)
         if best < 0:
             break
-        category = shelf.category[best] + 1
-        if category == 0 or shown[category] < wanted.most:
-            shown[category] += 1
-            places[found] = best
-            found += 1
-            millionths[best] = NONE_LEFT
-        if category > 0 and shown[category] >= wanted.most:
+        place = shelf.members[at[best]] if best < sorts else at[best]
+        category = shelf.category[place] + 1
+        if is_spread and category > 0 and shown[category] >= wanted.most:
             # All of it at once: they may be nearly all there are.
-            for place in range(choice.shape[0]):
-                is_out = shelf.category[place] + 1 == category
-                choice[place] = NONE_LEFT if is_out else choice[place]
+            for rival in range(rivals):
+                its = shelf.members[shelf.begins[rival]] if rival < sorts else at[rival]
+                if shelf.category[its] + 1 == category:
+                    choice[rival] = NONE_LEFT
             raised(choice, greatest)
-    if found < wanted.k:
-        raised(millionths, greatest)
-        while found < wanted.k:
-            best = take_best(millionths, greatest)
-            if best < 0:
-                break
-            places[found] = best
-            found += 1
+            continue
+        shown[category] += 1
+        places[found] = place
+        found += 1
+        ranks[best] = NONE_LEFT
+        if best < sorts:
+            at[best] = next_of(best, at[best] + 1, shelf, words)
+            ranks[best] = sort_rank(best, at[best], shelf, terms)
+        become(best, ranks[best], choice, greatest)
 
     for k in range(found):
         place = places[k]

@@ -129,11 +129,22 @@ def _placed(view: View, settings: PoolSettings) -> Placed:
 
     ids = products.trait("product_id").values[:count].astype(np.int64)
     by_id = np.argsort(ids, kind="stable")
+    looks = codes("category"), codes("brand"), codes("price_level")
     shelf = Shelf(
-        codes("category"), codes("brand"), codes("price_level"), _selling(units),
-        order.astype(np.int64), place, ids[by_id], place[by_id],
+        *looks, _selling(units), order.astype(np.int64), place, ids[by_id], place[by_id],
+        *_sorts(looks),
     )  # fmt: skip
     return Placed(tables.products_revision, fits, shelf)
+
+
+def _sorts(looks: Sequence[NDArray[np.int32]]) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    """The places of each sort, ascending, sort by sort, and where each begins: int32[sorts + 1]."""
+    members = np.lexsort(looks).astype(np.int32)
+    changes = np.zeros(len(members), np.bool_)
+    for look in looks:
+        changes[1:] |= look[members[1:]] != look[members[:-1]]
+    changes[:1] = True
+    return members, np.append(np.flatnonzero(changes), len(members)).astype(np.int32)
 
 
 def _ids(view: View, rows: NDArray[np.int64]) -> list[int | str]:

@@ -18,6 +18,8 @@ class Shelf(NamedTuple):
     none  selling: float64[places], from 1 for the best seller to 0 for what sold nothing
     row: int64[places], in the products  place: int32[rows]
     ids: int64[places], product_ids or their codes, ascending  by_id: int32[places], where each is
+    members: int32[places], sort by sort, each ascending; a sort is a category, a brand and a level
+    begins: int32[sorts + 1], where each sort's members begin
     """
 
     category: NDArray[np.int32]
@@ -28,6 +30,8 @@ class Shelf(NamedTuple):
     place: NDArray[np.int32]
     ids: NDArray[np.int64]
     by_id: NDArray[np.int32]
+    members: NDArray[np.int32]
+    begins: NDArray[np.int32]
 
 
 class Doings(NamedTuple):
