@@ -125,13 +125,14 @@ def match_row(
     settled: int,
     state: NDArray[np.int64],
     words: Words,
-    out: NDArray[np.int32],
+    candidates: NDArray[np.int32],
+    out: NDArray[np.uint8],
 ) -> int:
-    """How many rules hold for a row; they go to the front of `out`, ascending.
+    """Mark the rules that hold for a row in `out`; how many candidates there are.
 
     Conjunctions from `settled` on, and those that ask about a value not known when the rows were
-    made, are candidates: they go to the back of `out`, the first last, and their number to
-    `state[-1]`; the row of bits of each trait to `state[traits:]`, 0 for a value not known.
+    made, are candidates: they go to `candidates`, ascending. The row of bits of each trait goes to
+    `state[traits:]`, 0 for a value not known, and to `state[-1]` whether there is such a one.
 
     traits: int64[traits, 8], see above; a key above `LIMIT` was not known
     edges: int64[e], ascending per trait
@@ -145,7 +146,7 @@ def match_row(
     bounds: int64[b, 2], ascending, disjoint
     state: int64[2 * traits + 1], begins with the keys of traits that are made
     words: uint64[words of conjunctions], begins as the conjunctions to be asked
-    out: int32[rules + conjunctions]
+    candidates: int32[conjunctions]  out: uint8[rules or more], begins as 0
     """
     one = np.uint64(1)
     count, width = traits.shape[0], rows.shape[1]
@@ -187,8 +188,7 @@ def match_row(
                 unsure[index, 1], state[trait], traits[trait, MISSING], leaves, bounds
             ):
                 words[conjunction >> 6] &= ~bit
-    candidates, found = 0, 0
-    last = out.shape[0] - 1
+    found = 0
     for word in range(width):
         rest = words[word]
         while rest != 0:
@@ -201,14 +201,11 @@ def match_row(
                     if state[count + leaves[leaves_of[index], 0]] == 0:
                         is_open = True
             if is_open:
-                out[last - candidates] = conjunction
-                candidates += 1
+                candidates[found] = conjunction
+                found += 1
             else:
-                rule = conjunctions[conjunction, 1]
-                if found == 0 or out[found - 1] != rule:
-                    out[found] = rule
-                    found += 1
-    state[2 * count] = candidates
+                out[conjunctions[conjunction, 1]] = 1
+    state[2 * count] = some_unknown
     return found
 
 

@@ -44,7 +44,7 @@ def decide(
     # The place after the last rule is that of modules without one.
     holds[-1] = 1
     if checked.rules:
-        holds[checked.matcher.places(view, row, context, buckets)] = 1
+        checked.matcher.mark(view, row, context, buckets, holds)
     clock = view.clock
     active = checked.active_at(clock.as_of, clock.zone)
     if customer_id is None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cached_property
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -11,7 +9,7 @@ from segengine.pages import pool_visit_loops
 from segengine.pages.pool_candidates import Candidates
 from segengine.pages.pool_loops import Taste
 from segengine.pages.pool_ranker import Ranker
-from segengine.pages.pool_shelf import BEHAVIORS, Placed
+from segengine.pages.pool_shelf import BEHAVIORS
 from segengine.pages.pool_visit_loops import Doings, Lately, Lines
 from segengine.rules.segment import View
 from segengine.schema.tables import ORDER_LINES
@@ -29,17 +27,23 @@ class Visit:
     row: the buyer's, or that of nobody
     """
 
+    __slots__ = ("_lately", "_taste", "placed", "ranker", "row", "view")
+
     def __init__(self, ranker: Ranker, view: View, row: int) -> None:
         self.ranker, self.view, self.row = ranker, view, row
-
-    @cached_property
-    def placed(self) -> Placed:
+        self.placed = ranker.shelves.placed(view)
         """The shelf as the products are."""
-        return self.ranker.shelves.placed(self.view)
+        self._lately: Lately | None = None
+        self._taste: Taste | None = None
 
-    @cached_property
+    @property
     def lately(self) -> Lately:
         """What the buyer did lately."""
+        if self._lately is None:
+            self._lately = self._gathered()
+        return self._lately
+
+    def _gathered(self) -> Lately:
         tables, today = self.view.population.tables, self.ranker.today(self.view)
         customers = self.view.population.customers
         behaviors, lines = tables.events[BEHAVIORS], tables.events[ORDER_LINES]
@@ -57,18 +61,23 @@ class Visit:
                 int(customers.heads(ORDER_LINES)[self.row]), lines.extra("previous"),
                 sold["time"].values, sold["product_id"].values, sold["is_purchase"].values,
             ),
-            self.placed.shelf,
+            self.placed.shelf.ids, self.placed.shelf.by_id,
         )  # fmt: skip
         return found
 
-    @cached_property
+    @property
     def just_bought(self) -> NDArray[np.int32]:
         """The places of what is not to be shown again yet, each once, ascending."""
         return self.lately.bought
 
-    @cached_property
+    @property
     def taste(self) -> Taste:
         """What the buyer likes."""
+        if self._taste is None:
+            self._taste = self._liked()
+        return self._taste
+
+    def _liked(self) -> Taste:
         population = self.view.population
         kept = population.tables.affinities.kept
         columns = population.tables.events[BEHAVIORS].columns

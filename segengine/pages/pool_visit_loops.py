@@ -94,17 +94,17 @@ class Lately(NamedTuple):
 
 
 @inlined
-def place_of(product: np.int64, shelf: Shelf) -> int:
+def place_of(product: np.int64, ids: NDArray[np.int64], by_id: NDArray[np.int32]) -> int:
     """The place of a product by its id or code, -1 where the shop has no such product."""
-    low, high = 0, shelf.ids.shape[0]
+    low, high = 0, ids.shape[0]
     while low < high:
         middle = (low + high) // 2
-        if shelf.ids[middle] < product:
+        if ids[middle] < product:
             low = middle + 1
         else:
             high = middle
-    if low < shelf.ids.shape[0] and shelf.ids[low] == product:
-        return int(shelf.by_id[low])
+    if low < ids.shape[0] and ids[low] == product:
+        return int(by_id[low])
     return -1
 
 
@@ -131,8 +131,15 @@ def each_once(places: NDArray[np.int32]) -> NDArray[np.int32]:
 
 
 @kernel
-def lately(clock: Clock, span: Span, doings: Doings, lines: Lines, shelf: Shelf) -> Lately:
-    """What a buyer did on the dates that end today."""
+def lately(
+    clock: Clock,
+    span: Span,
+    doings: Doings,
+    lines: Lines,
+    ids: NDArray[np.int64],
+    by_id: NDArray[np.int32],
+) -> Lately:
+    """What a buyer did on the dates that end today; ids, by_id: those of `Shelf`."""
     count, row = 0, doings.head
     while row >= 0:
         count += 1
@@ -147,13 +154,13 @@ def lately(clock: Clock, span: Span, doings: Doings, lines: Lines, shelf: Shelf)
             age = age_of(doings.time[row], span.since_recent, span.recent, clock)
             if age >= 0:
                 first -= 1
-                did[first] = place_of(np.int64(doings.product[row]), shelf)
+                did[first] = place_of(np.int64(doings.product[row]), ids, by_id)
                 did_category[first] = doings.category[row]
                 weight[first] = counts * np.exp2(-age / span.half_life)
         row = doings.previous[row]
     opened, count = np.empty(doings.opened.shape[0], np.int32), 0
     for k in range(doings.opened.shape[0]):
-        place = place_of(np.int64(doings.product[doings.opened[k]]), shelf)
+        place = place_of(np.int64(doings.product[doings.opened[k]]), ids, by_id)
         if place >= 0:
             opened[count] = place
             count += 1
@@ -169,7 +176,7 @@ def lately(clock: Clock, span: Span, doings: Doings, lines: Lines, shelf: Shelf)
     while row >= 0:
         if lines.is_purchase[row] == 1:
             age = age_of(lines.time[row], span.since_bought, days, clock)
-            place = place_of(np.int64(lines.product[row]), shelf) if age >= 0 else -1
+            place = place_of(np.int64(lines.product[row]), ids, by_id) if age >= 0 else -1
             if place >= 0 and age < span.just_bought:
                 bought[kept] = place
                 kept += 1

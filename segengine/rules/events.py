@@ -53,17 +53,19 @@ _FEW_TEXTS = 1024
 """Up to so many texts a condition is asked of all of them, and then of none again."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Few:
     """What a condition asks of one buyer's events at a moment, None: at every.
 
-    tests: None where the columns of the table do not decide it
+    tests: None where the columns of the table do not decide it  version: of the data that they are
+    known to stand for
     """
 
     where: Term
     moment: int | None
     node: Node
     tests: Tests | None
+    version: int
 
 
 @dataclass(slots=True)
@@ -257,21 +259,24 @@ class Events:
 
     def _few(self, where: Term, clock: Clock) -> Few:
         """What a condition asks of one buyer's events, kept for the moment it needs."""
-        moment = clock.as_of if where.reads_clock else None
-        kept = self.few.get(id(where))
+        kept, version = self.few.get(id(where)), self.population.version
         # The term is kept beside its identity, or another one might come to stand there.
-        if kept is None or kept.where is not where or kept.moment != moment:
+        if kept is None or kept.where is not where or kept.moment not in (None, clock.as_of):
             node = plan_events(where, self.domain, clock, self.money_scale, ())
+        elif kept.version == version:
+            return kept
         elif kept.tests is not None and not kept.tests.stand():
             node = kept.node
         else:
+            kept.version = version
             return kept
 
         def truths_of(column: Column, part: Entries) -> NDArray[np.int8]:
             return truths(self, column.dictionary, part.term, clock)
 
         tests = NO_TESTS if where == ALL else tests_of(node, self.table, _FEW_TEXTS, truths_of)
-        found = Few(where, moment, node, tests)
+        moment = clock.as_of if where.reads_clock else None
+        found = Few(where, moment, node, tests, version)
         if len(self.few) > _MOST_PLANS:
             self.few.clear()
         self.few[id(where)] = found

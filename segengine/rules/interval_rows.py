@@ -35,7 +35,7 @@ class Scratch:
 
     state: NDArray[np.int64]
     words: NDArray[np.uint64]
-    out: NDArray[np.int32]
+    candidates: NDArray[np.int32]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,6 @@ class Layout:
     exact: Mapping[int, Leaf]
     request: RequestTier
     rule_of: list[int]
-    rules: int
     defaults: tuple[NDArray[Any], ...]
     scratch: list[Scratch] = field(default_factory=list)
     """Kept for the next match; each is used by one at a time."""
@@ -78,7 +77,7 @@ class Layout:
             return Scratch(
                 np.zeros(2 * len(self.columns) + 1, np.int64),
                 np.zeros(self.rows.shape[1], np.uint64),
-                np.zeros(self.rules + len(self.rule_of), np.int32),
+                np.zeros(len(self.rule_of), np.int32),
             )
 
     def serves(self, population: Population) -> bool:
@@ -219,7 +218,6 @@ def laid_out(
          if isinstance(each.node, Entries)},
         request_tier([(place, of[3]) for place, of in enumerate(every)], rows[0].copy()),
         [rule for rule, _, _, _ in every],
-        len(rules),
         tuple(np.full(1, c.default, c.dtype) for c in columns),
     )  # fmt: skip
 

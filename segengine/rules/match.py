@@ -117,14 +117,27 @@ class Matcher(Generic[Key]):
         row: int,
         context: Mapping[str, str] | None = None,
         buckets: BucketsOf | None = None,
-    ) -> NDArray[np.int32]:
-        """As `match`, the places of the rules among all, ascending: int32[rules that hold]."""
+    ) -> NDArray[np.int64]:
+        """As `match`, the places of the rules among all, ascending: int64[rules that hold]."""
+        out = np.zeros(len(self._rules), np.uint8)
+        self.mark(view, row, context, buckets, out)
+        return np.flatnonzero(out)
+
+    def mark(
+        self,
+        view: View,
+        row: int,
+        context: Mapping[str, str] | None,
+        buckets: BucketsOf | None,
+        out: NDArray[np.uint8],
+    ) -> None:
+        """As `match`, a 1 at the place of each rule that holds: uint8[rules or more], of 0."""
         bound = self._bound
         if bound is None or bound.view is not view:
             bound = self._bind(view)
         layout = bound.layout
         scratch = layout.take_scratch()
-        state, out = scratch.state, scratch.out
+        state = scratch.state
         made_loops.write_keys(row, view.clock.today, bound.made.liked, bound.made.birthdays, state)
 
         def truth_of(node: Node) -> bool:
@@ -134,16 +147,11 @@ class Matcher(Generic[Key]):
         found = matching.match_row(
             row, bound.traits, layout.edges, layout.rows, layout.unsure_of, layout.unsure,
             layout.conjunctions, layout.leaves_of, layout.leaves, layout.bounds, layout.settled,
-            state, scratch.words, out,
+            state, scratch.words, scratch.candidates, out,
         )  # fmt: skip
-        if state[-1]:
-            asked = Asked(view, row, context, buckets)
-            rules = _with_candidates(layout, scratch, out[:found], asked)
-        else:
-            # What is written to is used again.
-            rules = out[:found].copy()
+        if found:
+            _mark_candidates(layout, scratch, found, Asked(view, row, context, buckets), out)
         layout.scratch.append(scratch)
-        return rules
 
     def _bind(self, view: View) -> _Bound:
         with self._lock:
@@ -188,15 +196,18 @@ class Matcher(Generic[Key]):
         return laid_out(parts, population, clock, self._runs, self._budget, self._most_edges)
 
 
-def _with_candidates(
-    layout: Layout, scratch: Scratch, rules: NDArray[np.int32], asked: Asked
-) -> NDArray[np.int32]:
-    """The rules that hold, and those whose candidates the second tier confirms."""
-    state, out = scratch.state, scratch.out
-    unknown = frozenset(np.flatnonzero(state[len(layout.columns) : -1] == 0).tolist())
-    settled, second, truths = layout.settled, layout.second, asked.truths
-    found: set[int] = set()
-    for conjunction in out[len(out) - int(state[-1]) :].tolist():
+def _mark_candidates(
+    layout: Layout, scratch: Scratch, count: int, asked: Asked, out: NDArray[np.uint8]
+) -> None:
+    """Mark the rules of the candidates that the second tier confirms."""
+    state, settled, second, truths = scratch.state, layout.settled, layout.second, asked.truths
+    unknown: frozenset[int] = frozenset()
+    if state[-1]:
+        unknown = frozenset(np.flatnonzero(state[len(layout.columns) : -1] == 0).tolist())
+    for conjunction in scratch.candidates[:count].tolist():
+        rule = layout.rule_of[conjunction]
+        if out[rule]:
+            continue
         leaves: Sequence[Leaf] = (
             layout.open_leaves(conjunction, unknown) if unknown else second[conjunction - settled]
         )
@@ -207,10 +218,7 @@ def _with_candidates(
             if not truth:
                 break
         else:
-            found.add(layout.rule_of[conjunction])
-    if not found:
-        return rules.copy()
-    return np.array(sorted(found.union(rules.tolist())), np.int32)
+            out[rule] = 1
 
 
 @dataclass(frozen=True, slots=True)
