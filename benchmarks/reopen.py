@@ -4,7 +4,9 @@
 1,000 modules, and opens it in new processes: with its files in the machine's memory, with its files
 on the disk alone, and with a tail of changes after the snapshot. Every process checks that it
 answers as the one that made the store did. Seconds, and MB of memory that belong to the process
-alone, are printed as a table. A folder that holds such a shop already is used as it is.
+alone, are printed as a table. At the end `segengine serve` opens it, from its start until it is
+ready, and is asked for a page, over the wire. A folder that holds such a shop already is used as it
+is.
 """
 
 from __future__ import annotations
@@ -24,6 +26,7 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
+from segengine_server import Client
 
 from segengine.bench import page_rules
 from segengine.demo import generate
@@ -109,9 +112,9 @@ def opened(folder: Path) -> None:
     print(json.dumps(said))
 
 
-def own_memory() -> float:
-    """MB that are this process's alone: not those of files that are mapped."""
-    for line in Path("/proc/self/status").read_text().splitlines():
+def own_memory(pid: int | str = "self") -> float:
+    """MB that are a process's alone: not those of files that are mapped."""
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
         if line.startswith("RssAnon"):
             return int(line.split()[1]) / 1024
     return float("nan")
@@ -124,6 +127,39 @@ def in_new_process(folder: Path) -> dict[str, Any]:
     run = subprocess.run(command, check=True, capture_output=True, text=True)
     found: dict[str, Any] = json.loads(run.stdout.splitlines()[-1])
     return found | {"process": time.perf_counter() - began}
+
+
+def served(folder: Path) -> dict[str, Any]:
+    """The same of a server: until it is ready, and its first page over the wire."""
+    expected = json.loads((folder / ANSWERS).read_text())
+    with Engine.open(folder) as engine:
+        (name, *_) = engine.pages
+        told = str(engine.page(name, VISITORS[1], {}).placements)
+    began = time.perf_counter()
+    with subprocess.Popen(
+        [sys.executable, "-m", "segengine.cli", "serve", "--store", str(folder), "--port", "0",
+         "--insecure", "--json"],
+        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+    ) as server:  # fmt: skip
+        try:
+            assert server.stdout is not None
+            ready = json.loads(server.stdout.readline())
+            took = time.perf_counter() - began
+            with Client(f"127.0.0.1:{ready['port']}", timeout=60) as client:
+                begun = time.perf_counter()
+                shown = client.page(name, VISITORS[1], {})
+                page_took = time.perf_counter() - begun
+                begun = time.perf_counter()
+                counts = {rule: client.count(rule=rule).count for rule in RULES}
+                all_took = time.perf_counter() - begun
+                memory = own_memory(server.pid)
+        finally:
+            server.terminate()
+    is_same = counts == expected["counts"] and all(
+        placed.module is None or placed.module in told for placed in shown.placements
+    )
+    return {"open": took, "page": page_took, "all": all_took, "MB": memory, "same": is_same,
+            "process": took}  # fmt: skip
 
 
 def forget_files(folder: Path) -> None:
@@ -189,6 +225,7 @@ def main() -> None:
         if asked.tail:
             append_tail(folder, asked.tail, asked.buyers)
             rows[f"and {asked.tail:,} events"] = in_new_process(folder)
+        rows["as a server"] = served(folder)
         print(f"{'':24}  open s  page s   all s  own MB  process s  same")
         for name, row in rows.items():
             print(

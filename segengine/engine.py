@@ -54,10 +54,9 @@ from segengine.sides import Look
 from segengine.store import Store
 from segengine.traits import answers
 from segengine.traits import preview as previewing
-from segengine.traits.build import build_all
 from segengine.traits.prediction import PREDICTION, refused_traits
-from segengine.traits.preview import Built, Preview
-from segengine.traits.work import Fits, TraitSettings
+from segengine.traits.preview import Preview
+from segengine.traits.work import Fits
 from segengine.versions import Version, everything
 from segengine.written import CAMPAIGN, KINDS, PAGE, SEGMENT, TRAIT
 
@@ -325,7 +324,7 @@ class Engine(Store):
         with self._looking() as view:
             found = self._definitions.findings()
             rules, used = self._definitions.placed(view.plan)
-            missing = refused_traits(self._fits.of[PREDICTION.name])
+            missing = refused_traits(self._current.fits.of[PREDICTION.name])
             found += unfitted(self._definitions.read(rules), missing)
             found += self._definitions.campaign_notes(view)
             found += self._definitions.pool_notes(view)
@@ -454,8 +453,8 @@ class Engine(Store):
             self.claim()
             campaign = self._definitions.campaign(name).campaign
             answer = self.audience(name) if plan is None else planned(plan, name)
-            refuse_to_run(campaign, answer, self._version, plan)
-            times = send_times(campaign, self._tables, self._as_of, self._zone)
+            refuse_to_run(campaign, answer, self.data_version, plan)
+            times = send_times(campaign, self._tables, self._current.as_of, self._zone)
             segment = str(campaign.segment)
             price = self.config.text.price_per_part
             facts, members = frozen(campaign, segment, answer, times, self.timezone, price)
@@ -474,7 +473,7 @@ class Engine(Store):
         campaign = self._definitions.campaign(name).campaign
         with self._writer:
             hours = self.audience(name).table(["preferred_hour"])["preferred_hour"]
-            times = send_times(campaign, self._tables, self._as_of, self._zone)
+            times = send_times(campaign, self._tables, self._current.as_of, self._zone)
         return histogram(times.of(hours), self._zone)
 
     def page_census(
@@ -510,7 +509,7 @@ class Engine(Store):
     @property
     def fits(self) -> Fits:
         """The fitted cut points and the moment of their fit."""
-        return self._fits
+        return self._current.fits
 
     def preview(self, config: Mapping[str, Any]) -> Preview:
         """What other settings would do to the buyers; they are not changed, nor is anything else.
@@ -522,22 +521,16 @@ class Engine(Store):
         """
         changed = previewing.changed_config(self.config, config)
         with self._writer:
-            now = self._built(self._settings, current=True)
-            then = self._built(replace(self._settings, config=changed))
+            now = self._current.built()
+            then = self._current.built(replace(self._current.settings, config=changed))
             tables, rows = self._tables, self._tables.customers.count
             return Preview(
-                self.as_of, self._version, rows,
+                self.as_of, self.data_version, rows,
                 previewing.settings_changed(self.config, changed),
                 previewing.stage_moves(tables, now, then),
                 previewing.traits_affected(tables, now, then),
                 now.fits.shown, then.fits.shown,
             )  # fmt: skip
-
-    def _built(self, settings: TraitSettings, *, current: bool = False) -> Built:
-        """All traits built beside those in use; those in use where they are the same."""
-        if current and self._are_fits_current:
-            return Built(self._tables.customers.blocks(), self._tables.lists(), self._fits)
-        return Built(*build_all(self._tables, settings, self._as_of))
 
     def table(self, name: str, columns: Sequence[str] | None = None) -> pa.Table:
         """A copy of a table up to as_of: given columns; for customers and products every trait."""
@@ -574,7 +567,7 @@ class Engine(Store):
                     connected.register(table, rows)
             source = Source(
                 connected, days.moment(view.clock.as_of), view.data_version, self.timezone,
-                self.config.currency, self.config, self._fits,
+                self.config.currency, self.config, self._current.fits,
                 {table: tuple(columns) for table, columns in wanted.items()},
                 tuple(str(each) for each in segments), given,
             )  # fmt: skip

@@ -49,9 +49,9 @@ class Following(Engine):
             pass
 
     def _hear(self, moment: Sequence[int], said: Mapping[str, bytes]) -> None:
-        self._version, self._as_of = moment
+        self._current.version, self._current.as_of = moment
         if "fits" in said:
-            self._fits = Fits(*pickle.loads(said["fits"]))  # noqa: S301 - our parent's
+            self._current.fits = Fits(*pickle.loads(said["fits"]))  # noqa: S301 - our parent's
         if "definitions" in said:
             self._defined = take_definitions(self._definitions, said["definitions"], self._defined)
             self._gate.news = True

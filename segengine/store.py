@@ -10,7 +10,7 @@ import json
 import pickle
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -19,13 +19,13 @@ from typing import Any, Self
 
 import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
 
 from segengine import days
 from segengine.appending import Append, Appending, Ready, Steps
 from segengine.audiences.bucketing import Buckets
 from segengine.audiences.recording import recorded
 from segengine.audiences.runs import Runs
+from segengine.current import Current
 from segengine.definitions import Definitions
 from segengine.errors import (
     ConfigError,
@@ -35,18 +35,13 @@ from segengine.errors import (
 )
 from segengine.ingest.report import LoadReport
 from segengine.ingest.stage import LoadRequest, Progress, stage
-from segengine.publish import Catalogue, Publication, Wanted
+from segengine.publish import Catalogue, Wanted
 from segengine.reopening import (
     APPEND,
     DELETE,
     Tail,
-    bring_up,
     derived_of,
-    fits_of,
-    forget,
-    moved,
     replay,
-    touched_between,
 )
 from segengine.rules.block import Clock
 from segengine.rules.check import Vocabulary
@@ -54,9 +49,7 @@ from segengine.rules.match import SegmentMatcher
 from segengine.rules.population import Population
 from segengine.rules.segment import PlansKept, View
 from segengine.rules.standing import Standing
-from segengine.schema.response_settings import Goal
 from segengine.schema.store_config import StoreConfig
-from segengine.schema.tables import PRODUCTS
 from segengine.sharing import SharingGate, definitions_said, definitions_state
 from segengine.snapshot_maker import Asked
 from segengine.snapshot_maker import Progress as SnapshotProgress
@@ -65,28 +58,18 @@ from segengine.storage.batch_bytes import batch_to_bytes
 from segengine.storage.durable import Durable
 from segengine.storage.log import Change
 from segengine.storage.shared_tables import Said, SharedTables
-from segengine.storage.snapshot import Derived
 from segengine.tables.affinities import KINDS as AFFINITY_KINDS
-from segengine.tables.apply import apply, drop_repeats
-from segengine.tables.batch import Batch
-from segengine.tables.batch import Change as Taken
+from segengine.tables.apply import drop_repeats
 from segengine.tables.compact import compacted
-from segengine.tables.settle import settle, unsettled
 from segengine.tables.tables import Tables
 from segengine.traits.build import (
     Building,
-    build_all,
     built_anew,
-    changed_by,
-    declare,
-    refresh,
-    worked_out_ahead,
 )
 from segengine.traits.depends import fingerprint
 from segengine.traits.fits_written import texts_of_codes
-from segengine.traits.marketing import addressed
 from segengine.traits.products import ProductTraits
-from segengine.traits.work import Fits, TraitSettings
+from segengine.traits.work import TraitSettings
 from segengine.versions import Version
 
 _LATE = 5 * days.MINUTE
@@ -111,69 +94,66 @@ class Store:
         self._receipts: dict[str, LoadReport] = {}
         """Of changes with a key, while there is no directory to keep them in."""
         self._zone = days.zone(timezone)
-        self._as_of = days.micros(as_of, self._zone)
         self._tables = Tables(settings.tables(), money_scale=settings.money_scale)
-        self._settings = TraitSettings(self._zone, settings)
-        self._tables.as_of = self._as_of
-        declare(self._tables)
+        traits, moment = TraitSettings(self._zone, settings), days.micros(as_of, self._zone)
+        standing = Standing(settings.standing_memory_mb << 20)
+        self._current = Current(self._tables, traits, moment, standing)
         self._buckets = Buckets(self._tables.customers)
-        self._product_traits = ProductTraits(self._tables, self._settings, lambda: self._fits)
+        self._product_traits = ProductTraits(self._tables, traits, lambda: self._current.fits)
         self._population = Population(
-            self._tables,
-            self._buckets,
-            self._product_traits,
-            standing=Standing(settings.standing_memory_mb << 20),
+            self._tables, self._buckets, self._product_traits, standing=standing
         )
         self._writer = threading.RLock()
         self._files = threading.RLock()
         """Held while a snapshot is made; whoever wants both takes it before `_writer`."""
         self._appending = Appending(
-            self._tables, self._writer, Steps(self._checked, self._kept, self._seen)
+            self._tables, self._writer, Steps(self._checked, self._kept, self._current.take)
         )
-        self._builds_later = False
         self._is_unkept = False
         """Whether something was loaded that is in no file yet."""
         self._shared_definitions: list[object] = [None] * 3
         """Those that others were told of last."""
-        self._version = 0
         self._view: View | None = None
         self._runs = Runs()
         self._plans: PlansKept = {}
         self._definitions = Definitions(settings, self._zone, self._words, self._words_state)
-        self._catalogue = Catalogue(self._definitions, self.as_of, self._version)
+        self._catalogue = Catalogue(self._definitions, self.as_of, self.data_version)
         self._segment_matcher = SegmentMatcher(self._definitions.segments)
-        self._settings = replace(self._settings, goals=self._catalogue.goals())
-        self._fits = self._rebuilt()
+        self._current.aim(self._catalogue.goals())
+        self._current.rebuild()
 
     def _live_in(self, folder: Path, *, read_only: bool = False, as_kept: bool = False) -> None:
         """Keep what is taken in in a directory, beginning with what is there."""
         self.folder = folder
         self._runs.live_in(folder)
         sync = self.config.storage.sync
-        self._catalogue.live_in(folder, sync, self.as_of, self._version)
-        self._settings = replace(self._settings, goals=self._catalogue.goals())
+        self._catalogue.live_in(folder, sync, self.as_of, self.data_version)
+        self._current.aim(self._catalogue.goals())
         self._durable = Durable(
             folder, sync=sync, read_only=read_only, claimed=self._catalogue.claimed
         )
         self._snapshots = Snapshots(
             self._durable, self.config.storage, self._files, self._writer, self._next_snapshot,
-            lambda: self._zone.day_of(self._as_of),
+            lambda: self._current.date,
         )  # fmt: skip
         tail = Tail()
         found = self._durable.read(
             self._tables,
             lambda change: replay(self._tables, tail, change, folder),
-            fingerprint(self._settings),
+            fingerprint(self._current.settings),
         )
         if found is not None:
-            self._begin(found.derived, tail, as_kept=as_kept)
+            if found.derived is not None:
+                self._snapshots.date = self._zone.day_of(self._tables.as_of)
+            self._current.begin(found.derived, tail, as_kept=as_kept)
+            self._current.make_codes()
 
     def _next_snapshot(self) -> Asked:
         """What the next snapshot is to hold; called with the writer held."""
         assert self._durable is not None
         return Asked(
-            self._durable.last, self._as_of, self._durable.loads, self._zone.name,
-            self._derived().said, texts_of_codes(self._fits, self._tables),
+            self._durable.last, self._current.as_of, self._durable.loads, self._zone.name,
+            self._current.derived().said, texts_of_codes(self._current.fits, self._tables),
         )  # fmt: skip
 
     def snapshot(
@@ -217,26 +197,6 @@ class Store:
         with self._files:
             yield
 
-    def _begin(self, derived: Derived | None, tail: Tail, *, as_kept: bool) -> None:
-        """Bring up to date what a snapshot held, or derive it where that was for another date."""
-        kept_at, target = self._tables.as_of, self._as_of
-        today = self._zone.day_of(kept_at)
-        if self._snapshots is not None and derived is not None:
-            self._snapshots.date = today
-        if derived is not None and as_kept:
-            # What was acknowledged is seen, as far as that needs no new date.
-            target = min(max(kept_at, tail.latest), self._zone.start_of_day(today + 1) - 1)
-        self._as_of = target
-        self._version += 1
-        if derived is None or self._zone.day_of(target) != today:
-            moved(self._tables, target)
-            self._fits = self._rebuilt()
-        else:
-            bring_up(self._tables, self._settings, tail, derived.said, target)
-            self._fits, is_current = fits_of(derived)
-            self._are_fits_current = is_current and tail.is_empty
-        self._make_codes()
-
     def claim(self) -> None:
         """Make this process the one that writes to the store's directory; it stays so until close.
 
@@ -274,7 +234,7 @@ class Store:
     @property
     def as_of(self) -> datetime:
         """The moment answers are true for, in UTC."""
-        return days.moment(self._as_of)
+        return days.moment(self._current.as_of)
 
     def share(self) -> str:
         """Let processes of this machine and user follow the store: where `Following.at` finds it.
@@ -287,15 +247,17 @@ class Store:
             if not isinstance(self._tables.gate, SharingGate):
                 shared = SharedTables(self._tables)
                 self._tables.customers.new_array = shared.arena.array
-                gate = SharingGate(shared, lambda: (self._version, self._as_of), self._said)
+                gate = SharingGate(
+                    shared, lambda: (self._current.version, self._current.as_of), self._said
+                )
                 with gate.writing():
-                    self._version += 1
+                    self._current.version += 1
                 self._tables.gate = gate
             return str(self._tables.gate.shared.address)
 
     def _said(self) -> Said:
         """What those who follow are told beside the tables."""
-        fits, settings = self._fits, (self.config, self._zone.name)
+        fits, settings = self._current.fits, (self.config, self._zone.name)
         defined = definitions_state(self._definitions)
         if any(
             now is not told for now, told in zip(defined, self._shared_definitions, strict=True)
@@ -310,7 +272,7 @@ class Store:
     @property
     def data_version(self) -> int:
         """Grows with every change of data, definitions or moment."""
-        return self._version
+        return self._current.version
 
     @property
     def id_kind(self) -> str:
@@ -321,39 +283,8 @@ class Store:
         """Answer for another moment, later or earlier; naive is in the store's timezone."""
         if not isinstance(moment, datetime):
             raise ConfigError(f"advance takes a moment, not `{moment}`", field="as_of")
-        self._advance(days.micros(moment, self._zone))
-
-    def _advance(self, target: int) -> None:
         with self._writer:
-            before = self._as_of
-            if target == before:
-                return
-            orders = unsettled(self._tables, target)
-            if self._zone.day_of(before) == self._zone.day_of(target):
-                touched = touched_between(self._tables, min(before, target), max(before, target))
-                with self._tables.gate.writing():
-                    self._moved(target, orders)
-                    self._refreshed(touched)
-                    self._population.standing.note(touched)
-            elif len(orders):
-                with self._tables.gate.writing():
-                    self._moved(target, orders)
-                    self._fits = self._rebuilt()
-            else:
-                blocks, lists, fits = build_all(self._tables, self._settings, target)
-                codes = self._tables.customers.codes_for(blocks)
-                with self._tables.gate.writing():
-                    self._moved(target, orders)
-                    self._tables.customers.install_blocks(blocks, codes)
-                    self._tables.install_lists(lists)
-                    self._population.standing.clear()
-                    self._fits = fits
-                    self._are_fits_current = True
-
-    def _moved(self, target: int, orders: NDArray[np.int64]) -> None:
-        self._as_of = self._tables.as_of = target
-        settle(self._tables, orders)
-        self._version += 1
+            self._current.advance(days.micros(moment, self._zone))
 
     # --- definitions ------------------------------------------------------------------------
 
@@ -365,29 +296,13 @@ class Store:
         somebody who names one could no longer be used. Every change of a definition is made here.
         """
         with self._writer:
-            change = self._catalogue.check(wanted, self.as_of, self._version + 1, sound=sound)
+            change = self._catalogue.check(wanted, self.as_of, self.data_version + 1, sound=sound)
             if change.versions:
                 self.claim()
                 self._catalogue.keep(change.versions)
-                self._in_force(change)
+                self._current.redefine(change.goals(), lambda: self._catalogue.adopt(change))
             newest = [self._catalogue.versions.newest(each.kind, each.name) for each in wanted]
         return tuple(each for each in newest if each is not None)
-
-    def _in_force(self, change: Publication) -> None:
-        """Definitions are in force together; buyers of campaigns with another goal follow."""
-        goals, now = self._settings.goals, change.goals()
-        other = [name for name, goal in now.items() if goals.get(name, Goal()) != goal]
-        touched = np.unique(
-            np.concatenate([np.empty(0, np.int64), *(addressed(self._tables, n) for n in other)])
-        )
-        # Whoever holds loads together holds the gate already.
-        with nullcontext() if self._builds_later else self._tables.gate.writing():
-            self._catalogue.adopt(change)
-            self._settings = replace(self._settings, goals={**goals, **now})
-            self._version += 1
-            if len(touched) and not self._builds_later:
-                self._refreshed(touched)
-                self._population.standing.note(touched)
 
     # --- data in ----------------------------------------------------------------------------
 
@@ -417,7 +332,7 @@ class Store:
         with self._with_files(), self._writer:
             self.claim()
             report = self._load(request, progress, building)
-            if self._builds_later:
+            if self._current.builds_later:
                 self._is_unkept = True
             else:
                 self._write_snapshot()
@@ -450,7 +365,7 @@ class Store:
                     )  # fmt: skip
                     reports.append(self._load(request, progress))
             self._write_snapshot()
-        self._make_codes()
+        self._current.make_codes()
         return reports
 
     def _write_snapshot(self, loads: int = 1) -> None:
@@ -460,8 +375,8 @@ class Store:
         """
         self._is_unkept = False
         if self._durable is not None:
-            self._make_codes()
-            derived = self._derived()
+            self._current.make_codes()
+            derived = self._current.derived()
             try:
                 self._durable.write_snapshot(
                     self._tables, self._durable.last, derived=derived, loads=loads,
@@ -475,16 +390,13 @@ class Store:
                 ) from error
         if self._snapshots is not None:
             self._snapshots.begin_anew()
-            self._snapshots.date = self._zone.day_of(self._as_of)
-
-    def _derived(self) -> Derived:
-        return derived_of(self._settings, self._fits, current=self._are_fits_current)
+            self._snapshots.date = self._current.date
 
     def _keep(self, kind: str, payload: bytes, **told: Any) -> int | None:
         """Make a change lasting before it is made, where the store has a directory; its number."""
         if self._durable is None:
             return None
-        return self._durable.keep(Change(kind, self._as_of, payload, **told))
+        return self._durable.keep(Change(kind, self._current.as_of, payload, **told))
 
     def _load(
         self,
@@ -493,17 +405,7 @@ class Store:
         building: Building | None = None,
     ) -> LoadReport:
         batch, report = stage(self._tables, request, self.timezone, progress=progress)
-        if self._builds_later:
-            change = apply(self._tables, batch)
-            return _counted(report, change.rows, change.repeats)
-        with self._tables.gate.writing():
-            change = apply(self._tables, batch)
-            if request.table in _FEED_TRAITS:
-                self._fits = self._rebuilt(building)
-            else:
-                self._refreshed(change.touched)
-                self._note(request.table, change.touched)
-            self._version += 1
+        change = self._current.load(batch, building)
         return _counted(report, change.rows, change.repeats)
 
     @contextmanager
@@ -516,28 +418,15 @@ class Store:
         """
         with self._with_files(), self._writer:
             try:
-                with self._tables.gate.writing():
-                    self._builds_later = True
-                    try:
-                        yield
-                    finally:
-                        self._builds_later = False
-                        self._fits = self._rebuilt(building)
-                        self._version += 1
+                with self._current.together(building):
+                    yield
             finally:
                 if self._is_unkept:
                     self._write_snapshot()
 
     def prepare(self) -> None:
         """Make now what the first question of its kind would wait for."""
-        self._make_codes()
-
-    def _make_codes(self) -> None:
-        customers = self._tables.customers
-        with self._tables.gate.reading():
-            for column in (*customers.columns.values(), *customers.traits.values()):
-                if column.is_allocated:
-                    column.scan_codes(customers.rows)
+        self._current.make_codes()
 
     def append(
         self, table: str, data: Any, *, on_error: str = "refuse", key: str | None = None
@@ -572,7 +461,11 @@ class Store:
             asked.table, asked.data, on_error=asked.on_error, folder=self.folder or Path()
         )
         batch, report = stage(
-            self._tables, request, self.timezone, latest=self._as_of + _LATE, as_of=self._as_of
+            self._tables,
+            request,
+            self.timezone,
+            latest=self._current.as_of + _LATE,
+            as_of=self._current.as_of,
         )
         repeats = drop_repeats(self._tables, batch)
         return Ready(batch, _counted(report, batch.rows, repeats), asked.key)
@@ -591,7 +484,7 @@ class Store:
         reports = [replace(each.report, offset=first + k) for k, each in enumerate(group)]
         durable.keep_all([
             Change(
-                APPEND, self._as_of, batch_to_bytes(each.batch), key=each.key,
+                APPEND, self._current.as_of, batch_to_bytes(each.batch), key=each.key,
                 receipt="" if each.key is None else report.to_receipt(),
             )
             for each, report in zip(group, reports, strict=True)
@@ -618,12 +511,12 @@ class Store:
         with self._writer:
             found = recorded(
                 self._tables, self._runs, data, self.timezone, self.folder or Path(),
-                latest=self._as_of + _LATE, on_error=on_error,
+                latest=self._current.as_of + _LATE, on_error=on_error,
             )  # fmt: skip
             if not found.batch.rows:
                 return found.report
             self._keep(APPEND, batch_to_bytes(found.batch))
-            change = self._seen(found.batch)
+            change = self._current.take(found.batch)
             self._runs.held_out_told |= found.told
         return found.reported(change.rows, change.repeats)
 
@@ -632,23 +525,6 @@ class Store:
         dictionary = self._tables.events["messages"].columns["run"].dictionary
         assert dictionary is not None
         return int(dictionary.find(pa.array([run]))[0]) >= 0
-
-    def _seen(self, batch: Batch) -> Taken:
-        """Take in a batch that is lasting: one change, seen whole."""
-        name, known = batch.table, self._tables.customers.rows
-        ahead = worked_out_ahead(self._tables, self._settings, self._as_of, self._fits, batch)
-        with self._tables.gate.writing():
-            change = apply(self._tables, batch)
-            is_known = change.touched < known
-            if ahead is None:
-                self._refreshed(change.touched[is_known], changed_by(name))
-            else:
-                ahead.write_back()
-                self._are_fits_current = False
-            self._refreshed(change.touched[~is_known])
-            self._note(name, change.touched)
-            self._version += 1
-        return change
 
     def compact(self) -> int | None:
         """Write a snapshot that holds nothing of deleted buyers, and take them out of the log.
@@ -664,7 +540,7 @@ class Store:
             with self._writer:
                 self.claim()
                 fresh, last = compacted(self._tables), durable.last
-                settings = self._settings
+                settings = self._current.settings
             fits = built_anew(fresh, settings)
             derived = derived_of(settings, fits, current=True)
             durable.write_snapshot(fresh, last, derived=derived, erase=True, writer=self._writer)
@@ -705,42 +581,8 @@ class Store:
             self._runs.forget(customer_id)
             said = json.dumps(customer_id, default=int)
             number = self._keep(DELETE, said.encode(), deletes=said)
-            with self._tables.gate.reading():
-                self._population.unread.read()
-            with self._tables.gate.writing():
-                # Those that were given in between.
-                self._population.unread.read()
-                forget(self._tables, row)
-                rows = np.array([row], np.int64)
-                self._refreshed(rows)
-                self._population.standing.note(rows)
-                self._version += 1
+            self._current.lose(row, self._population.unread)
         return number
-
-    def _note(self, table: str, touched: NDArray[np.int64]) -> None:
-        """Let kept bitmaps follow a change; one of a product reaches whoever has its events."""
-        if table == PRODUCTS:
-            self._population.standing.clear()
-        else:
-            self._population.standing.note(touched)
-
-    def _refreshed(self, rows: NDArray[np.int64], changed: frozenset[str] | None = None) -> None:
-        """Bring the traits of these buyers up to date; the fits stay as they are.
-
-        changed: the tables whose events of theirs are others now; None: any, or all is new.
-        """
-        refresh(self._tables, self._settings, self._as_of, self._fits, rows, changed=changed)
-        self._are_fits_current = False
-
-    def _rebuilt(self, building: Building | None = None) -> Fits:
-        blocks, _, fits = build_all(
-            self._tables, self._settings, self._as_of, in_place=True, progress=building
-        )
-        self._are_fits_current = True
-        customers = self._tables.customers
-        customers.install_blocks(blocks, customers.codes_for(blocks))
-        self._population.standing.clear()
-        return fits
 
     def vitals(self) -> dict[str, tuple[str, float | None]]:
         """What a monitor wants to know, by name: what it is, and its value now, None for nothing.
@@ -756,8 +598,8 @@ class Store:
         return {
             "buyers": ("Buyers there are.", buyers),
             "event_rows": ("Rows of all event tables.", events),
-            "data_version": ("Grows with every change.", self._version),
-            "as_of_seconds": ("The moment that answers are true for.", self._as_of / 1e6),
+            "data_version": ("Grows with every change.", self.data_version),
+            "as_of_seconds": ("The moment that answers are true for.", self._current.as_of / 1e6),
             "latest_event_seconds": (
                 "The time of the latest event.", None if latest == _NEVER else latest / 1e6,
             ),
@@ -796,11 +638,11 @@ class Store:
     def _view_now(self) -> View:
         """The store as it is; whoever asks is within the gate."""
         view = self._view
-        if view is None or view.data_version != self._version:
-            clock = Clock(self._as_of, self._zone)
-            self._population.version = self._version
+        if view is None or view.data_version != self._current.version:
+            clock = Clock(self._current.as_of, self._zone)
+            self._population.version = self._current.version
             declared = self._definitions.segments.declared()
-            view = View(self._population, clock, self._version, self._plans, declared)
+            view = View(self._population, clock, self._current.version, self._plans, declared)
             self._view = view
         return view
 

@@ -282,7 +282,7 @@ def _check(engine: Engine, made: Batches, before: dict[str, int]) -> None:
                 f"{table}: {made.sent[table]} rows were sent, "
                 f"{tables.events[table].rows - rows} are there"
             )
-    blocks, lists, _ = build_all(tables, engine._settings, engine._as_of)
+    blocks, lists, _ = build_all(tables, engine._current.settings, engine._current.as_of)
     customers, rows = tables.customers, tables.customers.rows
     for family in FAMILIES:
         if family.fit is not None:

@@ -303,7 +303,7 @@ def _server(
     writing = Work(ingest, limits.ingest_calls, times, what="changes")
     events = IngestService(engine, writing)
     wire.add_IngestServiceServicer_to_server(events, methods)  # type: ignore[no-untyped-call]
-    catalog = CatalogService(engine, work, writing)
+    catalog = CatalogService(engine, work, writing, limits.rule)
     wire.add_CatalogServiceServicer_to_server(catalog, methods)  # type: ignore[no-untyped-call]
     pages = PageService(engine, census)
     wire.add_PageServiceServicer_to_server(pages, methods)  # type: ignore[no-untyped-call]

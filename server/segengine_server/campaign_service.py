@@ -194,6 +194,7 @@ class CampaignService(CampaignServiceServicer):
 
     def _dry_campaign(self, request: pb.DryRunCampaignRequest) -> pb.DryRunReply:
         written = convert.from_proto_definition(request.definition_json)
+        self._rules.admit_all(CAMPAIGN, written)
         campaign = definition_from_plain(CAMPAIGN, request.campaign, written)
         return convert.to_proto_diff(self._engine.dry_run(campaign, None, suppress=False))
 

@@ -16,6 +16,7 @@ from segengine_server.catalog_answers import Definition, Put
 from segengine_server.catalog_api import Version
 from segengine_server.convert import from_proto_moment, to_proto_moment
 from segengine_server.errors import RequestError, Violation, violations_of
+from segengine_server.rule_size import RuleSize
 from segengine_server.wire import segengine_pb2 as pb
 
 MOST = 1_000
@@ -41,8 +42,11 @@ def to_proto_put(
     )
 
 
-def from_proto_put(request: pb.PutDefinitionsRequest) -> list[Wanted]:
-    """One change; refused with every mistake in the form of its definitions."""
+def from_proto_put(request: pb.PutDefinitionsRequest, rules: RuleSize) -> list[Wanted]:
+    """One change; refused with every mistake in the form of its definitions.
+
+    rules: how large each of their rules may be
+    """
     count = len(request.definitions) + len(request.delete)
     if not count:
         raise RequestError(Violation("definitions", "name at least one definition"))
@@ -56,6 +60,7 @@ def from_proto_put(request: pb.PutDefinitionsRequest) -> list[Wanted]:
                     Violation("etag", "is of one that is there; leave it out for a new one")
                 )
             written = from_proto_definition(each.definition_json)
+            rules.admit_all(each.kind, written)
             given = definition_from_plain(each.kind, each.name, written)
             wanted.append(Wanted(each.kind, each.name, given, each.etag or None, each.must_be_new))
         except RequestError as error:

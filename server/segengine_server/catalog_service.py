@@ -22,6 +22,7 @@ from segengine_server.audit import tell
 from segengine_server.catalog_api import Version
 from segengine_server.engine_api import Engine
 from segengine_server.errors import NotWrittenError, RequestError, Violation, refuse
+from segengine_server.rule_size import RuleSize
 from segengine_server.wire import segengine_pb2 as pb
 from segengine_server.wire.segengine_pb2_grpc import CatalogServiceServicer
 from segengine_server.work import Work
@@ -38,10 +39,13 @@ _Reply = TypeVar("_Reply")
 
 
 class CatalogService(CatalogServiceServicer):
-    """Definitions of one engine. writing: threads and places for changes, asking: for the rest."""
+    """Definitions of one engine. writing: threads and places for changes, asking: for the rest.
 
-    def __init__(self, engine: Engine, asking: Work, writing: Work) -> None:
-        self._engine = engine
+    rules: how large each rule of a definition may be
+    """
+
+    def __init__(self, engine: Engine, asking: Work, writing: Work, rules: RuleSize) -> None:
+        self._engine, self._rules = engine, rules
         self._asking, self._writing = asking, writing
 
     async def Put(  # noqa: N802 - the wire's name
@@ -95,7 +99,7 @@ class CatalogService(CatalogServiceServicer):
         return reply
 
     def _put(self, request: pb.PutDefinitionsRequest) -> pb.PutDefinitionsReply:
-        made = self._published(convert.from_proto_put(request))
+        made = self._published(convert.from_proto_put(request, self._rules))
         newest = [convert.to_proto_version(each, whole=False) for each in made]
         count = len(request.definitions)
         return pb.PutDefinitionsReply(definitions=newest[:count], deleted=newest[count:])
@@ -152,7 +156,7 @@ class CatalogService(CatalogServiceServicer):
         return pb.ListVersionsReply(versions=listed, more=more)
 
     def _dry_run(self, request: pb.PutDefinitionsRequest) -> pb.DryRunDefinitionsReply:
-        diffs = self._engine.dry_run_publish(*convert.from_proto_put(request))
+        diffs = self._engine.dry_run_publish(*convert.from_proto_put(request, self._rules))
         return pb.DryRunDefinitionsReply(diffs=map(campaign_convert.to_proto_diff, diffs))
 
 

@@ -120,7 +120,9 @@ def test_histories_of_the_sample_are_the_published_ones(sample: se.Engine) -> No
     tables = sample._tables
     rows = np.arange(tables.customers.rows, dtype=np.int64)
     blocks = {name: tables.customers.block(name) for name in BLOCKS}
-    work = Work(tables, sample._settings, sample._as_of, rows, blocks, all_rows=True)
+    work = Work(
+        tables, sample._current.settings, sample._current.as_of, rows, blocks, all_rows=True
+    )
     dates = prediction.dates_of(work)
     summary = published()
     assert len(summary) == int((dates.repeats >= 0).sum()) == 2_357

@@ -5,10 +5,12 @@ from __future__ import annotations
 import threading
 import time
 from datetime import UTC, datetime
+from typing import Any
 
 import grpc
 import pytest
 from segengine_server import Client, Limits, ServerError
+from segengine_server.catalog_answers import Put
 from segengine_server.errors import RequestError
 from segengine_server.rule_size import RuleSize
 from segengine_server.wire import segengine_pb2 as pb
@@ -112,3 +114,68 @@ def test_one_connection_takes_no_more_places_than_it_may() -> None:
         for each in asking:
             each.join(20)
         assert len(engine.asked) == 7
+
+
+FEW = RuleSize(bytes=300, conditions=3)
+SMALL, MANY = "spent > 1 AND spent > 2", "spent > 1 AND spent > 2 OR spent > 3 OR spent > 4"
+WIDE = "spent IN (" + ", ".join(map(str, range(100, 200))) + ")"
+
+
+def page_of(**rules: str) -> dict[str, Any]:
+    """A page whose modules have these rules."""
+    modules: dict[str, Any] = {name: {"rule": rule} for name, rule in rules.items()}
+    return {"slots": {"top": {"modules": modules}}}
+
+
+DEFINITIONS = {
+    "segment": ({"rule": MANY}, ["rule"]),
+    "trait": ({"expression": MANY}, ["expression"]),
+    "campaign": (
+        {"segment": MANY, "exclusions": [SMALL, WIDE], "value": WIDE, "order_by": MANY,
+         "goal": MANY, "payload": {"rule": WIDE}},
+        ["segment", "value", "order_by", "goal", "exclusions[1]"],
+    ),
+    "page": (
+        {"rule": WIDE, "slots": {
+            "top": {"modules": {"a": {"rule": SMALL}, "b": {"rule": MANY}}},
+            "low": {"modules": {"c": {"pool": {"rule": MANY}}}},
+        }},
+        ["rule", "slots.top.modules.b.rule", "slots.low.modules.c.pool.rule"],
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", DEFINITIONS)
+def test_each_rule_of_a_definition_is_bounded_and_named_by_its_place(kind: str) -> None:
+    definition, places = DEFINITIONS[kind]
+    engine = se.Engine(as_of=datetime(2026, 1, 31, tzinfo=UTC))
+    change = [Put("segment", "fine", {"rule": "true"}), Put(kind, "large", definition)]
+    with serving(engine, Limits(rule=FEW)) as served, Client(served.target) as client:
+        for ask in (client.catalog.put_all, client.catalog.dry_run):
+            with pytest.raises(ServerError) as refused:
+                ask(change)
+            assert (refused.value.code, refused.value.reason) == ("INVALID_ARGUMENT", "BAD_REQUEST")
+            told = {each.field: each.description for each in refused.value.violations}
+            assert list(told) == [f"definitions[1].{place}" for place in places]
+            assert all("are read" in each for each in told.values())
+        assert list(client.catalog.in_force()) == []
+        if kind == "campaign":
+            with pytest.raises(ServerError, match="joins 4 conditions, at most 3 are read"):
+                client.dry_run_campaign("large", definition)
+
+
+def test_a_page_may_have_any_number_of_rules_that_are_small() -> None:
+    engine = se.Engine(as_of=datetime(2026, 1, 31, tzinfo=UTC))
+    rules = {f"m{n}": "order_count > 1 AND order_count > 2" for n in range(500)}
+    with serving(engine, Limits(rule=FEW)) as served, Client(served.target) as client:
+        assert client.catalog.put("page", "home", page_of(**rules)).version == 1
+
+
+def test_what_is_no_rules_text_is_left_to_be_refused_where_it_is_read() -> None:
+    for kind, written in (
+        ("page", {"slots": 1}), ("page", {"slots": {"s": 1, "t": {"modules": [MANY]}}}),
+        ("page", {"slots": {"s": {"modules": {"m": 1, "n": {"rule": 1, "pool": MANY}}}}}),
+        ("campaign", {"segment": 1, "exclusions": MANY}), ("campaign", {"exclusions": [1, None]}),
+        ("nothing", {"rule": MANY}), ("segment", {"rule": None}),
+    ):  # fmt: skip
+        FEW.admit_all(kind, written)

@@ -83,8 +83,8 @@ class KeptLife(Life):
     def a_little_later(self) -> None:
         """Some minutes on, of the same date."""
         zone = self.engine._zone
-        today = zone.day_of(self.engine._as_of)
-        left = zone.start_of_day(today + 1) - 1 - self.engine._as_of
+        today = zone.day_of(self.engine._current.as_of)
+        left = zone.start_of_day(today + 1) - 1 - self.engine._current.as_of
         self.shop.as_of += timedelta(microseconds=min(left, self.rng.randrange(600_000_000)))
         self.engine.advance(self.shop.as_of)
 
@@ -109,7 +109,7 @@ def check_reopened(folder: Path, seed: int, steps: int) -> None:
         for name, expected in tables_of(life.engine).items():
             assert same(found.table(name), expected), name
         assert affinities(found) == affinities(life.engine)
-        assert json.dumps(found._fits.shown) == json.dumps(life.engine._fits.shown)
+        assert json.dumps(found._current.fits.shown) == json.dumps(life.engine._current.fits.shown)
         # And whatever comes next is the same for both.
         more = life.shop.batch("order_lines").to_arrow()
         life.engine.append("order_lines", more, on_error="skip")
@@ -262,7 +262,7 @@ def test_a_server_that_starts_the_next_day_is_asked_about_the_day_before_at_once
     lines = settings_file.read_text().splitlines()
     settings_file.write_text("\n".join(line for line in lines if "as_of" not in line))
     with se.Engine.open(used, as_kept=True) as found:
-        assert found._zone.day_of(found._as_of) == found._zone.day_of(AS_OF_MICROS)
+        assert found._zone.day_of(found._current.as_of) == found._zone.day_of(AS_OF_MICROS)
         assert found.segment("amount_total = 50").ids().to_pylist() == [5]
         found.catch_up().join()
         assert found.as_of > AS_OF + timedelta(days=300)
@@ -275,9 +275,9 @@ AS_OF_MICROS = int(AS_OF.timestamp() * 1e6)
 
 def test_what_was_fitted_comes_back_to_the_last_bit(used: Path) -> None:
     with se.Engine.open(used, read_only=True) as found:
-        said = json.dumps(fits_to_json(found._fits))
+        said = json.dumps(fits_to_json(found._current.fits))
         assert json.dumps(fits_to_json(fits_from_json(json.loads(said)))) == said
-        assert {"RFM", "price band"} <= found._fits.of.keys()
+        assert {"RFM", "price band"} <= found._current.fits.of.keys()
 
 
 # Many rows: mapped, not copied

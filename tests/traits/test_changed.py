@@ -26,7 +26,9 @@ AS_OF = datetime(2024, 7, 1, 12, tzinfo=UTC)
 def refresh_all(engine: se.Engine) -> None:
     """Every family of every buyer, whatever has changed."""
     rows = np.arange(engine._tables.customers.rows, dtype=np.int64)
-    build.refresh(engine._tables, engine._settings, engine._as_of, engine._fits, rows)
+    build.refresh(
+        engine._tables, engine._current.settings, engine._current.as_of, engine._current.fits, rows
+    )
 
 
 @settings(max_examples=4)
@@ -101,6 +103,6 @@ def test_a_family_that_reads_nothing_of_a_batch_is_not_asked_but_for_new_buyers(
 def test_responses_are_asked_of_the_table_that_a_goal_names() -> None:
     engine = se.Engine(as_of=AS_OF)
     marketing = next(family for family in FAMILIES if family.name == "marketing")
-    assert "reviews" not in marketing.read_by(engine._settings)
+    assert "reviews" not in marketing.read_by(engine._current.settings)
     engine.define_campaign(se.Campaign("ask", segment="TRUE", goal="reviews"))
-    assert "reviews" in marketing.read_by(engine._settings)
+    assert "reviews" in marketing.read_by(engine._current.settings)

@@ -78,7 +78,7 @@ def levels_of(found: se.Engine) -> dict[object, str | None]:
     products = found._tables.products
     names = ("category", "price")
     category, price = (products.columns[name].values[: products.rows] for name in names)
-    levels = price_levels(found._fits.of["price band"], category, price)
+    levels = price_levels(found._current.fits.of["price band"], category, price)
     ids = found.table("products", ["product_id"])["product_id"].to_pylist()
     return {one: BANDS[k] if k >= 0 else None for one, k in zip(ids, levels, strict=True)}
 
@@ -455,5 +455,5 @@ def test_price_levels_look_at_no_category_and_no_price() -> None:
     missing = np.iinfo(np.int64).min
     codes = np.array([-1, 0, 0, 0, 99, 0], np.int32)
     prices = np.array([5, missing, 0, 1, 5, 2**62], np.int64)
-    levels = price_levels(found._fits.of["price band"], codes, prices)
+    levels = price_levels(found._current.fits.of["price band"], codes, prices)
     assert levels.tolist() == [-1, -1, -1, 0, -1, 2]

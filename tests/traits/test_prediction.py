@@ -81,7 +81,9 @@ def work_of(engine: se.Engine) -> Work:
     tables = engine._tables
     blocks = {name: tables.customers.block(name) for name in build.BLOCKS}
     rows = np.arange(tables.customers.rows, dtype=np.int64)
-    return Work(tables, engine._settings, engine._as_of, rows, blocks, all_rows=True)
+    return Work(
+        tables, engine._current.settings, engine._current.as_of, rows, blocks, all_rows=True
+    )
 
 
 def rows_of(engine: se.Engine) -> dict[object, int]:
@@ -97,9 +99,13 @@ def predictions(engine: se.Engine) -> dict[object, dict[str, Any]]:
 
 def with_model(engine: se.Engine, fitted: PurchaseModel) -> se.Engine:
     """As if this had been fitted: every buyer is placed against it."""
-    engine._fits = Fits(engine._fits.fitted_at, {**engine._fits.of, "prediction": fitted})
+    engine._current.fits = Fits(
+        engine._current.fits.fitted_at, {**engine._current.fits.of, "prediction": fitted}
+    )
     rows = np.arange(engine._tables.customers.rows, dtype=np.int64)
-    build.refresh(engine._tables, engine._settings, engine._as_of, engine._fits, rows)
+    build.refresh(
+        engine._tables, engine._current.settings, engine._current.as_of, engine._current.fits, rows
+    )
     return engine
 
 

@@ -56,7 +56,7 @@ def test_all_buyers_at_once_and_one_by_one_have_the_same_history(seed: int) -> N
     everybody = np.arange(tables.customers.rows, dtype=np.int64)
 
     def of(rows: np.ndarray, *, all_rows: bool) -> Work:
-        return Work(tables, settings, engine._as_of, rows, {}, all_rows=all_rows)
+        return Work(tables, settings, engine._current.as_of, rows, {}, all_rows=all_rows)
 
     whole = of(everybody, all_rows=True)
     for row in everybody:
