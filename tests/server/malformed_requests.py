@@ -20,7 +20,7 @@ from segengine_server.wire import segengine_pb2 as pb
 KEPT = ("home", "spring", "vip")
 """Names that there are, so that a request comes past the first look; nobody may take them away."""
 FIRST_ID = 10**9
-"""Ids of nobody whom the test asks about."""
+"""Ids of nobody whom the test asks about: it asks about 1 to 999."""
 _SEVEN = 7.0
 _MEGABYTE = 1 << 20
 _NUMBERS = (0, 1, -1, 2**31, -(2**31), 2**53 + 1, 2**63 - 1, -(2**63), FIRST_ID)
