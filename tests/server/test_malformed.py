@@ -22,6 +22,7 @@ SHOP = Path(__file__).resolve().parents[2] / "docs" / "shop"
 PROPER = {"OK", "INVALID_ARGUMENT", "NOT_FOUND", "FAILED_PRECONDITION", "RESOURCE_EXHAUSTED",
           "OUT_OF_RANGE", "ALREADY_EXISTS", "ABORTED"}  # fmt: skip
 SECONDS = 60
+OURS = "customer_id BETWEEN 1 AND 999"
 MEGABYTE = 1 << 20
 
 
@@ -57,9 +58,9 @@ def answers(target: str) -> list[Any]:
     """What nobody who is asked about in this file can change."""
     with Client(target, timeout=30) as client:
         return [
-            client.count(rule="customer_id BETWEEN 1 AND 999 AND order_count >= 1").count,
-            client.count(rule="customer_id BETWEEN 1 AND 999 AND segment('vip')").count,
-            client.stream(rule="customer_id BETWEEN 1 AND 999", columns=["amount_total"]).to_pylist(),
+            client.count(rule=f"{OURS} AND order_count >= 1").count,
+            client.count(rule=f"{OURS} AND segment('vip')").count,
+            client.stream(rule=OURS, columns=["amount_total"]).to_pylist(),
             client.match(1),
             [p.module for p in client.page("home", 2, {"device": "mobile"}).placements],
             client.explain(8, campaign="spring").step,

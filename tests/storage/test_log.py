@@ -259,6 +259,10 @@ def test_a_refused_write_changes_nothing(tmp_path: Path, monkeypatch: pytest.Mon
 NURSERY = r"""
 import os, sys, pyarrow as pa, segengine as se
 
+def say(what):
+    # In one piece: two processes write here, and one of them is killed at any moment.
+    os.write(1, f"{what}\n".encode())
+
 def append(engine, number):
     engine.append("behaviors", pa.table({
         "customer_id": [number % 7, number % 5], "time": [engine.as_of] * 2,
@@ -267,10 +271,10 @@ def append(engine, number):
 def live():
     engine = se.Engine.open(sys.argv[1])
     first = 1 + len(engine.table("behaviors"))
-    print("open", flush=True)
+    say("open")
     for number in range(first, first + 10_000):
         append(engine, number)
-        os.write(1, b"%d\n" % number)  # at once or not at all, whenever the kill comes
+        say(number)
 
 append(se.Engine(), 1)
 while sys.stdin.readline():
@@ -278,9 +282,9 @@ while sys.stdin.readline():
     if not child:
         live()
         os._exit(0)
-    print(child, flush=True)
+    say(child)
     os.waitpid(child, 0)
-    print("gone", flush=True)
+    say("gone")
 """
 """Forks a writer a line: what takes long is to import, and to load kernels; that is done once."""
 

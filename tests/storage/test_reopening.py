@@ -187,7 +187,7 @@ def test_opening_derives_nothing_again(used: Path, monkeypatch: pytest.MonkeyPat
         found.snapshot()
     expected = the_state(used)
     engine = se.Engine(config=se.engine.read_config(used / "store.toml"))
-    monkeypatch.setattr("segengine.store.build_all", never)
+    monkeypatch.setattr("segengine.current.build_all", never)
     monkeypatch.setattr("segengine.traits.build.SomeBuyers", never)
     engine._live_in(used, read_only=True)
     assert state(engine) == expected
@@ -214,9 +214,9 @@ def test_traits_that_other_code_has_made_are_built_anew(
 ) -> None:
     built: list[object] = []
     monkeypatch.setattr(depends, "_code", lambda: "another")
-    real = se.store.build_all
+    real = se.current.build_all
     monkeypatch.setattr(
-        "segengine.store.build_all", lambda *a, **k: built.append(a) or real(*a, **k)
+        "segengine.current.build_all", lambda *a, **k: built.append(a) or real(*a, **k)
     )
     with se.Engine.open(used, read_only=True) as found:
         assert len(built) == 2  # of the empty store, and of what was opened
