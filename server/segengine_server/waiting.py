@@ -16,8 +16,10 @@ from typing import Any
 
 import grpc
 
-LOOK_SECONDS = 0.005
-"""How often it is looked, while many come."""
+LOOK_SECONDS = 0.05
+"""How often it is looked, while many come: a look costs what a call does."""
+CLOSELY_SECONDS = 0.005
+"""How often, once calls wait as long as that."""
 MANY_PER_SECOND = 200.0
 """Fewer are taken as they come, whatever they ask for."""
 
@@ -76,11 +78,12 @@ async def _look(waiting: Waiting, channel: grpc.aio.Channel) -> None:
     ask: Any = channel.unary_unary(waiting.method, None, None)
     before, at = waiting.calls, time.perf_counter()
     while True:
-        await asyncio.sleep(LOOK_SECONDS)
+        is_close = waiting.seconds() >= CLOSELY_SECONDS
+        await asyncio.sleep(CLOSELY_SECONDS if is_close else LOOK_SECONDS)
         calls, now = waiting.calls, time.perf_counter()
         few = calls - before < MANY_PER_SECOND * (now - at)
         before, at = calls, now
-        if few and waiting.seconds() < LOOK_SECONDS:
+        if few and waiting.seconds() < CLOSELY_SECONDS:
             waiting.none()
             continue
         waiting.sent()
