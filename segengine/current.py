@@ -1,9 +1,9 @@
 """What is true now, and what does a change of the data or of the moment do to it?
 
-The moment, the version, and what follows from the tables: traits, what was fitted, kept bitmaps. A
-batch, a deletion and a moment of the same date touch some buyers, whose traits are worked out
-again; a load and another date touch all, and fit anew. What takes long is worked out while everybody
-may look, and the gate is closed for putting it in place.
+The moment, the version, and what follows from the tables: traits, fits, kept bitmaps. A batch, a
+deletion and a moment of the same date touch some buyers, whose traits are worked out again; a load
+and another date touch all, and fit anew. Where it can be, this is worked out while everybody may
+look, and the gate is closed for putting it in place alone.
 """
 
 from __future__ import annotations

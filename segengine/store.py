@@ -75,8 +75,6 @@ from segengine.versions import Version
 _LATE = 5 * days.MINUTE
 _MOST_RECEIPTS = 100_000
 _NEVER = int(np.iinfo(np.int64).min)
-_FEED_TRAITS = frozenset({"customers", "products", "orders", "order_lines", "behaviors", "messages",
-                          "reviews", "points"})  # fmt: skip
 
 
 class Store:
@@ -247,11 +245,10 @@ class Store:
             if not isinstance(self._tables.gate, SharingGate):
                 shared = SharedTables(self._tables)
                 self._tables.customers.new_array = shared.arena.array
-                gate = SharingGate(
-                    shared, lambda: (self._current.version, self._current.as_of), self._said
-                )
+                now = self._current
+                gate = SharingGate(shared, lambda: (now.version, now.as_of), self._said)
                 with gate.writing():
-                    self._current.version += 1
+                    now.version += 1
                 self._tables.gate = gate
             return str(self._tables.gate.shared.address)
 

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pytest
 
 import segengine as se
-import segengine.store as store_module
+import segengine.current as current_module
 from tests.ingest.samples import LONG_AGO, customers, engine, orders, state
 
 
@@ -16,13 +16,13 @@ from tests.ingest.samples import LONG_AGO, customers, engine, orders, state
 def builds(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """How often all traits are built, counted from here on."""
     counted: list[int] = []
-    build = store_module.build_all
+    build = current_module.build_all
 
     def counting(*args: object, **options: object) -> object:
         counted.append(1)
         return build(*args, **options)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(store_module, "build_all", counting)
+    monkeypatch.setattr(current_module, "build_all", counting)
     return counted
 
 

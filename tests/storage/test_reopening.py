@@ -21,7 +21,7 @@ import segengine as se
 from segengine import snapshot_maker, snapshots
 from segengine.storage import snapshot
 from segengine.storage.verify import verified
-from segengine.traits import depends
+from segengine.traits import build, depends
 from segengine.traits.fits_written import fits_from_json, fits_to_json
 from tests.ingest.samples import AS_OF, customers, orders
 from tests.storage.older_writer import write_older
@@ -214,7 +214,7 @@ def test_traits_that_other_code_has_made_are_built_anew(
 ) -> None:
     built: list[object] = []
     monkeypatch.setattr(depends, "_code", lambda: "another")
-    real = se.current.build_all
+    real = build.build_all
     monkeypatch.setattr(
         "segengine.current.build_all", lambda *a, **k: built.append(a) or real(*a, **k)
     )

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import segengine as se
-from segengine import store
+from segengine import current
 from segengine.traits.build import worked_out_ahead
 from tests.traits.histories import differences, traits_of
 from tests.traits.test_changed import refresh_all
@@ -35,7 +35,7 @@ def noted_by(patch: pytest.MonkeyPatch) -> list[bool]:
         found.append(work is not None)
         return work
 
-    patch.setattr(store, "worked_out_ahead", noting)
+    patch.setattr(current, "worked_out_ahead", noting)
     return found
 
 
@@ -110,7 +110,7 @@ def test_nobody_sees_anything_of_a_batch_while_it_is_worked_out(
         seen.append([engine.segment(f"count(behaviors) = {n}").count() for n in (1, 2, 3)])
         return work
 
-    monkeypatch.setattr(store, "worked_out_ahead", looking)
+    monkeypatch.setattr(current, "worked_out_ahead", looking)
     engine.append("behaviors", views(engine, 1, 2, 3))
     assert seen == [[1, 1, 0]] * 2
     assert [engine.segment(f"views_7d = {n}").count() for n in (1, 2, 3)] == [1, 1, 1]

@@ -81,9 +81,8 @@ def work_of(engine: se.Engine) -> Work:
     tables = engine._tables
     blocks = {name: tables.customers.block(name) for name in build.BLOCKS}
     rows = np.arange(tables.customers.rows, dtype=np.int64)
-    return Work(
-        tables, engine._current.settings, engine._current.as_of, rows, blocks, all_rows=True
-    )
+    now = engine._current
+    return Work(tables, now.settings, now.as_of, rows, blocks, all_rows=True)
 
 
 def rows_of(engine: se.Engine) -> dict[object, int]:
@@ -99,13 +98,10 @@ def predictions(engine: se.Engine) -> dict[object, dict[str, Any]]:
 
 def with_model(engine: se.Engine, fitted: PurchaseModel) -> se.Engine:
     """As if this had been fitted: every buyer is placed against it."""
-    engine._current.fits = Fits(
-        engine._current.fits.fitted_at, {**engine._current.fits.of, "prediction": fitted}
-    )
+    now = engine._current
+    now.fits = Fits(now.fits.fitted_at, {**now.fits.of, "prediction": fitted})
     rows = np.arange(engine._tables.customers.rows, dtype=np.int64)
-    build.refresh(
-        engine._tables, engine._current.settings, engine._current.as_of, engine._current.fits, rows
-    )
+    build.refresh(engine._tables, now.settings, now.as_of, now.fits, rows)
     return engine
 
 
