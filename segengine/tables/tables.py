@@ -54,7 +54,10 @@ class Tables:
     def _make_dictionary(self, name: str, kind: Kind) -> Dictionary:
         if name not in _SHARED:
             return Dictionary(kind, is_set=name == "tags")
-        return self.shared.setdefault((name, kind), Dictionary(kind))
+        found = self.shared.get((name, kind))
+        if found is None:
+            found = self.shared[name, kind] = Dictionary(kind)
+        return found
 
     def dictionary_for(self, table: str, name: str, kind: Kind) -> Dictionary | None:
         """The dictionary a batch's column is to be coded by; None for a kind without codes."""
