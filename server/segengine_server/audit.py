@@ -9,6 +9,7 @@ does: a deleted one by the digest of the id, a rule by the digest of its text.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 from collections.abc import Awaitable, Callable, Iterable
@@ -24,6 +25,7 @@ from segengine.storage.log import digest_of, read_deletions
 from segengine_server import clock
 from segengine_server.errors import NotWrittenError, refuse
 from segengine_server.guard import who
+from segengine_server.open_calls import is_ended
 from segengine_server.watch import name_of, request_id
 
 NOT_AUDITED = frozenset({
@@ -115,6 +117,10 @@ class Audit(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]
                 code = "OK"
             except grpc.aio.AbortError:
                 code = name_of(context.code())
+                raise
+            except asyncio.CancelledError:
+                if is_ended():
+                    code = grpc.StatusCode.UNAUTHENTICATED.name
                 raise
             finally:
                 # With rows there is such a campaign, though its caller may have left meanwhile.

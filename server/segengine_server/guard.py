@@ -2,7 +2,7 @@
 
 A method needs a scope; a token has scopes, and may have a rate: a bucket that holds a second's
 worth of calls and fills as time goes by. Whoever is refused is told at once, whatever the server is
-doing.
+doing. Of a stream it is asked again while it is open.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from typing import Any
 import grpc
 
 from segengine_server.errors import BusyError, ForbiddenError, refuse
+from segengine_server.open_calls import OpenCalls
 from segengine_server.rates import SharedRates
 from segengine_server.tokens import Token, TokenFileError, Tokens
 
@@ -37,6 +38,7 @@ _SCOPES_OF_METHODS = {
     "Compact": "admin",
     **dict.fromkeys(("Get", "List", "Versions", "DryRun"), "read:audience"),
 }
+_OURS = "/segengine.v1."
 _LOOK_SECONDS = 1.0
 
 _log = logging.getLogger("segengine_server")
@@ -87,28 +89,41 @@ class Guard(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]
         self._tokens = tokens
         self._shared, self._rates = rates, dict[str, Rate]()
         self._looked = time.perf_counter()
+        self._open = OpenCalls(self._look_again)
 
     async def intercept_service(
         self, continuation: Continuation, call: grpc.HandlerCallDetails
     ) -> Handler:
         """The handler of the call, or one that refuses it."""
-        if call.method.startswith(OPEN):
+        method = call.method
+        if method.startswith(OPEN):
             return await continuation(call)
+        header = next((v for k, v in call.invocation_metadata or () if k == "authorization"), None)
         try:
-            who.set(self._check(self._tokens, call).name)
+            who.set(self._check(header, method).name)
         except Exception as error:
             return _refusing(await continuation(call), error)
-        return await continuation(call)
+        handler = await continuation(call)
+        if handler is None or not (handler.request_streaming or handler.response_streaming):
+            return handler
+        if not method.startswith(_OURS):
+            # What reflection tells is in the documentation too.
+            return handler
+        return self._open.watched(method, handler, lambda: self._bearer(header, method))
 
-    def _check(self, tokens: Tokens, call: grpc.HandlerCallDetails) -> Token:
-        self._look_again(tokens)
-        header = next((v for k, v in call.invocation_metadata or () if k == "authorization"), None)
-        token = tokens.bearer_of(header if isinstance(header, str) else None)
-        scope = scope_of(call.method)
+    def _bearer(self, header: object, method: str) -> Token:
+        """Whose token it is, which is for this method."""
+        token = self._tokens.bearer_of(header if isinstance(header, str) else None)
+        scope = scope_of(method)
         if scope is not None and not token.allows(scope):
             raise ForbiddenError(
                 f"the token `{token.name}` is not for `{scope}`, which this call needs"
             )
+        return token
+
+    def _check(self, header: object, method: str) -> Token:
+        self._look_again()
+        token = self._bearer(header, method)
         if token.calls_per_second is not None and not self._takes(token.id, token.calls_per_second):
             raise BusyError(
                 f"the token `{token.name}` may call {token.calls_per_second:g} times a second; "
@@ -124,12 +139,12 @@ class Guard(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]
             rate = self._rates[token] = Rate(per_second)
         return rate.takes()
 
-    def _look_again(self, tokens: Tokens) -> None:
+    def _look_again(self) -> None:
         now = time.perf_counter()
         if now - self._looked >= _LOOK_SECONDS:
             self._looked = now
             try:
-                tokens.look_again()
+                self._tokens.look_again()
             except TokenFileError as error:
                 _log.warning("the tokens stay as they were: %s", error)
 
