@@ -31,6 +31,7 @@ from segengine.schema.tables import PRODUCTS
 from segengine.storage.snapshot import Derived
 from segengine.tables.apply import apply
 from segengine.tables.batch import Batch, Change
+from segengine.tables.placing import Growth, placed_ahead
 from segengine.tables.settle import settle, unsettled
 from segengine.tables.tables import Tables
 from segengine.traits.build import (
@@ -134,9 +135,14 @@ class Current:
     def take(self, batch: Batch) -> Change:
         """Take in a batch that is lasting: one change, seen whole."""
         name, known = batch.table, self.tables.customers.rows
+        # What takes time is done while everybody may look: see docs/decisions/0015.
+        place = placed_ahead(self.tables, batch)
+        growth = None if place is None else Growth(self.tables, batch, place)
         ahead = worked_out_ahead(self.tables, self.settings, self.as_of, self.fits, batch)
         with self.tables.gate.writing():
-            change = apply(self.tables, batch)
+            if growth is not None:
+                growth.take()
+            change = apply(self.tables, batch, place)
             is_known = change.touched < known
             if ahead is None:
                 self._refresh(change.touched[is_known], changed_by(name))

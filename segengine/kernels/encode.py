@@ -58,6 +58,44 @@ def encode_values(
 
 
 @kernel
+def codes_of(
+    values: Any, missing: Any, edges: Any, least: Any, greatest: Any, out: NDArray[np.uint8]
+) -> None:
+    """The codes that these values have: as of `encode_values`, for values that stand in no row yet.
+
+    values: T[n]  least, greatest: T[256], widened to the values of each code  out: uint8[n]
+    """
+    for index in range(values.shape[0]):
+        value = values[index]
+        code = 0
+        if not (value == missing or value != value):
+            code = code_of(value, edges)
+            least[code] = min(least[code], value)
+            greatest[code] = max(greatest[code], value)
+        out[index] = code
+
+
+@kernel
+def put_codes(
+    rows: NDArray[np.int64],
+    codes: NDArray[np.uint8],
+    block_least: NDArray[np.uint8],
+    block_greatest: NDArray[np.uint8],
+    out: NDArray[np.uint8],
+) -> None:
+    """Give these rows their codes, and widen the bounds of their blocks, as `encode_values` does.
+
+    rows: int64[n]  codes: uint8[n]  out: uint8[rows of the table]
+    """
+    for index in range(rows.shape[0]):
+        row, code = rows[index], codes[index]
+        out[row] = code
+        block = row >> BLOCK_SHIFT
+        block_least[block] = min(block_least[block], code)
+        block_greatest[block] = max(block_greatest[block], code)
+
+
+@kernel
 def encode_rows(
     values: Any,
     missing: Any,

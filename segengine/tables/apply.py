@@ -6,6 +6,8 @@ the caller's decision to refuse or to skip.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -23,13 +25,13 @@ from segengine.tables.batch import BadRows, Batch, Change
 from segengine.tables.events import EventTable
 from segengine.tables.fill import fill_from_products
 from segengine.tables.key_index import first_places
+from segengine.tables.placing import LARGE, Placing, drop_repeats, placing
 from segengine.tables.settle import settle
 from segengine.tables.tables import Tables
 
+__all__ = ["apply", "contradictions", "drop_repeats"]
 _NOT_WRITTEN = {"customer_id", "is_purchase"}
 _ASKED_LATER = {"time", "amount"}
-_LARGE = 1_000_000
-"""Rows from which on a table grows by just what it needs."""
 
 
 def contradictions(tables: Tables, batch: Batch) -> list[BadRows]:
@@ -74,8 +76,11 @@ def _missing(batch: Batch, column: str) -> int:
     return -1 if kind.is_coded else int(np.iinfo(np.int64).min)
 
 
-def apply(tables: Tables, batch: Batch) -> Change:
-    """Take the batch in; called with the gate closed."""
+def apply(tables: Tables, batch: Batch, place: Placing | None = None) -> Change:
+    """Take the batch in; called with the gate closed.
+
+    place: where it goes, where that was found before; tables are as they were then.
+    """
     spec = tables.specs[batch.table]
     table = tables.table(batch.table)
     for name, column in batch.columns.items():
@@ -88,19 +93,20 @@ def apply(tables: Tables, batch: Batch) -> Change:
             # The batch was coded before the column had a dictionary of its own.
             table.columns[name].dictionary = column.dictionary
         table.given.add(name)
-    if batch.table == CUSTOMERS:
-        return _apply_customers(tables, batch)
     if batch.table == PRODUCTS:
         return _apply_products(tables, batch)
-    return _apply_events(tables, tables.events[batch.table], batch)
+    place = place or placing(tables, batch)
+    if batch.table == CUSTOMERS:
+        return _apply_customers(tables, batch, place)
+    return _apply_events(tables, tables.events[batch.table], batch, place)
 
 
-def _apply_customers(tables: Tables, batch: Batch) -> Change:
-    rows = tables.customers.rows_for(batch.values("customer_id"))
+def _apply_customers(tables: Tables, batch: Batch, place: Placing) -> Change:
+    tables.customers.add(place.new_buyers)
     for name, column in batch.columns.items():
         if name != "customer_id":
-            tables.customers.columns[name].write(rows, column.values)
-    return Change(rows, batch.rows)
+            tables.customers.columns[name].write(place.touched, column.values)
+    return Change(place.touched, batch.rows)
 
 
 def _apply_products(tables: Tables, batch: Batch) -> Change:
@@ -131,24 +137,22 @@ def _apply_products(tables: Tables, batch: Batch) -> Change:
     return Change(np.unique(np.concatenate(touched)), batch.rows)
 
 
-def _apply_events(tables: Tables, table: EventTable, batch: Batch) -> Change:
-    repeats = drop_repeats(tables, batch)
-    count = batch.rows
+def _apply_events(tables: Tables, table: EventTable, batch: Batch, place: Placing) -> Change:
+    count, target = batch.rows, place.target
     has_status = any(name in batch.columns for name in STATUS_TIMES)
-    owners = tables.customers.rows_for(batch.values("customer_id"))
-    order_rows = None
-    if table.spec.name == ORDER_LINES:
-        order_rows, begin_orders = _orders_of_lines(tables, batch, owners)
-    touched = _distinct(owners, tables.customers.rows)
+    tables.customers.add(place.new_buyers)
+    orders = tables.events[ORDERS]
+    begin_orders = orders.rows
+    if place.begins_order is not None:
+        _begin_orders(orders, batch, place.buyers, place.begins_order)
     begin = table.rows
-    target, added = _target_rows(table, batch, order_rows)
-    end = begin + added
-    table.reserve(end, exact=added > _LARGE)
+    end = begin + place.added
+    table.reserve(end, exact=place.added > LARGE)
     _write_event_ids(table, batch, begin, target)
-    table.extra("owner")[target] = owners
-    del owners, batch.columns["customer_id"]
-    if order_rows is not None:
-        table.extra("order_row")[target] = order_rows
+    table.extra("owner")[target] = place.buyers
+    del batch.columns["customer_id"]
+    if place.order_rows is not None:
+        table.extra("order_row")[target] = place.order_rows
     for name in [n for n in batch.columns if n not in _NOT_WRITTEN]:
         table.columns[name].write(target, batch.values(name))
         if name in FILLED and "filled" in table.extras():
@@ -166,44 +170,35 @@ def _apply_events(tables: Tables, table: EventTable, batch: Batch) -> Change:
     table.enter_keys(begin, end)
     if count:
         table.latest = max(table.latest, int(batch.values("time").max()))
-    fill_from_products(tables, table, target, again=True)
-    if order_rows is not None:
-        orders = tables.events[ORDERS]
+    fill_from_products(tables, table, target, again=True, products_of_rows=place.products)
+    if place.orders is not None:
         history.link_rows(
             table.extra("order_row"), begin, end,
             orders.extra("last_line"), table.extra("previous_in_order"),
         )  # fmt: skip
         orders.link(begin_orders, orders.rows)
-        settle(tables, _distinct(order_rows, orders.rows))
+        settle(tables, place.orders)
         orders.latest = max(orders.latest, table.latest)
     elif table.spec.name == ORDERS:
         rows = np.arange(begin, end) if isinstance(target, slice) else target
         _note_order_rows(table, batch, rows, has_status=has_status)
-        settle(tables, np.unique(rows))
-    return Change(touched, count, repeats)
+        settle(tables, rows if isinstance(target, slice) else np.unique(rows))
+    return Change(place.touched, count, place.repeats)
 
 
-def _distinct(rows: NDArray[np.int64], count: int) -> NDArray[np.int64]:
-    """Each of these rows once, ascending; all are below `count`."""
-    if len(rows) < count // 16:
-        # A batch pays for what it brings, not for the size of the store.
-        return np.unique(rows).astype(np.int64)
-    seen = np.zeros(count, np.bool_)
-    seen[rows] = True
-    return np.flatnonzero(seen)
-
-
-def drop_repeats(tables: Tables, batch: Batch) -> int:
-    """Leave out rows whose event_id was seen before, for the first wins; how many there were."""
-    if "event_id" not in batch.columns or batch.rows == 0:
-        return 0
-    table = tables.events[batch.table]
-    ids = batch.values("event_id")
-    repeated = table.has_seen(ids)
-    repeated |= first_places((ids, ids)) != np.arange(batch.rows)
-    repeated &= ids != _missing(batch, "event_id")
-    batch.keep(~repeated)
-    return int(repeated.sum())
+def _begin_orders(
+    orders: EventTable, batch: Batch, buyers: NDArray[Any], begins: NDArray[np.int64]
+) -> None:
+    """Give the orders that lines begin rows of their own; what else they are is settled later."""
+    begin, end = orders.rows, orders.rows + len(begins)
+    orders.reserve(end, exact=len(begins) > LARGE)
+    added = slice(begin, end)
+    orders.columns["time"].write(added, batch.values("time")[begins])
+    if "order_id" in batch.columns:
+        orders.columns["order_id"].write(added, batch.values("order_id")[begins])
+    orders.extra("owner")[added] = buyers[begins]
+    orders.rows = end
+    orders.enter_keys(begin, end)
 
 
 def _write_event_ids(
@@ -219,67 +214,6 @@ def _write_event_ids(
         table.update_ids.add(np.delete(ids, places))
         ids = ids[places]
     table.columns["event_id"].write(slice(begin, begin + len(ids)), ids)
-
-
-def _target_rows(
-    table: EventTable, batch: Batch, order_rows: NDArray[np.int64] | None
-) -> tuple[NDArray[np.int64] | slice, int]:
-    """The row each batch row is written to, and how many rows that adds."""
-    count, begin = batch.rows, table.rows
-    if not table.spec.key or table.spec.key[-1] not in batch.columns:
-        return slice(begin, begin + count), count
-    everything = np.arange(count, dtype=np.int64)
-    second = batch.values(table.spec.key[-1])
-    first = order_rows if order_rows is not None else second
-    missing = table.columns[table.spec.key[-1]].missing
-    keyed = second != missing
-    rows = table.index().find((first, second), table.key_arrays())
-    rows[~keyed] = -1
-    leader = first_places((first, second))
-    leader[~keyed] = everything[~keyed]
-    is_new = rows < 0
-    fresh = np.flatnonzero(is_new & (leader == everything))
-    numbers = np.empty(count, np.int64)
-    numbers[fresh] = begin + np.arange(len(fresh))
-    if len(fresh) == count:
-        return slice(begin, begin + count), count
-    rows[is_new] = numbers[leader[is_new]]
-    return rows, len(fresh)
-
-
-def _orders_of_lines(
-    tables: Tables, batch: Batch, owners: NDArray[np.int64]
-) -> tuple[NDArray[np.int64], int]:
-    """The order row of each line, new derived orders included, and where those begin."""
-    orders = tables.events[ORDERS]
-    begin, count = orders.rows, batch.rows
-    everything = np.arange(count, dtype=np.int64)
-    if "order_id" in batch.columns:
-        ids = batch.values("order_id")
-        missing = orders.columns["order_id"].missing
-        rows = orders.index().find((ids, ids), orders.key_arrays())
-        keyed = ids != missing
-        leader = first_places((ids, ids))
-        leader[~keyed] = everything[~keyed]
-        rows[~keyed] = -1
-    else:
-        ids, leader = None, everything
-        rows = np.full(count, -1, np.int64)
-    is_new = rows < 0
-    fresh = np.flatnonzero(is_new & (leader == everything))
-    end = begin + len(fresh)
-    orders.reserve(end, exact=len(fresh) > _LARGE)
-    added = slice(begin, end)
-    orders.columns["time"].write(added, batch.values("time")[fresh])
-    if ids is not None:
-        orders.columns["order_id"].write(added, ids[fresh])
-    orders.extra("owner")[added] = owners[fresh]
-    orders.rows = end
-    orders.enter_keys(begin, end)
-    numbers = np.empty(count, np.int64)
-    numbers[fresh] = np.arange(begin, end)
-    rows[is_new] = numbers[leader[is_new]]
-    return rows, begin
 
 
 def _note_order_rows(

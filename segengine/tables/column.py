@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 
 from segengine.schema.kinds import MONEY_DIGITS, Kind, dtype_of, missing_of
 from segengine.tables.dictionary import Dictionary
-from segengine.tables.scan_codes import ScanCodes
+from segengine.tables.scan_codes import CodesAhead, LongerCodes, ScanCodes
 
 
 def padded(rows: int) -> int:
@@ -32,6 +33,22 @@ def aligned(rows: int, dtype: np.dtype[Any], fill: Any = None) -> NDArray[Any]:
     if fill is not None:
         array[:] = fill
     return array
+
+
+NewArray = Callable[[int, np.dtype[Any]], NDArray[Any]]
+"""Makes an aligned array of so many values."""
+
+
+@dataclass(frozen=True, slots=True)
+class Longer:
+    """A copy of a column with room for `capacity` rows; None for what it did not have.
+
+    array: T[capacity], the rows beyond those there are at their default
+    """
+
+    capacity: int
+    array: NDArray[Any] | None
+    codes: LongerCodes | None
 
 
 class Column:
@@ -102,17 +119,37 @@ class Column:
 
     def reserve(self, capacity: int, rows: int) -> None:
         """Make room for `capacity` rows; the first `rows` keep their values."""
-        capacity = padded(capacity)
-        if capacity <= self._capacity:
-            return
-        self._capacity = capacity
-        if self._array is not None:
-            grown = aligned(capacity, self.dtype)
-            grown[:rows] = self._array[:rows]
-            grown[rows:] = self.default
+        self.take_longer(self.longer(capacity, rows), rows)
+
+    def longer(self, capacity: int, rows: int, new_array: NewArray = aligned) -> Longer:
+        """A longer copy, for `take_longer`: everybody may go on looking at this one meanwhile."""
+        capacity, array, codes = padded(capacity), self._array, self._codes
+        if capacity <= self._capacity or array is None:
+            return Longer(capacity, None, None)
+        grown = new_array(capacity, self.dtype)
+        grown[:rows] = array[:rows]
+        grown[rows:] = self.default
+        return Longer(capacity, grown, None if codes is None else codes.longer(capacity))
+
+    def take_longer(self, longer: Longer, rows: int) -> NDArray[Any] | None:
+        """Take a copy that was made of this column as it is now; the array it had.
+
+        Whoever calls lets go of that when nobody waits: to give memory back takes as long as to
+        fill it.
+        """
+        if longer.capacity <= self._capacity:
+            return None
+        self._capacity, before = longer.capacity, self._array
+        if before is not None:
+            grown = longer.array
+            if grown is None:
+                # Somebody read it for the first time since: nothing was written to it.
+                grown = aligned(longer.capacity, self.dtype, self.default)
+                grown[:rows] = before[:rows]
             self._array = grown
             if self._codes is not None:
-                self._codes.follow(grown, rows)
+                self._codes.follow(grown, rows, longer.codes)
+        return before
 
     def write(self, rows: NDArray[np.int64] | slice, values: Any) -> None:
         """Set the values of these rows; the codes follow."""
@@ -120,7 +157,24 @@ class Column:
         array[rows] = values
         if self._codes is not None:
             if isinstance(rows, slice):
-                rows = np.arange(rows.start, rows.stop, dtype=np.int64)
+                # Rows that no scan has coded yet are coded by the next one.
+                rows = np.arange(rows.start, min(rows.stop, self._codes.rows), dtype=np.int64)
+            self._codes.touch(rows)
+
+    def codes_ahead(self, values: NDArray[Any]) -> CodesAhead | None:
+        """The scan codes that rows with these values will have, where scans use any: for `put`."""
+        codes = self._codes
+        return None if codes is None else codes.ahead(values)
+
+    def put(self, rows: NDArray[np.int64], values: NDArray[Any], codes: CodesAhead | None) -> None:
+        """As `write`, with the codes worked out ahead; called with the gate closed."""
+        self.values[rows] = values
+        if self._codes is None:
+            return
+        if codes is not None and codes.of is self._codes:
+            self._codes.put(rows, codes)
+        else:
+            # A scan has made them since.
             self._codes.touch(rows)
 
     def codes_of(self, array: NDArray[Any], rows: int) -> ScanCodes | None:
@@ -131,11 +185,16 @@ class Column:
         """Take a whole new array, aligned and padded, and its codes."""
         self._array, self._codes, self._capacity = array, codes, len(array)
 
-    def moved(self, array: NDArray[Any], rows: int) -> None:
-        """The owner of a shared array has moved it to a larger one."""
+    def longer_codes(self, capacity: int) -> LongerCodes | None:
+        """A longer copy of its codes, if there are any, for whoever is to move its array."""
+        codes = self._codes
+        return None if codes is None else codes.longer(capacity)
+
+    def moved(self, array: NDArray[Any], rows: int, longer: LongerCodes | None = None) -> None:
+        """The owner of a shared array has moved it to a larger one; longer: codes made for it."""
         self._array, self._capacity = array, len(array)
         if self._codes is not None:
-            self._codes.follow(array, rows)
+            self._codes.follow(array, rows, longer)
 
     def touch(self, rows: NDArray[np.int64]) -> None:
         """The owner of a shared array has changed these rows."""
@@ -204,8 +263,10 @@ class JoinedColumn(Column):
     def write(self, rows: NDArray[np.int64] | slice, values: Any) -> None:
         """The places say it already."""
 
-    def reserve(self, capacity: int, rows: int) -> None:
+    def longer(self, capacity: int, rows: int, new_array: NewArray = aligned) -> Longer:
         """Nothing is kept here."""
+        del capacity, rows, new_array
+        return Longer(0, None, None)
 
     def to_arrow(self, rows: NDArray[np.int64] | slice, scale: int) -> pa.Array:
         """As `Column.to_arrow`, through the places."""

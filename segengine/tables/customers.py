@@ -6,8 +6,9 @@ every array and never in a bitmap of live rows. A row number never leaves the pr
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -18,16 +19,33 @@ from segengine.schema.identifiers import is_text
 from segengine.schema.kinds import Kind
 from segengine.schema.tables import TableSpec
 from segengine.tables import trait_loops
-from segengine.tables.column import Column, aligned
+from segengine.tables.column import Column, NewArray, aligned
 from segengine.tables.key_index import KeyIndex, first_places
-from segengine.tables.scan_codes import ScanCodes
-from segengine.tables.table import MakeDictionary, Table
+from segengine.tables.scan_codes import CodesAhead, LongerCodes, ScanCodes
+from segengine.tables.table import MakeDictionary, Room, Table, longer
 
 NOBODY = 0
 
 
-NewArray = Callable[[int, np.dtype[Any]], NDArray[Any]]
-"""Makes an aligned array of so many values."""
+class Differing(NamedTuple):
+    """What a trait changes to.
+
+    rows: int64[n]  values: T[n]  codes: of these values, where scans use any
+    """
+
+    trait: Column
+    rows: NDArray[np.int64]
+    values: NDArray[Any]
+    codes: CodesAhead | None
+
+
+@dataclass(frozen=True, slots=True)
+class CustomerRoom(Room):
+    """As `Room`; the blocks of traits by name, the codes of each trait, the heads by table."""
+
+    blocks: dict[str, NDArray[Any]]
+    codes: dict[str, list[LongerCodes | None]]
+    heads: dict[str, NDArray[np.int32]]
 
 
 def block(columns: list[Column], capacity: int, new_array: NewArray = aligned) -> NDArray[Any]:
@@ -45,8 +63,6 @@ class CustomerTable(Table):
     def __init__(self, spec: TableSpec, make_dictionary: MakeDictionary) -> None:
         super().__init__(spec, make_dictionary)
         self.traits: dict[str, Column] = {}
-        self.new_array: NewArray = aligned
-        """Where blocks of traits are made: they are the most of what is made anew."""
         self.live: NDArray[np.uint64] = np.zeros(1, np.uint64)
         self.id_is_fixed = False
         self._index = KeyIndex((self.columns["customer_id"].missing,) * 2)  # type: ignore[arg-type]
@@ -88,22 +104,36 @@ class CustomerTable(Table):
         """Take the heads that a snapshot kept."""
         self._heads[table] = array
 
-    def reserve(self, rows: int, *, exact: bool = False) -> None:
-        """As `Table.reserve`, for traits, heads and live rows too."""
-        before = self.capacity
-        super().reserve(rows, exact=exact)
-        if self.capacity == before:
-            return
+    def room(self, rows: int, *, exact: bool = False) -> CustomerRoom | None:
+        """As `Table.room`, for traits and heads too."""
+        room = super().room(rows, exact=exact)
+        if room is None:
+            return None
+        capacity, blocks = room.capacity, {}
+        codes: dict[str, list[LongerCodes | None]] = {}
         for name, (matrix, columns) in self._blocks.items():
-            moved = block(columns, self.capacity, self.new_array)
+            moved = blocks[name] = block(columns, capacity, self.new_array)
             moved[:, : self.rows] = matrix[:, : self.rows]
+            codes[name] = [column.longer_codes(capacity) for column in columns]
+        heads = {
+            name: longer(array, capacity, self.rows, -1, self.new_array)
+            for name, array in self._heads.items()
+        }
+        return CustomerRoom(capacity, room.columns, room.extras, blocks, codes, heads)
+
+    def take(self, room: Room) -> list[object]:
+        """As `Table.take`."""
+        assert isinstance(room, CustomerRoom)
+        before = super().take(room)
+        before += [matrix for matrix, _ in self._blocks.values()]
+        before += self._heads.values()
+        for name, moved in room.blocks.items():
+            columns = self._blocks[name][1]
             self._blocks[name] = (moved, columns)
-            for array, column in zip(moved, columns, strict=True):
-                column.moved(array, self.rows)
-        for name, array in self._heads.items():
-            grown = aligned(self.capacity, array.dtype, -1)
-            grown[: self.rows] = array[: self.rows]
-            self._heads[name] = grown
+            for array, column, codes in zip(moved, columns, room.codes[name], strict=True):
+                column.moved(array, self.rows, codes)
+        self._heads = {**self._heads, **room.heads}
+        return before
 
     def add_block(self, name: str, columns: list[Column]) -> None:
         """Traits of one array type, kept as the rows of one matrix that a loop can fill."""
@@ -167,15 +197,29 @@ class CustomerTable(Table):
             for array, column, code in zip(matrix, columns, codes[name], strict=True):
                 column.install(array, code)
 
-    def write_block(self, name: str, rows: NDArray[np.int64], fresh: NDArray[Any]) -> None:
-        """Take new values of these rows into a block: T[traits, n]; scan codes follow."""
+    def differing(self, name: str, rows: NDArray[np.int64], fresh: NDArray[Any]) -> list[Differing]:
+        """What these rows' traits of a block change to: fresh T[traits, n].
+
+        Nothing changes here, so that everybody may look meanwhile; `put` writes it.
+        """
         matrix, columns = self._blocks[name]
-        changed = np.empty(fresh.shape, np.int64)
+        changed, values = np.empty(fresh.shape, np.int64), np.empty(fresh.shape, fresh.dtype)
         counts = np.empty(len(columns), np.int64)
-        trait_loops.write_changed(rows, fresh, matrix, changed, counts)
-        for column, count, rows_changed in zip(columns, counts.tolist(), changed, strict=True):
-            if count and column.has_codes:
-                column.touch(rows_changed[:count])
+        trait_loops.find_changed(rows, fresh, matrix, changed, values, counts)
+        found = []
+        for column, count, whose, now in zip(
+            columns, counts.tolist(), changed, values, strict=True
+        ):
+            if count:
+                codes = column.codes_ahead(now[:count])
+                found.append(Differing(column, whose[:count], now[:count], codes))
+        return found
+
+    @staticmethod
+    def put(differing: Iterable[Differing]) -> None:
+        """Write what was found to differ; called with the gate closed."""
+        for column, rows, values, codes in differing:
+            column.put(rows, values, codes)
 
     def find(self, ids: NDArray[Any]) -> NDArray[np.int64]:
         """The row of each customer_id (int64, or its dictionary code), -1 for none."""
@@ -202,24 +246,38 @@ class CustomerTable(Table):
         row = self._index.find_one(key, column.values)
         return row if row >= 0 else None
 
-    def rows_for(self, ids: NDArray[Any]) -> NDArray[np.int64]:
-        """The row of each customer_id; one not seen before gets the next row."""
+    def numbered(self, ids: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[Any]]:
+        """The row of each customer_id, and the ids that have none yet, each once, in their order.
+
+        Those are numbered on from the rows there are, as `add` will give them rows.
+        """
         rows = self.find(ids)
         new = np.flatnonzero(rows < 0)
+        fresh = ids[new]
         if len(new):
-            fresh = ids[new]
             first = first_places((fresh, fresh))
             leaders = np.flatnonzero(first == np.arange(len(new)))
-            begin = self.rows
             numbers = np.empty(len(new), np.int64)
-            numbers[leaders] = begin + np.arange(len(leaders))
-            end = begin + len(leaders)
-            self.reserve(end, exact=len(leaders) > 1_000_000)
-            column = self.columns["customer_id"]
-            column.write(slice(begin, end), fresh[leaders])
-            self._index.add((column.values, column.values), begin, end)
-            self._extend(end)
+            numbers[leaders] = self.rows + np.arange(len(leaders))
             rows[new] = numbers[first]
+            fresh = fresh[leaders]
+        return rows, fresh
+
+    def add(self, ids: NDArray[Any]) -> None:
+        """Give these ids, which have none and are there once, the next rows."""
+        if len(ids) == 0:
+            return
+        begin, end = self.rows, self.rows + len(ids)
+        self.reserve(end, exact=len(ids) > 1_000_000)
+        column = self.columns["customer_id"]
+        column.write(slice(begin, end), ids)
+        self._index.add((column.values, column.values), begin, end)
+        self._extend(end)
+
+    def rows_for(self, ids: NDArray[Any]) -> NDArray[np.int64]:
+        """The row of each customer_id; one not seen before gets the next row."""
+        rows, new = self.numbered(ids)
+        self.add(new)
         return rows
 
     def _extend(self, end: int) -> None:

@@ -144,11 +144,18 @@ class EventTable(Table):
 
     def enter_keys(self, begin: int, end: int) -> None:
         """Enter the keys of rows [begin, end) into the indexes in use."""
+        for index, kept in self.kept_keys():
+            index.add(kept, begin, end)
+
+    def kept_keys(self) -> list[tuple[KeyIndex, Keys]]:
+        """The indexes in use, each with the arrays of its keys."""
+        found: list[tuple[KeyIndex, Keys]] = []
         if self.spec.key and self._index is not None:
-            self._index.add(self.key_arrays(), begin, end)
+            found.append((self._index, self.key_arrays()))
         if self._event_ids is not None:
             values = self.columns["event_id"].values
-            self._event_ids.add((values, values), begin, end)
+            found.append((self._event_ids, (values, values)))
+        return found
 
     def indexes(self) -> dict[str, KeyIndex]:
         """The indexes in use: of the `key`, of the `event_id`s."""

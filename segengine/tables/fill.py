@@ -15,12 +15,28 @@ from segengine.tables.events import EventTable
 from segengine.tables.tables import Tables
 
 
+def products_of(tables: Tables, batch: Batch) -> NDArray[np.int64] | None:
+    """The product of each row of a batch of events, -1 for none; None where nothing is taken."""
+    table, product_id = tables.events[batch.table], batch.columns.get("product_id")
+    if "filled" not in table.extras() or tables.products.rows == 0 or product_id is None:
+        return None
+    if product_id.kind is not tables.products.columns["product_id"].kind:
+        return None
+    return tables.product_rows(product_id.values)
+
+
 def fill_from_products(
-    tables: Tables, table: EventTable, rows: NDArray[np.int64] | slice, *, again: bool
+    tables: Tables,
+    table: EventTable,
+    rows: NDArray[np.int64] | slice,
+    *,
+    again: bool,
+    products_of_rows: NDArray[np.int64] | None = None,
 ) -> NDArray[np.int64]:
     """Fill these rows; the owners of rows that changed.
 
     again: look also at what was filled before, as the product, or which one it is, has changed.
+    products_of_rows: int64, as many as rows, the product of each, where that is known already
     """
     nobody = np.empty(0, np.int64)
     columns, products = table.columns, tables.products
@@ -40,7 +56,10 @@ def fill_from_products(
     rows = places + rows.start if isinstance(rows, slice) else rows[places]
     if len(rows) == 0:
         return nobody
-    found = tables.product_rows(product_id.values[rows])
+    if products_of_rows is None:
+        found = tables.product_rows(product_id.values[rows])
+    else:
+        found = products_of_rows[places]
     changed = np.zeros(len(rows), np.bool_)
     for name in names:
         bit = FILLED[name]
@@ -60,14 +79,8 @@ def would_fill(tables: Tables, batch: Batch, name: str) -> NDArray[np.int32] | N
 
     -1 where that is nothing; None where its table takes nothing at all.
     """
-    table, products = tables.events[batch.table], tables.products
-    product_id = batch.columns.get("product_id")
-    if "filled" not in table.extras() or products.rows == 0 or product_id is None:
+    products, found = tables.products, products_of(tables, batch)
+    if found is None or not products.columns[name].is_allocated:
         return None
-    if product_id.kind is not products.columns["product_id"].kind:
-        return None
-    if not products.columns[name].is_allocated:
-        return None
-    found = tables.product_rows(product_id.values)
     taken = products.columns[name].values[np.maximum(found, 0)]
     return np.where(found >= 0, taken, -1).astype(np.int32)

@@ -43,11 +43,22 @@ class KeyIndex:
         """The row of one key of one column, -1 where there is none."""
         return int(hashing.find_key(key, key, kept, kept, self._slots))
 
+    def larger(self, kept: Keys, rows: int, end: int) -> NDArray[np.int32] | None:
+        """Places for `end` rows with the first `rows` entered, to be taken as `slots`.
+
+        Beside those in use, which everybody may look at. None where there are enough.
+        """
+        if 2 * end <= len(self._slots):
+            return None
+        slots = np.full(1 << int(2 * end).bit_length(), -1, np.int32)
+        hashing.add_places(*kept, *self._missing, 0, rows, slots)
+        return slots
+
     def add(self, kept: Keys, begin: int, end: int) -> None:
         """Enter rows [begin, end), whose keys are new."""
-        if 2 * end > len(self._slots):
-            self._slots = np.full(1 << int(2 * end).bit_length(), -1, np.int32)
-            begin = 0
+        slots = self.larger(kept, begin, end)
+        if slots is not None:
+            self._slots = slots
         hashing.add_places(*kept, *self._missing, begin, end, self._slots)
 
     def nbytes(self) -> int:

@@ -9,7 +9,7 @@ a list that is gone, unlike in a dictionary.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,13 @@ from segengine.tables import list_loops
 from segengine.tables.list_loops import Lists
 
 _LEAST_ROOM = 1024
+
+
+class ListRoom(NamedTuple):
+    """Lists with room for more, and how much of their new codes is used."""
+
+    lists: Lists
+    used: int
 
 
 class RowLists:
@@ -60,28 +67,41 @@ class RowLists:
         """
         if len(rows) == 0:
             return
-        self._reach(int(rows[-1]) + 1)
-        if self._used + len(codes) > len(self.lists.new_codes):
-            self._make_room(len(codes))
+        room = self.room(int(rows[-1]) + 1, len(codes))
+        if room is not None:
+            self.take_room(room)
         self._used = list_loops.write_lists(rows, counts, codes, scores, self._used, self.lists)
 
-    def _reach(self, rows: int) -> None:
-        before = len(self.lists.counts)
-        if rows <= before:
-            return
-        # As columns grow: by half, so that buyers who come one by one cost little.
-        grown = max(rows, 3 * before // 2)
-        begins, counts = np.zeros(grown, np.int64), np.zeros(grown, np.int32)
-        begins[:before], counts[:before] = self.lists.begins, self.lists.counts
-        self.lists = self.lists._replace(begins=begins, counts=counts)
+    def room(self, rows: int, codes: int) -> ListRoom | None:
+        """The same lists, with room for so many rows and for so many codes more: for `take_room`.
 
-    def _make_room(self, more: int) -> None:
-        live = list_loops.count_new(self.lists.begins, self.lists.counts)
-        room = max(_LEAST_ROOM, 2 * (live + more))
-        codes = np.empty(room, np.int32)
-        scores = np.empty(room if self.is_scored else 0, np.float64)
-        self._used = list_loops.move_new(self.lists, codes, scores)
-        self.lists = self.lists._replace(new_codes=codes, new_scores=scores)
+        Beside those in use, which everybody may look at. None where there is room.
+        """
+        lists, used = self.lists, self._used
+        before = len(lists.counts)
+        if rows > before:
+            # As columns grow: by half, so that buyers who come one by one cost little.
+            grown = max(rows, 3 * before // 2)
+            begins, counts = np.zeros(grown, np.int64), np.zeros(grown, np.int32)
+            begins[:before], counts[:before] = lists.begins, lists.counts
+            lists = lists._replace(begins=begins, counts=counts)
+        if used + codes > len(lists.new_codes):
+            live = list_loops.count_new(lists.begins, lists.counts)
+            room = max(_LEAST_ROOM, 2 * (live + codes))
+            new_codes = np.empty(room, np.int32)
+            new_scores = np.empty(room if self.is_scored else 0, np.float64)
+            if rows <= before:
+                # Its places are written anew, while others look at those there are.
+                lists = lists._replace(begins=lists.begins.copy())
+            used = list_loops.move_new(lists, new_codes, new_scores)
+            lists = lists._replace(new_codes=new_codes, new_scores=new_scores)
+        return None if lists is self.lists else ListRoom(lists, used)
+
+    def take_room(self, room: ListRoom) -> object:
+        """Have the room that was made of these lists; what they were in, to be let go of later."""
+        before = self.lists
+        self.lists, self._used = room
+        return before
 
     def kept(self) -> dict[str, NDArray[Any]]:
         """What a snapshot keeps of them: the arrays of `Lists` by name, and `used`."""

@@ -21,6 +21,31 @@ _SAMPLE = 1 << 16
 
 
 @dataclass(frozen=True, slots=True)
+class LongerCodes:
+    """A copy of codes with room for more rows; its first `done` rows are those of the others.
+
+    of: the codes it is a copy of  codes: uint8[capacity]
+    """
+
+    of: ScanCodes
+    codes: NDArray[np.uint8]
+    done: int
+
+
+@dataclass(frozen=True, slots=True)
+class CodesAhead:
+    """The codes of values that have yet to be written, and what each code will have seen then.
+
+    of: whose codes they will be  codes: uint8[n]  least, greatest: T[256]
+    """
+
+    of: ScanCodes
+    codes: NDArray[np.uint8]
+    least: NDArray[Any]
+    greatest: NDArray[Any]
+
+
+@dataclass(frozen=True, slots=True)
 class CodeRange:
     """Codes [first, last] hold every hit; the rows of `edges` must be looked at one by one."""
 
@@ -102,10 +127,21 @@ class ScanCodes:
             np.minimum(self._least, least, out=self._least)
             np.maximum(self._greatest, greatest, out=self._greatest)
 
-    def follow(self, values: NDArray[Any], rows: int) -> None:
-        """The column has grown and moved: take the new array; `catch_up` codes the new rows."""
-        codes = np.zeros(len(values), np.uint8)
-        codes[: min(rows, len(self.codes))] = self.codes[:rows]
+    def longer(self, capacity: int) -> LongerCodes:
+        """A longer copy of the codes, for `follow`; scans may go on, and code rows meanwhile."""
+        done, codes = self.rows, np.zeros(capacity, np.uint8)
+        codes[:done] = self.codes[:done]
+        return LongerCodes(self, codes, done)
+
+    def follow(self, values: NDArray[Any], rows: int, longer: LongerCodes | None = None) -> None:
+        """The column has grown and moved: take the new array; `catch_up` codes the new rows.
+
+        longer: a copy as long as the values, made before, while nothing but scans coded rows.
+        """
+        if longer is None or longer.of is not self or len(longer.codes) != len(values):
+            longer = LongerCodes(self, np.zeros(len(values), np.uint8), 0)
+        codes, rows = longer.codes, min(rows, len(self.codes))
+        codes[longer.done : rows] = self.codes[longer.done : rows]
         least, greatest = _no_blocks(len(values))
         least[: len(self.block_least)] = self.block_least
         greatest[: len(self.block_greatest)] = self.block_greatest
@@ -123,6 +159,19 @@ class ScanCodes:
             self._values, self._missing, self._edges, rows,
             self._least, self._greatest, self.block_least, self.block_greatest, self.codes,
         )  # fmt: skip
+
+    def ahead(self, values: NDArray[Any]) -> CodesAhead:
+        """The codes that rows will have once they take these values: for `put`."""
+        least, greatest = self._least.copy(), self._greatest.copy()
+        codes = np.empty(len(values), np.uint8)
+        encode.codes_of(values, self._missing, self._edges, least, greatest, codes)
+        return CodesAhead(self, codes, least, greatest)
+
+    def put(self, rows: NDArray[np.int64], ahead: CodesAhead) -> None:
+        """These rows have taken the values that their codes were found for."""
+        np.minimum(self._least, ahead.least, out=self._least)
+        np.maximum(self._greatest, ahead.greatest, out=self._greatest)
+        encode.put_codes(rows, ahead.codes, self.block_least, self.block_greatest, self.codes)
 
     def between(self, low: Any, high: Any) -> CodeRange | None:
         """The codes that low <= value <= high concerns; None when no row can hit."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,12 +13,31 @@ from numpy.typing import NDArray
 from segengine.errors import UnknownNameError, did_you_mean
 from segengine.schema.kinds import Kind
 from segengine.schema.tables import ColumnSpec, TableSpec
-from segengine.tables.column import Column, aligned, padded
+from segengine.tables.column import Column, Longer, NewArray, aligned, padded
 from segengine.tables.dictionary import NO_TAGS, Dictionary
 
 MakeDictionary = Callable[[str, Kind], Dictionary]
 SPARE = 16
 """A table that is loaded or opened has room for one more row in so many."""
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """Longer copies of what a table consists of, by name."""
+
+    capacity: int
+    columns: dict[str, Longer]
+    extras: dict[str, NDArray[Any]]
+
+
+def longer(
+    array: NDArray[Any], capacity: int, rows: int, fill: Any, new_array: NewArray
+) -> NDArray[Any]:
+    """A copy of the first `rows` of an array, with room for `capacity`: T[capacity]."""
+    grown = new_array(capacity, array.dtype)
+    grown[:rows] = array[:rows]
+    grown[rows:] = fill
+    return grown
 
 
 class Table:
@@ -34,6 +54,8 @@ class Table:
         self.given: set[str] = set()
         self.computed: frozenset[str] = frozenset()
         """Names of traits, which no source may give."""
+        self.new_array: NewArray = aligned
+        """Where arrays are made that take the place of shorter ones."""
         self._make_dictionary = make_dictionary
         self._extra: dict[str, NDArray[Any]] = {}
         self._fills: dict[str, Any] = {}
@@ -97,19 +119,43 @@ class Table:
 
     def reserve(self, rows: int, *, exact: bool = False) -> None:
         """Make room for this many rows in all; growth is by half, or exact, with some to spare."""
+        room = self.room(rows, exact=exact)
+        if room is not None:
+            self.take(room)
+
+    def room(self, rows: int, *, exact: bool = False) -> Room | None:
+        """As `reserve`, but beside the table, at which everybody may look: for `take`.
+
+        To grow is to copy all. None where there is room; called with the right to write.
+        """
         if rows <= self.capacity:
-            return
-        # What is loaded at once has room for what comes next: to grow is to copy all.
+            return None
+        # What is loaded at once has room for what comes next.
         spare = rows + rows // SPARE
         capacity = padded(spare if exact else max(spare, 3 * self.capacity // 2))
-        for column in self.columns.values():
-            column.reserve(capacity, self.rows)
-        for name, array in self._extra.items():
-            grown = aligned(capacity, array.dtype)
-            grown[: self.rows] = array[: self.rows]
-            grown[self.rows :] = self._fills[name]
-            self._extra[name] = grown
-        self.capacity = capacity
+        columns = {
+            name: column.longer(capacity, self.rows, self.new_array)
+            for name, column in self.columns.items()
+        }
+        extras = {
+            name: longer(array, capacity, self.rows, self._fills[name], self.new_array)
+            for name, array in self._extra.items()
+        }
+        return Room(capacity, columns, extras)
+
+    def take(self, room: Room) -> list[object]:
+        """Have the room that was made of this table as it is now; called with the gate closed.
+
+        What is in its place is handed back, to be let go of when nobody waits.
+        """
+        before: list[object] = list(self._extra.values())
+        before += [
+            column.take_longer(room.columns[name], self.rows)
+            for name, column in self.columns.items()
+        ]
+        self._extra = {**self._extra, **room.extras}
+        self.capacity = room.capacity
+        return before
 
     def to_arrow(
         self, names: Iterable[str], rows: NDArray[np.int64] | slice, scale: int

@@ -11,17 +11,19 @@ from segengine.kernels.jit import kernel
 
 
 @kernel
-def write_changed(
+def find_changed(
     rows: NDArray[np.int64],
     fresh: Any,
     matrix: Any,
     changed: NDArray[np.int64],
+    values: Any,
     counts: NDArray[np.int64],
 ) -> None:
-    """Write what differs, and note whose it is.
+    """Note what differs, and whose it is.
 
     rows: int64[n]  fresh: T[traits, n]  matrix: T[traits, capacity]
-    out: matrix; changed int64[traits, n], by trait the rows that changed; counts int64[traits]
+    out: changed int64[traits, n], by trait the rows that changed; values T[traits, n], to what;
+    counts int64[traits]
     """
     for trait in range(fresh.shape[0]):
         count = 0
@@ -31,7 +33,7 @@ def write_changed(
             # What is no number is never equal to itself.
             is_number = value == value or before == before  # noqa: PLR0124
             if value != before and is_number:
-                matrix[trait, row] = value
                 changed[trait, count] = row
+                values[trait, count] = value
                 count += 1
         counts[trait] = count

@@ -133,6 +133,7 @@ def refresh(
     rows = np.unique(rows).astype(np.int64)
     work = SomeBuyers(tables, settings, as_of, rows, changed=changed)
     _work_out(work, fits)
+    work.compare()
     work.write_back()
 
 
@@ -151,6 +152,7 @@ def worked_out_ahead(
     changed = frozenset({batch.table})
     work = SomeBuyers(tables, settings, as_of, found.buyers, changed=changed, ahead=found)
     _work_out(work, fits)
+    work.compare()
     return work
 
 

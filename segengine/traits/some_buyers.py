@@ -3,7 +3,8 @@
 A batch touches a thousand buyers of a million, and their events lie all over the tables: a family
 that looks them up one by one waits for memory most of the time. So what a family asks for is copied
 first, each column once for all families, buyer after buyer; loops then run through it in order.
-What they find stands beside what the tables hold, until `write_back` takes over what is another.
+What they find stands beside what the tables hold; `compare` finds what is another, `write_back`
+takes that over.
 Most traits of a buyer stay as they were, and cost nothing there.
 """
 
@@ -16,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segengine.kernels import history
-from segengine.tables.customers import CustomerTable
-from segengine.tables.row_lists import RowLists
+from segengine.tables.customers import CustomerTable, Differing
+from segengine.tables.row_lists import ListRoom, RowLists
 from segengine.tables.tables import Tables
 from segengine.traits.coming import Coming
 from segengine.traits.work import History, TraitSettings, Work
@@ -27,7 +28,8 @@ class SomeBuyers(Work):
     """A few buyers, numbered 0, 1, 2, ...: their traits, and their events numbered the same way.
 
     As of any work, arrays by table and column have an entry for each row of the table, but the
-    tables are those of these buyers alone. `write_back` is called with the gate closed.
+    tables are those of these buyers alone. `write_back` is called with the gate closed, `compare`
+    before, while traits and lists are as they will be then.
     buyers: int64[n], rows of the customers, ascending
     ahead: what a batch will bring to these buyers, which has yet to be applied: its rows are theirs
     already, and are in the tables when `write_back` is called
@@ -56,6 +58,9 @@ class SomeBuyers(Work):
         self._found: list[
             tuple[RowLists, NDArray[np.int32], NDArray[np.int32], NDArray[np.float64]]
         ] = []
+        self._differing: list[Differing] = []
+        self._room: list[ListRoom | None] = []
+        self._before: list[object] = []
 
     @property
     def is_in_place(self) -> bool:
@@ -150,11 +155,26 @@ class SomeBuyers(Work):
         """As of any work; kept until they are written back."""
         self._found.append((self._lists[name], counts, codes, scores))
 
+    def compare(self) -> None:
+        """Find what is another now, and make room for it; everybody may look meanwhile."""
+        customers = self.tables.customers
+        self._differing = [
+            each
+            for name, fresh in self._given.copies.items()
+            for each in customers.differing(name, self.buyers, fresh)
+        ]
+        rows = int(self.buyers[-1]) + 1 if len(self.buyers) else 0
+        self._room = [lists.room(rows, len(codes)) for lists, _, codes, _ in self._found]
+
     def write_back(self) -> None:
-        """Take over what is another now, and let scan codes follow."""
-        for name, fresh in self._given.copies.items():
-            self.tables.customers.write_block(name, self.buyers, fresh)
-        for lists, counts, codes, scores in self._found:
+        """Take over what `compare` has found.
+
+        Memory that is no longer used stays as long as this does: to give it back takes time too.
+        """
+        self.tables.customers.put(self._differing)
+        for (lists, counts, codes, scores), room in zip(self._found, self._room, strict=True):
+            if room is not None:
+                self._before.append(lists.take_room(room))
             lists.write(self.buyers, counts, codes, scores)
 
 
