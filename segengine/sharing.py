@@ -11,9 +11,11 @@ import logging
 import pickle
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from operator import is_
 from types import TracebackType
 from typing import Any
 
+from segengine.current import Current
 from segengine.definitions import Definitions
 from segengine.errors import StoreError
 from segengine.storage.shared_tables import FollowedTables, Said, SharedTables
@@ -118,9 +120,44 @@ class _Look:
         self._gate.leave()
 
 
-def definitions_state(definitions: Definitions) -> list[object]:
-    """Objects that are others when something else is defined."""
-    return list(_kinds(definitions).values())
+def share(current: Current, definitions: Definitions) -> str:
+    """Let processes of this machine and user follow a store; the address where they find it.
+
+    Whoever calls holds the writer. A store that is shared stays at its address.
+    """
+    tables = current.tables
+    if not isinstance(tables.gate, SharingGate):
+        shared, told = SharedTables(tables), _Told(current, definitions)
+        tables.customers.new_array = shared.arena.array
+        gate = SharingGate(shared, lambda: (current.version, current.as_of), told.said)
+        with gate.writing():
+            current.version += 1
+        tables.gate = gate
+    return str(tables.gate.shared.address)
+
+
+class _Told:
+    """What those who follow are told beside the tables, each part when it is another."""
+
+    def __init__(self, current: Current, definitions: Definitions) -> None:
+        self._current, self._definitions = current, definitions
+        self._kinds: list[object] = []
+        """What was defined when they were told last; another list when something else is."""
+
+    def said(self) -> Said:
+        """Each part: an object that is another when it has changed, and its bytes."""
+        fits, definitions = self._current.fits, self._definitions
+        config = self._current.settings.config
+        settings = config, self._current.settings.zone.name
+        kinds: list[object] = list(_kinds(definitions).values())
+        is_as_told = len(kinds) == len(self._kinds) and all(map(is_, kinds, self._kinds))
+        if not is_as_told:
+            self._kinds = kinds
+        return {
+            "settings": (config, lambda: pickle.dumps(settings)),
+            "fits": (fits, lambda: pickle.dumps((fits.fitted_at, dict(fits.of)))),
+            "definitions": (self._kinds, lambda: definitions_said(definitions)),
+        }
 
 
 def definitions_said(definitions: Definitions) -> bytes:
@@ -167,6 +204,6 @@ def take_definitions(definitions: Definitions, said: bytes, before: Defined) -> 
 
 
 __all__ = [
-    "FollowedTables", "FollowingGate", "SharedTables", "SharingGate", "definitions_said",
-    "definitions_state", "take_definitions",
+    "FollowedTables", "FollowingGate", "SharedTables", "SharingGate", "definitions_said", "share",
+    "take_definitions",
 ]  # fmt: skip

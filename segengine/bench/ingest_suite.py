@@ -173,7 +173,7 @@ class Batches:
 @contextmanager
 def _measuring(engine: Engine) -> Iterator[Measured]:
     """Measure what the log and the gate take meanwhile."""
-    found, durable, gate = Measured(), engine._durable, engine._tables.gate
+    found, durable, gate = Measured(), engine._lasting.durable, engine._tables.gate
     assert durable is not None
     keep_all = durable.keep_all
 

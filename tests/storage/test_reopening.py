@@ -438,14 +438,14 @@ def test_a_snapshot_is_due_by_the_bytes_after_the_last_or_its_age(
     )
     with se.Engine.open(used) as engine:
         assert engine.snapshot_due() is None
-        engine._durable.tail_bytes += 1 << 20  # type: ignore[union-attr]
+        engine._lasting.durable.tail_bytes += 1 << 20  # type: ignore[union-attr]
         assert engine.snapshot_due() == "1 MB of changes since the last"
-        engine._durable.tail_bytes -= 1 << 20  # type: ignore[union-attr]
-        later = engine._snapshots._began + 31 * 60  # type: ignore[union-attr]
+        engine._lasting.durable.tail_bytes -= 1 << 20  # type: ignore[union-attr]
+        later = engine._lasting.snapshots._began + 31 * 60  # type: ignore[union-attr]
         monkeypatch.setattr("segengine.snapshots.time.perf_counter", lambda: later)
         assert engine.snapshot_due() == "31 minutes since the last"
         engine.snapshot()
-        assert engine._durable.tail_bytes == 0  # type: ignore[union-attr]
+        assert engine._lasting.durable.tail_bytes == 0  # type: ignore[union-attr]
         assert engine.snapshot_due() is None
     assert se.Engine().snapshot() is None
 

@@ -1,0 +1,222 @@
+"""Where is what a store has taken in, once its process is gone?
+
+In its directory, if it has one: a batch and a deletion are in the log before anybody sees them, a
+load is in the snapshot that is written at its end, and a running store has the next one written
+beside it. A store without a directory remembers the reports of changes with a key, and no more.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from segengine.appending import Ready
+from segengine.current import Current
+from segengine.errors import StoreError
+from segengine.ingest.report import LoadReport
+from segengine.reopening import APPEND, Tail, derived_of, replay
+from segengine.schema.storage_settings import StorageSettings
+from segengine.snapshot_maker import Asked, Progress
+from segengine.snapshots import Snapshots
+from segengine.storage.batch_bytes import batch_to_bytes
+from segengine.storage.durable import Durable
+from segengine.storage.log import Change
+from segengine.tables.compact import compacted
+from segengine.traits.build import built_anew
+from segengine.traits.depends import fingerprint
+from segengine.traits.fits_written import texts_of_codes
+
+_MOST_RECEIPTS = 100_000
+
+
+class Lasting:
+    """The files of a store, if it has any, as it writes them.
+
+    writer: the right to change the store, which a thread may nest
+    """
+
+    def __init__(
+        self, current: Current, settings: StorageSettings, writer: AbstractContextManager[object]
+    ) -> None:
+        self._current, self._settings, self._writer = current, settings, writer
+        self._files = threading.RLock()
+        """Held while a snapshot is made; whoever wants both takes it before the writer."""
+        self.durable: Durable | None = None
+        self.snapshots: Snapshots | None = None
+        self._receipts: dict[str, LoadReport] = {}
+        """Of changes with a key, while there is no directory to keep them in."""
+
+    @property
+    def folder(self) -> Path | None:
+        """The store's directory."""
+        return None if self.durable is None else self.durable.folder
+
+    def live_in(
+        self, folder: Path, claimed: Callable[[], None], *, read_only: bool, as_kept: bool
+    ) -> None:
+        """Keep what is taken in in a directory, beginning with what is there.
+
+        claimed: called when this process becomes the one that writes; may refuse that
+        as_kept: stay on the date of the snapshot.
+        """
+        current, tables = self._current, self._current.tables
+        self.durable = Durable(
+            folder, sync=self._settings.sync, read_only=read_only, claimed=claimed
+        )
+        self.snapshots = Snapshots(
+            self.durable, self._settings, self._files, self._writer, self._asked,
+            lambda: current.date,
+        )  # fmt: skip
+        tail = Tail()
+        found = self.durable.read(
+            tables,
+            lambda change: replay(tables, tail, change, folder),
+            fingerprint(current.settings),
+        )
+        if found is not None:
+            if found.derived is not None:
+                self.snapshots.date = current.settings.zone.day_of(tables.as_of)
+            current.begin(found.derived, tail, as_kept=as_kept)
+            current.make_codes()
+
+    def claim(self) -> None:
+        """Make this process the one that writes, until `close`; the first write does it.
+
+        Raises `StoreError` where another process writes, or has written since the store was opened.
+        """
+        if self.durable is not None:
+            self.durable.claim()
+
+    def close(self) -> None:
+        """Let go of the files."""
+        if self.durable is not None:
+            self.durable.close()
+
+    # --- changes ----------------------------------------------------------------------------
+
+    def keep(self, kind: str, payload: bytes, **told: Any) -> int | None:
+        """Make a change lasting before it is made; its number. None where there is no directory."""
+        if self.durable is None:
+            return None
+        return self.durable.keep(Change(kind, self._current.as_of, payload, **told))
+
+    def keep_all(self, group: Sequence[Ready]) -> list[LoadReport]:
+        """Make checked batches lasting, all or none; their reports, with their places in the log.
+
+        Those with a key are remembered.
+        """
+        if self.durable is None:
+            for each in group:
+                if each.key is not None:
+                    self._receipts[each.key] = each.report
+            while len(self._receipts) > _MOST_RECEIPTS:
+                del self._receipts[next(iter(self._receipts))]
+            return [each.report for each in group]
+        first = self.durable.next_number()
+        reports = [replace(each.report, offset=first + k) for k, each in enumerate(group)]
+        self.durable.keep_all([
+            Change(
+                APPEND, self._current.as_of, batch_to_bytes(each.batch), key=each.key,
+                receipt="" if each.key is None else report.to_receipt(),
+            )
+            for each, report in zip(group, reports, strict=True)
+        ])  # fmt: skip
+        return reports
+
+    def receipt(self, key: str) -> LoadReport | None:
+        """The report of the change that had this key; None for a new key."""
+        if self.durable is None:
+            return self._receipts.get(key)
+        found = self.durable.receipt(key)
+        return None if found is None else LoadReport.from_receipt(found)
+
+    def deleted_elsewhere(self, ids: Sequence[int | str], elsewhere: Path) -> list[int | str]:
+        """Those of these buyers who were deleted in another copy of this directory."""
+        if self.durable is None:
+            return []
+        gone = self.durable.is_deleted([json.dumps(each) for each in ids], elsewhere)
+        return [each for each, is_gone in zip(ids, gone, strict=True) if is_gone]
+
+    # --- snapshots --------------------------------------------------------------------------
+
+    @contextmanager
+    def with_files(self) -> Iterator[None]:
+        """Hold the files: a snapshot that is being made by another process gives way."""
+        self.make_way()
+        with self._files:
+            yield
+
+    def make_way(self) -> None:
+        """Give up the snapshot that is being made, if one is."""
+        if self.snapshots is not None:
+            self.snapshots.make_way()
+
+    def snapshot(self, progress: Progress | None = None, *, beside: bool = True) -> int | None:
+        """Write a snapshot, `beside` by another process; the number of the newest change in it.
+
+        None where there is no directory.
+        """
+        if self.durable is None or self.snapshots is None:
+            return None
+        if beside:
+            return self.snapshots.make(progress)
+        with self.with_files(), self._writer:
+            self.claim()
+            self.write_snapshot(loads=0)
+            return self.durable.last
+
+    def _asked(self) -> Asked:
+        """What the next snapshot is to hold; called with the writer held."""
+        durable, current = self.durable, self._current
+        assert durable is not None
+        return Asked(
+            durable.last, current.as_of, durable.loads, current.settings.zone.name,
+            current.derived().said, texts_of_codes(current.fits, current.tables),
+        )  # fmt: skip
+
+    def write_snapshot(self, loads: int = 1) -> None:
+        """Write one here and now; whoever calls holds the files and the writer.
+
+        loads: how many are in no log, so that the snapshots before it are no longer enough.
+        """
+        if self.durable is None or self.snapshots is None:
+            return
+        self._current.make_codes()
+        derived = self._current.derived()
+        try:
+            self.durable.write_snapshot(
+                self._current.tables, self.durable.last, derived=derived, loads=loads,
+                keep=self._settings.snapshots,
+            )  # fmt: skip
+        except StoreError as error:
+            raise StoreError(
+                f"{error}; what was loaded is in no file, and in this process alone: open the "
+                "store again when there is room, and load it again",
+                field=error.field,
+            ) from error
+        self.snapshots.begin_anew()
+        self.snapshots.date = self._current.date
+
+    def compact(self) -> int | None:
+        """Write a snapshot without those who are deleted, and take them out of the log.
+
+        The writer is held while the tables are copied, and again while the log is changed.
+        """
+        if self.durable is None:
+            return None
+        with self.with_files():
+            with self._writer:
+                self.claim()
+                fresh, last = compacted(self._current.tables), self.durable.last
+                settings = self._current.settings
+            fits = built_anew(fresh, settings)
+            derived = derived_of(settings, fits, current=True)
+            self.durable.write_snapshot(
+                fresh, last, derived=derived, erase=True, writer=self._writer
+            )
+        return last
