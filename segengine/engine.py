@@ -14,20 +14,17 @@ from typing import Any, Self
 import duckdb
 import pyarrow as pa
 
-from segengine import days, hand_out
 from segengine import dry_run as drafts
+from segengine import hand_out, reporting, running
 from segengine.audiences.asking import Asking
 from segengine.audiences.audience import Audience, audience
 from segengine.audiences.campaign import Campaign
 from segengine.audiences.member_diff import MemberDiff
 from segengine.audiences.plan import CampaignPlan, plan_names, plan_of
-from segengine.audiences.runs import Run, Runs, frozen, planned, refuse_to_run
-from segengine.audiences.send_hours import histogram, send_times
+from segengine.audiences.runs import Run, Runs, planned
 from segengine.definitions import Definitions
 from segengine.errors import (
-    ConfigError,
     DefinitionError,
-    RuleError,
     SegengineError,
     StoreError,
 )
@@ -36,15 +33,14 @@ from segengine.pages.census import Census, census
 from segengine.pages.decide import PageAnswer, decide
 from segengine.pages.page import Page
 from segengine.publish import Wanted
-from segengine.reports import catalogue as reports
-from segengine.reports.asked import refused
-from segengine.reports.report import Report, Source
+from segengine.reports.report import Report
 from segengine.rules import overlap
 from segengine.rules.builder import Rule
 from segengine.rules.catalogue import Definition, Finding, SegmentCatalogue, read_rule
 from segengine.rules.check import check
 from segengine.rules.lint import lint
-from segengine.rules.segment import Segment, View, ids_of
+from segengine.rules.request import request_texts
+from segengine.rules.segment import Segment, View, rechecked
 from segengine.rules.selection import Selection
 from segengine.rules.term import CheckedRule
 from segengine.rules.unfitted import unfitted
@@ -360,17 +356,7 @@ class Engine(Store):
 
     def segment(self, rule: str | Rule) -> Segment:
         """The buyers a rule holds for, as a live question; `RuleError` lists its mistakes."""
-        memory: dict[object, CheckedRule] = {}
-
-        def checked() -> CheckedRule:
-            state = self.segments.state()
-            found = memory.get(state)
-            if found is None:
-                memory.clear()
-                found = memory[state] = self._definitions.rule(rule)
-            return found
-
-        checked()
+        checked = rechecked(self.segments.state, lambda: self._definitions.rule(rule))
         return Segment(checked, self._looking)
 
     def products(self, rule: str | Rule) -> Selection:
@@ -378,19 +364,12 @@ class Engine(Store):
 
         For example `matrix_class = 'star' AND stock > 0`. `RuleError` lists its mistakes.
         """
-        memory: dict[object, CheckedRule] = {}
 
-        def checked() -> CheckedRule:
-            state = self._words_state()
-            if state not in memory:
-                memory.clear()
-                words = replace(self._words(), of_products=True)
-                expr, text = read_rule(rule, "")
-                memory[state] = check(expr, words, text)
-            return memory[state]
+        def check_now() -> CheckedRule:
+            expr, text = read_rule(rule, "")
+            return check(expr, replace(self._words(), of_products=True), text)
 
-        checked()
-        return Selection(checked, self._looking)
+        return Selection(rechecked(self._words_state, check_now), self._looking)
 
     def bought_together(self, product_id: int | str) -> pa.Table:
         """Table(product_id, score, orders): what is bought with a product, the nearest first.
@@ -425,7 +404,7 @@ class Engine(Store):
             checked = view.pages.get(name)
             if checked is None:
                 checked = view.pages[name] = self._definitions.page(name)
-            return decide(checked, view, customer_id, _given(context))
+            return decide(checked, view, customer_id, request_texts(context))
 
     def plan_campaigns(self, names: Sequence[str], by: str = "priority") -> CampaignPlan:
         """Who gets which of these campaigns, as they compete for buyers whom caps protect.
@@ -453,12 +432,7 @@ class Engine(Store):
             self.claim()
             campaign = self._definitions.campaign(name).campaign
             answer = self.audience(name) if plan is None else planned(plan, name)
-            refuse_to_run(campaign, answer, self.data_version, plan)
-            times = send_times(campaign, self._tables, self._current.as_of, self._zone)
-            segment = str(campaign.segment)
-            price = self.config.text.price_per_part
-            facts, members = frozen(campaign, segment, answer, times, self.timezone, price)
-            return self._runs.keep(facts, members, self._is_recorded)
+            return running.run(campaign, answer, plan, self._current, self._runs)
 
     @property
     def runs(self) -> Runs:
@@ -472,9 +446,7 @@ class Engine(Store):
         """
         campaign = self._definitions.campaign(name).campaign
         with self._writer:
-            hours = self.audience(name).table(["preferred_hour"])["preferred_hour"]
-            times = send_times(campaign, self._tables, self._current.as_of, self._zone)
-        return histogram(times.of(hours), self._zone)
+            return running.hours(campaign, self.audience(name), self._current)
 
     def page_census(
         self,
@@ -489,7 +461,7 @@ class Engine(Store):
         asked; what it raises ends the census. Until it ends, appends wait.
         """
         with self._looking() as view:
-            return census(self._definitions.page(name), view, _given(context), progress)
+            return census(self._definitions.page(name), view, request_texts(context), progress)
 
     def overlap(self, names: Sequence[str] | None = None) -> pa.Table:
         """Table(left, right, count): how many buyers each two segments share, each pair once.
@@ -549,39 +521,9 @@ class Engine(Store):
         options: the report's own. Raises `UnknownNameError` for a name that is no report's,
         `ReportError` for a question it cannot answer, `RuleError` for a segment that cannot be.
         """
-        entry = reports.entry_of(name, segments, options)
-        asked = {f"segment_{place}": each for place, each in enumerate(segments, 1)}
-        asked |= {o: options[o] for o in entry.segment_options if options.get(o) is not None}
-        rules = {table: self._asked(each) for table, each in asked.items()}
-        with self._looking() as view:
-            wanted = reports.wanted_columns(entry, hand_out.columns_of(self._tables, view), options)
-            connected = hand_out.connection(self._tables, view, wanted, self.timezone)
-            for table, rule in rules.items():
-                ids = ids_of(view.population, view.words(rule))
-                connected.register(table, pa.table({"customer_id": ids}))
-            given = None
-            if entry.given is not None:
-                words = self.segments.vocabulary()
-                given, further = entry.given(view, self._runs, words, options)
-                for table, rows in further.items():
-                    connected.register(table, rows)
-            source = Source(
-                connected, days.moment(view.clock.as_of), view.data_version, self.timezone,
-                self.config.currency, self.config, self._current.fits,
-                {table: tuple(columns) for table, columns in wanted.items()},
-                tuple(str(each) for each in segments), given,
-            )  # fmt: skip
-        with hand_out.ending_with_its_caller(connected):
-            return entry.make(source, **options)
-
-    def _asked(self, segment: str | Rule) -> CheckedRule:
-        """The rule of a segment: what its name means, where it is a defined one's."""
-        if isinstance(segment, str) and segment in self.segments.definitions:
-            return self.segments.rule_of(segment)
-        try:
-            return self._definitions.rule(segment)
-        except RuleError as error:
-            raise refused(segment, list(self.segments.definitions), error) from error
+        return reporting.report(
+            name, segments, options, self._current, self._definitions, self._runs, self._looking
+        )
 
     def memory(self) -> pa.Table:
         """Bytes held, by table and column, the largest first."""
@@ -590,22 +532,6 @@ class Engine(Store):
                 self._tables, self._buckets.nbytes(), self._population.standing.nbytes(),
                 self._product_traits.nbytes(), self._definitions.ranker.nbytes(),
             )  # fmt: skip
-
-
-def _given(context: Mapping[str, str] | None) -> dict[str, str]:
-    """A request as rules read it: keys in lower case, values as text, without what is None."""
-    if context is not None and type(context) is not dict and not isinstance(context, Mapping):
-        said = f"`context` is a mapping such as {{'device': 'mobile'}}, not `{context}`"
-        raise ConfigError(said, field="context")
-    found: dict[str, str] = {}
-    for said_key, value in () if context is None else context.items():
-        if value is not None:
-            key = str(said_key).lower()
-            if key in found:
-                said = f"`context` gives `{key}` twice, as keys are read in lower case; keep one"
-                raise ConfigError(said, field="context")
-            found[key] = str(value)
-    return found
 
 
 def _now() -> datetime:

@@ -15,8 +15,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-import pyarrow as pa
-
 from segengine import days
 from segengine.appending import Append, Appending, Steps
 from segengine.audiences.bucketing import Buckets
@@ -289,12 +287,6 @@ class Store:
         its held-out buyers are recorded too, in the same change; the report does not count them.
         """
         return self._loading.record(self._runs, data, on_error=on_error)
-
-    def _is_recorded(self, run: str) -> bool:
-        """Whether messages name a run of this id."""
-        dictionary = self._tables.events["messages"].columns["run"].dictionary
-        assert dictionary is not None
-        return int(dictionary.find(pa.array([run]))[0]) >= 0
 
     def compact(self) -> int | None:
         """Write a snapshot that holds nothing of deleted buyers, and take them out of the log.

@@ -1,6 +1,6 @@
-"""What is left of a rule once the request is known? The same rule, with constants in it.
+"""What does a request say, and what is left of a rule once that is known?
 
-So that a rule of a page can be asked of all buyers at once, as of one request.
+The same rule, with constants in it, so that it can be asked of all buyers at once.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
+from segengine.errors import ConfigError
 from segengine.rules.term import Term
 from segengine.schema.kinds import Kind
 
@@ -25,3 +26,19 @@ def with_context(term: Term, context: Mapping[str, str]) -> Term:
     if not term.reads_context:
         return term
     return replace(term, args=tuple(with_context(arg, context) for arg in term.args))
+
+
+def request_texts(context: Mapping[str, object] | None) -> dict[str, str]:
+    """A request as rules read it: keys in lower case, values as text, without what is None."""
+    if context is not None and type(context) is not dict and not isinstance(context, Mapping):
+        said = f"`context` is a mapping such as {{'device': 'mobile'}}, not `{context}`"
+        raise ConfigError(said, field="context")
+    found: dict[str, str] = {}
+    for said_key, value in () if context is None else context.items():
+        if value is not None:
+            key = str(said_key).lower()
+            if key in found:
+                said = f"`context` gives `{key}` twice, as keys are read in lower case; keep one"
+                raise ConfigError(said, field="context")
+            found[key] = str(value)
+    return found

@@ -120,6 +120,22 @@ class Count:
     data_version: int
 
 
+def rechecked(
+    state: Callable[[], object], check: Callable[[], CheckedRule]
+) -> Callable[[], CheckedRule]:
+    """The rule of a live question: checked at once, and anew when `state` is another."""
+    kept = state(), check()
+
+    def checked() -> CheckedRule:
+        nonlocal kept
+        now = state()
+        if now != kept[0]:
+            kept = now, check()
+        return kept[1]
+
+    return checked
+
+
 class Segment:
     """A live question: every call answers it anew from the store as it is then."""
 
