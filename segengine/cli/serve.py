@@ -51,6 +51,14 @@ MetricsPort = Annotated[
         "--metrics-port", metavar="PORT", help="Answer /metrics for Prometheus there, over HTTP."
     ),
 ]
+MetricsHost = Annotated[
+    str,
+    typer.Option(
+        "--metrics-host",
+        metavar="HOST",
+        help="The address for /metrics: whoever reaches it needs no token.",
+    ),
+]
 LogJson = Annotated[
     bool, typer.Option("--log-json", help="Log one JSON object a line, with the id of the request.")
 ]
@@ -91,6 +99,7 @@ def serve(
     tls_key: TlsKey = None,
     tls_client_ca: TlsClientCa = None,
     metrics_port: MetricsPort = None,
+    metrics_host: MetricsHost = "127.0.0.1",
     log_json: LogJson = False,
     workers: WorkerCount = 0,
     as_json: AsJson = False,
@@ -127,7 +136,7 @@ def serve(
         with snapshots_written(engine):
             answer_until_told(
                 engine, host, port, ready=ready, tokens=who, insecure=insecure, tls=tls,
-                metrics_port=metrics_port, crew=crew,
+                metrics_port=metrics_port, metrics_host=metrics_host, crew=crew,
             )  # fmt: skip
         _log.info("drained, and gone")
 

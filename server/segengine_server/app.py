@@ -41,7 +41,8 @@ from segengine_server.listening import (
     switching_quickly,
 )
 from segengine_server.methods import Methods
-from segengine_server.metrics import registry_of, scraped
+from segengine_server.metrics import LOOPBACK, registry_of, scraped
+from segengine_server.opening import not_serving_beside
 from segengine_server.page_service import PageService
 from segengine_server.rates import SharedRates
 from segengine_server.rule_size import RuleSize
@@ -94,20 +95,21 @@ def serve(
     insecure: bool = False,
     tls: Tls | None = None,
     metrics_port: int | None = None,
+    metrics_host: str = LOOPBACK,
     crew: Crew | None = None,
 ) -> int:
     """Answer until SIGTERM or SIGINT, then drain; 0 when all calls have had their time.
 
     port: 0 for a free one. `ready` is told host and port once calls are taken. tokens: who may
     call; insecure: every program on this machine may, without any. metrics_port: where `/metrics`
-    is answered. crew: the processes that listen in place of this one, which answers what they leave
-    to it. A second signal ends the drain at once. To be called from the main thread.
-    ListenError: nothing was started.
+    is answered, to whoever reaches metrics_host. crew: the processes that listen in place of this
+    one, which answers what they leave to it. A second signal ends the drain at once. To be called
+    from the main thread. ListenError: nothing was started.
     """
     asyncio.run(
         _until_signal(
             engine, host, port, ready=ready, limits=limits, tokens=tokens, insecure=insecure,
-            tls=tls, metrics_port=metrics_port, crew=crew,
+            tls=tls, metrics_port=metrics_port, metrics_host=metrics_host, crew=crew,
         )
     )  # fmt: skip
     return 0
@@ -126,6 +128,7 @@ async def run(
     insecure: bool = False,
     tls: Tls | None = None,
     metrics_port: int | None = None,
+    metrics_host: str = LOOPBACK,
     crew: Crew | None = None,
 ) -> None:
     """Answer on the running loop until `stop` is set, then drain, until `hurry` is set."""
@@ -163,11 +166,13 @@ async def run(
             registry = CollectorRegistry()
             registry.register(summed)
         if metrics_port is not None:
-            stack.enter_context(scraped(registry, host, metrics_port))
+            stack.enter_context(scraped(registry, metrics_host, metrics_port))
         await server.start()
         try:
             if workers is not None:
-                await workers.start()
+                # With nobody at the port a caller could not tell a server that starts from none.
+                async with not_serving_beside(host, bound, tls, SERVICES):
+                    await workers.start()
             state.serve()
             if ready is not None:
                 ready(host, bound)

@@ -1,4 +1,9 @@
-"""What does a monitor see? Calls and the store in numbers over HTTP, as Prometheus reads them."""
+"""What does a monitor see? Calls and the store in numbers over HTTP, as Prometheus reads them.
+
+Whoever reaches the address sees them, without a token and in the clear: so it is loopback unless it
+is said otherwise. Numbers and names of methods and tables are all there is: no buyer, no token, no
+text of a request.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +19,7 @@ from segengine_server import clock
 from segengine_server.engine_api import Engine
 from segengine_server.errors import ListenError
 
+LOOPBACK = "127.0.0.1"
 _AGES = {
     "as_of_seconds": ("clock_lag_seconds", "How far answers are behind the clock."),
     "latest_event_seconds": ("ingest_lag_seconds", "Since the latest event."),

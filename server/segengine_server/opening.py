@@ -3,7 +3,8 @@
 Reading a snapshot and what the log has after it takes seconds. Meanwhile the port is open: health
 says NOT_SERVING, and every other call is refused as UNAVAILABLE with what it is waiting for, so
 that callers and orchestrators can tell a server that starts from one that is gone. Then this one
-makes room for the server itself; for some milliseconds between the two nobody listens.
+makes room for the server itself; for some milliseconds between the two nobody listens. Where
+workers are to answer, the server that begins them says the same beside them until all are ready.
 """
 
 from __future__ import annotations
@@ -11,8 +12,8 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 import grpc
@@ -48,6 +49,33 @@ def not_serving_yet(
         yield early.stop
     finally:
         early.stop()
+
+
+@asynccontextmanager
+async def not_serving_beside(
+    host: str, port: int, tls: Tls | None, services: tuple[str, ...]
+) -> AsyncIterator[None]:
+    """Say so at a port that others share, on the running loop, until the block ends.
+
+    Those that connect meanwhile are dealt out among this one and the others.
+    """
+    server = await _begun(host, port, tls, services, is_shared=True)
+    try:
+        yield
+    finally:
+        await server.stop(_LAST_WORDS_SECONDS)
+
+
+async def _begun(
+    host: str, port: int, tls: Tls | None, services: tuple[str, ...], *, is_shared: bool
+) -> grpc.aio.Server:
+    """A server that refuses; is_shared: others may listen at its port too."""
+    options = (("grpc.so_reuseport", int(is_shared)),)
+    server = grpc.aio.server(interceptors=(_Refusing(),), options=options)
+    health_pb2_grpc.add_HealthServicer_to_server(Health(services), server)
+    listen(server, host, port, tls)
+    await server.start()
+    return server
 
 
 class _Early:
@@ -95,11 +123,7 @@ class _Early:
 
     async def _answer(self) -> None:
         self._loop, self._end = asyncio.get_running_loop(), asyncio.Event()
-        server = grpc.aio.server(interceptors=(_Refusing(),), options=(("grpc.so_reuseport", 0),))
-        health = Health(self._services)
-        health_pb2_grpc.add_HealthServicer_to_server(health, server)
-        listen(server, self._host, self._port, self._tls)
-        await server.start()
+        server = await _begun(self._host, self._port, self._tls, self._services, is_shared=False)
         self._begun.set()
         await self._end.wait()
         # Not `end`: whoever watches is to hear of the server that comes, not of an end.

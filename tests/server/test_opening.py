@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 import signal
 import socket
@@ -17,8 +18,9 @@ import pytest
 from grpc_health.v1 import health_pb2
 from grpc_health.v1.health_pb2_grpc import HealthStub
 from segengine_server import Client, ListenError, ServerError
-from segengine_server.app import SERVICES
+from segengine_server.app import SERVICES, run
 from segengine_server.opening import not_serving_yet
+from segengine_server.workers import Crew
 
 from tests.server.fake_engine import FakeEngine
 from tests.server.serving import serving
@@ -81,15 +83,16 @@ def test_where_the_port_is_any_nobody_listens() -> None:
         assert threading.active_count() == before
 
 
-def test_the_command_says_both_in_turn(tmp_path: Path) -> None:
+@pytest.mark.parametrize("workers", ["0", "1"])
+def test_the_command_says_both_in_turn(tmp_path: Path, workers: str) -> None:
     shutil.copytree(SHOP, tmp_path / "shop")
     port = free_port()
     command = [sys.executable, "-m", "segengine.cli", "serve", "--store", str(tmp_path / "shop"),
-               "--insecure", "--port", str(port)]  # fmt: skip
+               "--insecure", "--port", str(port), "--workers", workers]  # fmt: skip
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
     seen: list[int] = []
     try:
-        late = time.monotonic() + 60
+        late = time.monotonic() + 180
         while SERVING not in seen:
             assert time.monotonic() < late
             # Before the first and between the two nobody listens.
@@ -102,3 +105,35 @@ def test_the_command_says_both_in_turn(tmp_path: Path) -> None:
         process.communicate()
     assert seen[0] == NOT_SERVING
     assert seen == sorted(seen, reverse=True)
+
+
+def test_until_every_worker_is_ready_the_port_says_that_it_is_not_serving(tmp_path: Path) -> None:
+    port, go_on = free_port(), tmp_path / "go on"
+    slow = f"import os, time\nwhile not os.path.exists({str(go_on)!r}): time.sleep(0.01)\nexit(7)"
+    crew = Crew(2, (sys.executable, "-c", slow), "1:2:3:4")
+    failures: list[ListenError] = []
+
+    def serve() -> None:
+        try:
+            asyncio.run(run(
+                FakeEngine(), "127.0.0.1", port, stop=asyncio.Event(), insecure=True, crew=crew
+            ))  # fmt: skip
+        except ListenError as error:
+            failures.append(error)
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    try:
+        with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+            grpc.channel_ready_future(channel).result(20)
+        assert health(port) == NOT_SERVING
+        with Client(f"127.0.0.1:{port}") as client, pytest.raises(ServerError) as early:
+            client.page("home")
+        assert (early.value.code, early.value.reason) == ("UNAVAILABLE", "OPENING")
+    finally:
+        go_on.touch()
+        thread.join(30)
+    assert not thread.is_alive()
+    assert "ended with 7" in str(failures[0])
+    with pytest.raises(grpc.RpcError):
+        health(port)

@@ -7,21 +7,26 @@ import logging
 import re
 import socket
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
 
 import grpc
 import pyarrow as pa
 import pytest
 from segengine_server import Client, ListenError, ServerError
+from segengine_server.tokens import Tokens, created
 from segengine_server.watch import REQUEST_ID, JsonLines
 from segengine_server.wire import segengine_pb2 as pb
 from segengine_server.wire.segengine_pb2_grpc import AudienceServiceStub, PageServiceStub
 
 import segengine as se
 from tests.server.serving import Served, serving
+
+NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)
 
 
 def free_port() -> int:
@@ -169,3 +174,47 @@ def test_every_metric_stands_in_the_docs(scraped: tuple[Served, int]) -> None:
         family = name.partition("{")[0]
         if family.startswith("segengine_"):
             assert re.sub("_(count|sum|bucket|created|total)$", "", family) in docs, family
+
+
+def answers(host: str, port: int) -> bool:
+    try:
+        with urllib.request.urlopen(f"http://{host}:{port}/metrics", timeout=10) as answer:
+            return bool(answer.read())
+    except urllib.error.URLError:
+        return False
+
+
+def test_metrics_are_for_this_machine_alone_unless_it_is_said_otherwise(
+    engine: se.Engine, tmp_path: Path
+) -> None:
+    created(tmp_path / "tokens.toml", "x", ["admin"], NOW)
+    open_to_all = {"host": "0.0.0.0", "tokens": Tokens(tmp_path / "tokens.toml", lambda: NOW)}
+    # 127.0.0.2 is an address of this machine, and another one than 127.0.0.1.
+    port = free_port()
+    with serving(engine, metrics_port=port, **open_to_all):
+        assert answers("127.0.0.1", port)
+        assert not answers("127.0.0.2", port)
+    port = free_port()
+    with serving(engine, metrics_port=port, metrics_host="0.0.0.0", **open_to_all):
+        assert answers("127.0.0.1", port)
+        assert answers("127.0.0.2", port)
+
+
+def test_metrics_name_no_buyer_no_token_and_no_rule(engine: se.Engine, tmp_path: Path) -> None:
+    text = created(tmp_path / "tokens.toml", "till-at-the-door", ["admin"], NOW)
+    port, marker = free_port(), "marker-81c2"
+    tokens = Tokens(tmp_path / "tokens.toml", lambda: NOW)
+    with (
+        serving(engine, metrics_port=port, tokens=tokens) as served,
+        Client(served.target, token=text) as client,
+    ):
+        client.count(rule=f"customer_id = 1 OR '{marker}' = 'x'")
+        client.page("home", 987_654_321, {"device": marker})
+        for ask in (lambda: client.match(987_654_321), lambda: client.page(marker)):
+            with pytest.raises(ServerError):
+                ask()
+        url = f"http://127.0.0.1:{port}/metrics"
+        said = urllib.request.urlopen(url, timeout=10).read().decode()
+    assert "segengine_calls_total" in said
+    for secret in (marker, "987654321", "till-at-the-door", text, text.split("_")[1]):
+        assert secret not in said
