@@ -29,8 +29,8 @@ class Gate:
         """Readers wait for it."""
         self._emptied = threading.Condition(self._lock)
         """Writers wait for it."""
-        self._scans = 0
-        self._lookups = 0
+        # Two objects for all readers: a page asks for one, and a generator costs a microsecond.
+        self._scans, self._lookups = _Readers(self, may_pass=False), _Readers(self, may_pass=True)
         self._writing = False
         self._waiting = 0
         self._queued = 0
@@ -38,7 +38,6 @@ class Gate:
         self._owed = 0
         """How many of them were there when the last change ended: they go in before the next."""
         self._changes = 0
-        self._as_scan, self._as_lookup = _Scan(self), _Lookup(self)
         self.longest_hold = 0.0
         """Seconds that the longest change kept readers out, since `forget_holds`."""
 
@@ -48,16 +47,17 @@ class Gate:
 
     def reading(self, *, urgent: bool = False) -> AbstractContextManager[None]:
         """Look at the tables; nothing changes inside."""
-        # Two objects for all readers: a page asks for one, and a generator costs a microsecond.
-        return self._as_lookup if urgent else self._as_scan
+        return self._lookups if urgent else self._scans
 
-    def _wait_to_read(self, *, urgent: bool) -> None:
+    def _wait_to_read(self, *, may_pass: bool) -> None:
         """Wait until a reader may go in; called with the lock held."""
         asked = self._changes
         self._queued += 1
         try:
             while self._writing or not (
-                asked != self._changes or self._waiting == 0 or (urgent and self._scans > 0)
+                asked != self._changes
+                or self._waiting == 0
+                or (may_pass and self._scans.inside > 0)
             ):
                 self._opened.wait()
         except BaseException:
@@ -72,7 +72,7 @@ class Gate:
             self._owed -= 1
 
     def _let_a_writer_in(self) -> None:
-        if self._waiting and not (self._scans or self._lookups or self._owed):
+        if self._waiting and not (self._scans.inside or self._lookups.inside or self._owed):
             self._emptied.notify()
 
     @contextmanager
@@ -81,7 +81,7 @@ class Gate:
         with self._lock:
             self._waiting += 1
             try:
-                while self._writing or self._scans or self._lookups or self._owed:
+                while self._writing or self._scans.inside or self._lookups.inside or self._owed:
                     self._emptied.wait()
             except BaseException:
                 self._waiting -= 1
@@ -104,20 +104,21 @@ class Gate:
                 self._let_a_writer_in()
 
 
-class _Scan:
-    """A reader that waits behind a waiting writer."""
+class _Readers:
+    """All that read in one way. may_pass: they pass a writer who waits for scans."""
 
-    __slots__ = ("_gate",)
+    __slots__ = ("_gate", "_may_pass", "inside")
 
-    def __init__(self, gate: Gate) -> None:
-        self._gate = gate
+    def __init__(self, gate: Gate, *, may_pass: bool) -> None:
+        self._gate, self._may_pass = gate, may_pass
+        self.inside = 0
 
     def __enter__(self) -> None:
         gate = self._gate
         with gate._lock:
-            if gate._writing or gate._waiting:
-                gate._wait_to_read(urgent=False)
-            gate._scans += 1
+            if gate._writing or (gate._waiting and not (self._may_pass and gate._scans.inside)):
+                gate._wait_to_read(may_pass=self._may_pass)
+            self.inside += 1
 
     def __exit__(
         self,
@@ -127,31 +128,6 @@ class _Scan:
     ) -> None:
         gate = self._gate
         with gate._lock:
-            gate._scans -= 1
-            if gate._waiting:
-                gate._let_a_writer_in()
-
-
-class _Lookup(_Scan):
-    """A reader that may pass a writer who waits for scans."""
-
-    __slots__ = ()
-
-    def __enter__(self) -> None:
-        gate = self._gate
-        with gate._lock:
-            if gate._writing or (gate._waiting and not gate._scans):
-                gate._wait_to_read(urgent=True)
-            gate._lookups += 1
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        gate = self._gate
-        with gate._lock:
-            gate._lookups -= 1
+            self.inside -= 1
             if gate._waiting:
                 gate._let_a_writer_in()
