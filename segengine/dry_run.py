@@ -6,21 +6,26 @@ at one moment: the definition itself, and whatever names it. Nobody else sees th
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
 
 from segengine import days
 from segengine.audiences import member_diff as diffs
+from segengine.audiences.bucketing import Buckets
 from segengine.audiences.campaign import Campaign
 from segengine.audiences.member_diff import MemberDiff
 from segengine.definitions import Definitions
 from segengine.errors import DefinitionError, SegengineError
 from segengine.pages.page import Page
+from segengine.publish import Catalogue, Wanted
 from segengine.rules.builder import Rule
 from segengine.rules.catalogue import Definition, read_rule
+from segengine.rules.segment import Looking
 from segengine.rules.term import Term
+from segengine.schema.store_config import StoreConfig
 from segengine.sides import Look, find, made_of, slots_of
 from segengine.versions import everything
 from segengine.written import (
@@ -66,6 +71,72 @@ def put(definitions: Definitions, kind: str, name: str, given: Defined) -> None:
     """Define as the engine does, with all checks."""
     definitions.put(kind, name, given)
     definitions.checked(kind, name)
+
+
+@dataclass(frozen=True, slots=True)
+class Trying:
+    """What is in force, for whoever tries something else; nothing changes.
+
+    Whoever asks holds the writer, so that nobody defines anything meanwhile. All differences of one
+    answer are seen at one data version.
+    """
+
+    catalogue: Catalogue
+    looking: Looking
+    buckets: Buckets
+
+    def one(self, kind: str, name: str, given: Defined) -> MemberDiff:
+        """One definition as it would be; refused as `define` would refuse it."""
+        draft = self.catalogue.definitions.draft()
+        put(draft, kind, name, given)
+        return self._differences([(kind, name)], self.catalogue.definitions, draft)[0]
+
+    def file(self, config: StoreConfig, *, whole: bool) -> tuple[MemberDiff, ...]:
+        """Each definition that differs in another `store.toml`.
+
+        whole=False: what it does not define stays. Refused where anything could no longer be used.
+        """
+        before = self.catalogue.definitions
+        after = self.catalogue.with_file(config) if whole else before.draft_of(config, whole=False)
+        refuse_unsound(before, after)
+        return self._differences(changed(before, after), before, after)
+
+    def together(self, wanted: Sequence[Wanted]) -> tuple[MemberDiff, ...]:
+        """Several definitions, each with all the others as they would be."""
+        after = self.catalogue.draft(wanted)
+        keys = sorted(((w.kind, w.name) for w in wanted), key=lambda k: KINDS.index(k[0]))
+        return self._differences(keys, self.catalogue.definitions, after)
+
+    def versions(self, kind: str, name: str, before: int, after: int | None) -> MemberDiff:
+        """One version of a definition against another, None: the one in force."""
+        versions, sides = self.catalogue.versions, []
+        for number in (before, after):
+            side = self.catalogue.definitions
+            if number is not None:
+                side = side.draft()
+                put(side, kind, name, versions.one(kind, name, number).defined())
+            sides.append(side)
+        numbers = before, versions.of(kind, name)[-1].version if after is None else after
+        return self._differences([(kind, name)], *sides, numbers=numbers)[0]
+
+    def _differences(
+        self,
+        names: Sequence[tuple[str, str]],
+        before: Definitions,
+        after: Definitions,
+        *,
+        numbers: Numbers | None = None,
+    ) -> tuple[MemberDiff, ...]:
+        with self.looking() as view:
+            look = Look(view, self.looking, self.buckets)
+            newest = (self.catalogue.versions.in_force(kind, name) for kind, name in names)
+            return tuple(
+                compared(
+                    kind, name, before, after, look,
+                    numbers or (None if version is None else version.version, None),
+                )
+                for (kind, name), version in zip(names, newest, strict=True)
+            )  # fmt: skip
 
 
 def compared(

@@ -14,7 +14,6 @@ from typing import Any, Self
 import duckdb
 import pyarrow as pa
 
-from segengine import dry_run as drafts
 from segengine import hand_out, reporting, running
 from segengine.audiences.asking import Asking
 from segengine.audiences.audience import Audience, audience
@@ -22,7 +21,7 @@ from segengine.audiences.campaign import Campaign
 from segengine.audiences.member_diff import MemberDiff
 from segengine.audiences.plan import CampaignPlan, plan_names, plan_of
 from segengine.audiences.runs import Run, Runs, planned
-from segengine.definitions import Definitions
+from segengine.dry_run import Trying, asked
 from segengine.errors import (
     DefinitionError,
     SegengineError,
@@ -46,7 +45,6 @@ from segengine.rules.term import CheckedRule
 from segengine.rules.unfitted import unfitted
 from segengine.schema.answer_settings import MOST_QUESTIONS
 from segengine.schema.store_config import FILE_NAME, StoreConfig, parse_config, read_config
-from segengine.sides import Look
 from segengine.store import Store
 from segengine.traits import answers
 from segengine.traits import preview as previewing
@@ -54,7 +52,7 @@ from segengine.traits.prediction import PREDICTION, refused_traits
 from segengine.traits.preview import Preview
 from segengine.traits.work import Fits
 from segengine.versions import Version, everything
-from segengine.written import CAMPAIGN, KINDS, PAGE, SEGMENT, TRAIT
+from segengine.written import CAMPAIGN, PAGE, SEGMENT, TRAIT
 
 _NO_TRAIT = (
     "no trait holds its answers: its text gives no name of its own, or there are "
@@ -79,6 +77,7 @@ class Engine(Store):
         fixed = as_of if as_of is not None else settings.as_of
         super().__init__(settings, timezone or settings.timezone, fixed or _now())
         self.as_of_is_fixed = fixed is not None
+        self._trying = Trying(self._catalogue, self._looking, self._buckets)
 
     @classmethod
     def open(
@@ -228,11 +227,9 @@ class Engine(Store):
         `dry_run("vip", "spent > 90")` or `dry_run(("vip", "spent > 90", True))` where it
         suppresses. Refused as `define` would refuse it.
         """
-        kind, name, given = drafts.asked(definition, rule, suppress=suppress)
+        kind, name, given = asked(definition, rule, suppress=suppress)
         with self._writer:
-            draft = self._definitions.draft()
-            drafts.put(draft, kind, name, given)
-            return self._compared([(kind, name)], self._definitions, draft)[0]
+            return self._trying.one(kind, name, given)
 
     def dry_run_all(
         self, config: Mapping[str, Any] | StoreConfig, *, whole: bool = True
@@ -246,13 +243,7 @@ class Engine(Store):
         """
         settings = config if isinstance(config, StoreConfig) else parse_config(config)
         with self._writer:
-            draft = (
-                self._catalogue.with_file(settings) if whole
-                else self._definitions.draft_of(settings, whole=False)
-            )  # fmt: skip
-            drafts.refuse_unsound(self._definitions, draft)
-            found = drafts.changed(self._definitions, draft)
-            return self._compared(found, self._definitions, draft)
+            return self._trying.file(settings, whole=whole)
 
     def dry_run_publish(self, *wanted: Wanted) -> tuple[MemberDiff, ...]:
         """What `publish` would change, of each definition, all tried together; nothing changes.
@@ -261,9 +252,7 @@ class Engine(Store):
         longer be used, is in `downstream` with its error, and refused only by `publish`.
         """
         with self._writer:
-            after = self._catalogue.draft(wanted)
-            keys = sorted(((w.kind, w.name) for w in wanted), key=lambda k: KINDS.index(k[0]))
-            return self._compared(keys, self._definitions, after)
+            return self._trying.together(wanted)
 
     def member_diff(
         self, kind: str, name: str, before: int, after: int | None = None
@@ -273,40 +262,7 @@ class Engine(Store):
         after None: the version in force. Everything else is as it is now on both sides.
         """
         with self._writer:
-            sides = []
-            for number in (before, after):
-                side = self._definitions
-                if number is not None:
-                    side = self._definitions.draft()
-                    old = self._catalogue.versions.one(kind, name, number)
-                    drafts.put(side, kind, name, old.defined())
-                sides.append(side)
-            newest = self._catalogue.versions.of(kind, name)[-1].version
-            numbers = before, newest if after is None else after
-            return self._compared([(kind, name)], *sides, numbers=numbers)[0]
-
-    def _compared(
-        self,
-        names: Sequence[tuple[str, str]],
-        before: Definitions,
-        after: Definitions,
-        *,
-        numbers: tuple[int, int] | None = None,
-    ) -> tuple[MemberDiff, ...]:
-        """The differences of some definitions, all seen at one data version.
-
-        Asked by whoever holds the writer, so that nobody defines anything meanwhile.
-        """
-        with self._looking() as view:
-            look = Look(view, self._looking, self._buckets)
-            newest = (self._catalogue.versions.in_force(kind, name) for kind, name in names)
-            return tuple(
-                drafts.compared(
-                    kind, name, before, after, look,
-                    numbers or (None if version is None else version.version, None),
-                )
-                for (kind, name), version in zip(names, newest, strict=True)
-            )  # fmt: skip
+            return self._trying.versions(kind, name, before, after)
 
     def check(self) -> list[Finding]:
         """What is wrong with the store's definitions, and what may not be meant so.
