@@ -48,6 +48,8 @@ class Lasting:
         """Held while a snapshot is made; whoever wants both takes it before the writer."""
         self.durable: Durable | None = None
         self.snapshots: Snapshots | None = None
+        self._unkept = 0
+        """How many loads are in memory and in no file: there was no room for their snapshot."""
         self._receipts: dict[str, LoadReport] = {}
         """Of changes with a key, while there is no directory to keep them in."""
 
@@ -103,6 +105,7 @@ class Lasting:
         """Make a change lasting before it is made; its number. None where there is no directory."""
         if self.durable is None:
             return None
+        self._refuse_on_unkept()
         return self.durable.keep(Change(kind, self._current.as_of, payload, **told))
 
     def keep_all(self, group: Sequence[Ready]) -> list[LoadReport]:
@@ -117,6 +120,7 @@ class Lasting:
             while len(self._receipts) > _MOST_RECEIPTS:
                 del self._receipts[next(iter(self._receipts))]
             return [each.report for each in group]
+        self._refuse_on_unkept()
         first = self.durable.next_number()
         reports = [replace(each.report, offset=first + k) for k, each in enumerate(group)]
         self.durable.keep_all([
@@ -127,6 +131,19 @@ class Lasting:
             for each, report in zip(group, reports, strict=True)
         ])  # fmt: skip
         return reports
+
+    def _refuse_on_unkept(self) -> None:
+        """Raise where what was loaded is not lasting yet.
+
+        A change after it may rest on it, such as an event that a load has brought already: once
+        the process is gone, the log would have the one without the other.
+        """
+        if self._unkept:
+            raise StoreError(
+                "nothing was taken in: what was loaded before is in no file yet; make room, then "
+                "write a snapshot with `Engine.snapshot`, which keeps it, and send this again",
+                field="store",
+            )
 
     def receipt(self, key: str) -> LoadReport | None:
         """The report of the change that had this key; None for a new key."""
@@ -163,7 +180,7 @@ class Lasting:
         """
         if self.durable is None or self.snapshots is None:
             return None
-        if beside:
+        if beside and not self._unkept:
             return self.snapshots.make(progress)
         with self.with_files(), self._writer:
             self.claim()
@@ -182,23 +199,30 @@ class Lasting:
     def write_snapshot(self, loads: int = 1) -> None:
         """Write one here and now; whoever calls holds the files and the writer.
 
-        loads: how many are in no log, so that the snapshots before it are no longer enough.
+        loads: how many are in no log, so that the snapshots before it are no longer enough. Where
+        they cannot be kept (`StoreError`), the next snapshot does; until then changes are refused.
         """
         if self.durable is None or self.snapshots is None:
             return
         self._current.make_codes()
         derived = self._current.derived()
+        self._unkept += loads
         try:
             self.durable.write_snapshot(
-                self._current.tables, self.durable.last, derived=derived, loads=loads,
+                self._current.tables, self.durable.last, derived=derived, loads=self._unkept,
                 keep=self._settings.snapshots,
             )  # fmt: skip
         except StoreError as error:
+            if not self._unkept:
+                raise
             raise StoreError(
-                f"{error}; what was loaded is in no file, and in this process alone: open the "
-                "store again when there is room, and load it again",
+                f"{error}; what was loaded is in no file, and in this process alone, which answers "
+                "with it and takes in no other change: make room, then write a snapshot with "
+                "`Engine.snapshot`, which keeps it; or open the store again, which is without it "
+                "then, and load it again",
                 field=error.field,
             ) from error
+        self._unkept = 0
         self.snapshots.begin_anew()
         self.snapshots.date = self._current.date
 
@@ -217,6 +241,7 @@ class Lasting:
             fits = built_anew(fresh, settings)
             derived = derived_of(settings, fits, current=True)
             self.durable.write_snapshot(
-                fresh, last, derived=derived, erase=True, writer=self._writer
+                fresh, last, derived=derived, loads=self._unkept, erase=True, writer=self._writer
             )
+            self._unkept = 0
         return last

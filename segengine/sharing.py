@@ -20,6 +20,7 @@ from segengine.definitions import Definitions
 from segengine.errors import StoreError
 from segengine.storage.shared_tables import FollowedTables, Said, SharedTables
 from segengine.storage.turns import ReaderTurns
+from segengine.tables.arrays import all_tables
 from segengine.tables.gate import Gate
 
 _log = logging.getLogger("segengine")
@@ -128,7 +129,9 @@ def share(current: Current, definitions: Definitions) -> str:
     tables = current.tables
     if not isinstance(tables.gate, SharingGate):
         shared, told = SharedTables(tables), _Told(current, definitions)
-        tables.customers.new_array = shared.arena.array
+        for table in all_tables(tables).values():
+            # What grows is made where others see it, not moved there while they wait.
+            table.new_array = shared.arena.array
         gate = SharingGate(shared, lambda: (current.version, current.as_of), told.said)
         with gate.writing():
             current.version += 1

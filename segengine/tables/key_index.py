@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segengine.kernels import hashing
+from segengine.tables.column import NewArray, aligned
 
 Keys = tuple[NDArray[Any], NDArray[Any]]
 """Two parallel arrays; where one column is the key, it stands twice."""
@@ -43,14 +44,17 @@ class KeyIndex:
         """The row of one key of one column, -1 where there is none."""
         return int(hashing.find_key(key, key, kept, kept, self._slots))
 
-    def larger(self, kept: Keys, rows: int, end: int) -> NDArray[np.int32] | None:
+    def larger(
+        self, kept: Keys, rows: int, end: int, new_array: NewArray = aligned
+    ) -> NDArray[np.int32] | None:
         """Places for `end` rows with the first `rows` entered, to be taken as `slots`.
 
         Beside those in use, which everybody may look at. None where there are enough.
         """
         if 2 * end <= len(self._slots):
             return None
-        slots = np.full(1 << int(2 * end).bit_length(), -1, np.int32)
+        slots: NDArray[np.int32] = new_array(1 << int(2 * end).bit_length(), np.dtype(np.int32))
+        slots.fill(-1)
         hashing.add_places(*kept, *self._missing, 0, rows, slots)
         return slots
 

@@ -191,7 +191,7 @@ class Growth:
         if room is not None:
             self._rooms.append((table, room))
         for index, kept in indexes:
-            slots = index.larger(kept, table.rows, end)
+            slots = index.larger(kept, table.rows, end, table.new_array)
             if slots is not None:
                 self._slots.append((index, slots))
 

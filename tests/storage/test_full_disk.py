@@ -126,6 +126,46 @@ with se.Engine.open(folder) as opened:
     assert "is in no file, and in this process alone" in said
 
 
+def test_nothing_is_acknowledged_after_a_load_that_is_in_no_file_until_a_snapshot_keeps_it(
+    tmp_path: Path,
+) -> None:
+    said = ran(
+        tmp_path,
+        """
+products = pa.table({"product_id": ["p", "q"]})
+with full():
+    try:
+        engine.load("products", products)
+    except se.StoreError as error:
+        print("load:", error)
+for change in (lambda: engine.append("customers", batch(10), key="k"),
+               lambda: engine.delete_customer(0)):
+    try:
+        change()
+    except se.StoreError as error:
+        print("refused:", error)
+assert engine.segment("true").count() == 2
+with full():
+    try:
+        engine.snapshot()
+    except se.StoreError as error:
+        print("snapshot:", error)
+engine.snapshot()
+assert engine.append("customers", batch(10), key="k").rows_loaded == 2
+engine.close()
+with se.Engine.open(folder) as opened:
+    assert opened.segment("true").count() == 4
+    assert len(opened.table("products")) == 2
+""",
+    )
+    lines = said.splitlines()
+    kinds = [line.split(":")[0] for line in lines]
+    assert kinds == ["load", "refused", "refused", "snapshot"]
+    assert "`Engine.snapshot`, which keeps it" in lines[0]
+    assert all("what was loaded before is in no file yet" in line for line in lines[1:3])
+    assert "`Engine.snapshot`, which keeps it" in lines[3]
+
+
 def test_over_the_wire_questions_go_on_and_a_change_may_be_sent_again(tmp_path: Path) -> None:
     said = ran(
         tmp_path,
