@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -19,6 +18,7 @@ from segengine_server.tls import Tls
 from segengine_server.tokens import SCOPES, Tokens, created, removed
 from segengine_server.wire import segengine_pb2 as pb
 
+from tests.server.certificates import certificate, needs_openssl
 from tests.server.fake_engine import FakeEngine
 from tests.server.serving import Served, serving
 
@@ -161,27 +161,12 @@ def test_a_rate_fills_as_time_goes_by(monkeypatch: pytest.MonkeyPatch) -> None:
     assert [rate.takes() for _ in range(3)] == [True, True, False]
 
 
-def _certificate(folder: Path, name: str, authority: str | None = None) -> None:
-    """A key and a certificate for loopback, signed by an authority or by itself."""
-    made = [
-        "openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1",
-        "-nodes", "-days", "2", "-subj", f"/CN={name}", "-keyout", f"{name}.key", "-out",
-        f"{name}.pem", "-addext", "subjectAltName=IP:127.0.0.1",
-    ]  # fmt: skip
-    if authority is not None:
-        made += ["-CA", f"{authority}.pem", "-CAkey", f"{authority}.key"]
-    subprocess.run(made, cwd=folder, check=True, capture_output=True)
-
-
-@pytest.mark.skipif(
-    subprocess.run(["which", "openssl"], capture_output=True, check=False).returncode != 0,
-    reason="openssl makes the certificates",
-)
+@needs_openssl
 def test_tls_lets_in_whom_it_knows(engine: FakeEngine, tmp_path: Path) -> None:
-    _certificate(tmp_path, "ca")
-    _certificate(tmp_path, "server", "ca")
-    _certificate(tmp_path, "client", "ca")
-    _certificate(tmp_path, "stranger")
+    certificate(tmp_path, "ca")
+    certificate(tmp_path, "server", "ca")
+    certificate(tmp_path, "client", "ca")
+    certificate(tmp_path, "stranger")
     pem = {p.name: p.read_bytes() for p in tmp_path.iterdir()}
     tls = Tls(tmp_path / "server.pem", tmp_path / "server.key")
     with serving(engine, tls=tls) as served:
