@@ -108,6 +108,7 @@ def serve(
     from segengine_server import serve as answer_until_told
     from segengine_server.app import SERVICES
     from segengine_server.listening import check_address
+    from segengine_server.metrics import METRICS
     from segengine_server.opening import not_serving_yet
     from segengine_server.snapshots import snapshots_written
 
@@ -122,6 +123,8 @@ def serve(
         sys.stdout.flush()
 
     check_address(host, port)
+    if metrics_port is not None:
+        check_address(metrics_host, metrics_port, METRICS)
     who = _tokens(tokens, store, host, insecure=insecure)
     tls = _tls(tls_cert, tls_key, tls_client_ca)
     with (

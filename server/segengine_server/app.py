@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field, fields
+from datetime import timedelta
 from enum import Enum, auto
 from pathlib import Path
 from typing import Any
@@ -41,7 +42,7 @@ from segengine_server.listening import (
     switching_quickly,
 )
 from segengine_server.methods import Methods
-from segengine_server.metrics import LOOPBACK, registry_of, scraped
+from segengine_server.metrics import LOOPBACK, METRICS, registry_of, scraped
 from segengine_server.opening import not_serving_beside
 from segengine_server.page_service import PageService
 from segengine_server.rates import SharedRates
@@ -63,6 +64,8 @@ SERVICES = tuple(service.full_name for service in pb.DESCRIPTOR.services_by_name
 HEALTH_SERVICE = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
 
 TICK_SECONDS = 1.0
+_SET_BACK = timedelta(seconds=1)
+"""A clock that is set right by less is nobody's concern."""
 _log = logging.getLogger("segengine_server")
 
 
@@ -134,6 +137,8 @@ async def run(
     """Answer on the running loop until `stop` is set, then drain, until `hurry` is set."""
     limits = limits or Limits()
     check_address(host, port)
+    if metrics_port is not None:
+        check_address(metrics_host, metrics_port, METRICS)
     check_access(host, tokens, insecure=insecure)
     # INVARIANT: no thread of ours is in the engine once this returns, so it may be closed then.
     with (
@@ -332,6 +337,7 @@ def _ticking(engine: Engine) -> Iterator[None]:
     def tick() -> None:
         failing = False
         while not ended.wait(TICK_SECONDS):
+            before = engine.as_of
             try:
                 engine.tick()
             except Exception:
@@ -340,6 +346,12 @@ def _ticking(engine: Engine) -> Iterator[None]:
                 failing = True
             else:
                 failing = False
+                if (back := before - engine.as_of) >= _SET_BACK:
+                    _log.warning(
+                        "the clock of this machine was set back by %s: answers are for %s now, and "
+                        "what is dated later is in none until then; nothing is lost",
+                        back, engine.as_of.isoformat(timespec="seconds"),
+                    )  # fmt: skip
 
     clock = threading.Thread(target=tick, name="clock")
     clock.start()

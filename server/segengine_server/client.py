@@ -18,7 +18,7 @@ from segengine_server.answers import Census, Count, Explanation, Page
 from segengine_server.campaign_answers import MemberDiff, Plan, Receipt, Run, Texts
 from segengine_server.catalog_client import Catalog
 from segengine_server.engine_api import CustomerId
-from segengine_server.errors import late_error, server_error_of
+from segengine_server.errors import late_error, server_error_of, too_large_error
 from segengine_server.ipc_stream import Joined
 from segengine_server.wire import segengine_pb2 as pb
 from segengine_server.wire.segengine_pb2_grpc import (
@@ -35,6 +35,8 @@ REPLY_BYTES = 64 << 20
 # Rows and bytes of one RecordMessages, which a server takes up to 4 MB.
 ROWS_A_CALL, BYTES_A_CALL = 20_000, 2 << 20
 CENSUS_SECONDS = 120.0
+MESSAGE_BYTES = (1 << 31) - (1 << 20)
+"""What one message of gRPC can hold at most, with room for all but the rows."""
 
 _T = TypeVar("_T")
 
@@ -266,27 +268,34 @@ class Client:
     ) -> list[Receipt]:
         """Add batches in one call, each a change of its own; a bad one ends it, those before stay.
 
-        keys: one for each batch.
+        keys: one for each batch. One that Arrow does not read ends it too, with Arrow's own error.
         """
+        wrong: list[Exception] = []
 
         def requests() -> Iterator[pb.AppendRequest]:
             for batch, key in zip(batches, repeat(None) if keys is None else keys, strict=False):
-                rows = batch if isinstance(batch, pa.Table) else pa.table(batch)
-                ipc = campaign_convert.to_proto_messages(rows)
                 yield pb.AppendRequest(
-                    table=table, ipc=ipc, key=key or "", skip_bad_rows=skip_bad_rows
+                    table=table, ipc=_ipc_of(batch), key=key or "", skip_bad_rows=skip_bad_rows
                 )
 
-        reply: pb.AppendReply = self._ask(self._ingest.Append, requests())
+        def until_wrong() -> Iterator[pb.AppendRequest]:
+            # gRPC asks for them in a thread of its own, and would only say that something failed.
+            try:
+                yield from requests()
+            except Exception as error:
+                wrong.append(error)
+
+        reply: pb.AppendReply = self._ask(self._ingest.Append, until_wrong())
+        if wrong:
+            raise wrong[0]
         return [campaign_convert.from_proto_receipt(each) for each in reply.receipts]
 
     def upsert_customers(
         self, data: Any, *, key: str | None = None, skip_bad_rows: bool = False
     ) -> Receipt:
         """Add buyers, and set columns of those there are; what is not sent stays as it was."""
-        rows = data if isinstance(data, pa.Table) else pa.table(data)
         request = pb.UpsertCustomersRequest(
-            ipc=campaign_convert.to_proto_messages(rows), key=key or "", skip_bad_rows=skip_bad_rows
+            ipc=_ipc_of(data), key=key or "", skip_bad_rows=skip_bad_rows
         )
         return campaign_convert.from_proto_receipt(self._ask(self._ingest.UpsertCustomers, request))
 
@@ -377,6 +386,14 @@ class Client:
                 pass
         finally:
             call.cancel()
+
+
+def _ipc_of(data: Any) -> bytes:
+    """Rows as one Arrow IPC stream; ServerError for more than any server could be sent."""
+    rows = data if isinstance(data, pa.Table) else pa.table(data)
+    if rows.nbytes > MESSAGE_BYTES:
+        raise too_large_error(rows.nbytes, MESSAGE_BYTES)
+    return campaign_convert.to_proto_messages(rows)
 
 
 def _stream_request(

@@ -8,6 +8,7 @@ one sentence that says nothing of our insides; its cause stands in the server's 
 from __future__ import annotations
 
 import logging
+import re
 import string
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -48,6 +49,8 @@ STATUS_BYTES = 7_000
 MESSAGE_BYTES = 1_200
 TEXT_BYTES = 400
 DETAILS_KEY = "grpc-status-details-bin"
+# As gRPC itself says it.
+_TOO_LARGE = re.compile(r"SERVER: Received message larger than max \((\d+) vs\. (\d+)\)")
 
 _log = logging.getLogger("segengine_server")
 
@@ -248,7 +251,18 @@ def server_error_of(error: grpc.RpcError, target: str, timeout: float) -> Server
         message = f"the server at `{target}` is asked for more than it can take; try again later"
     elif not reason and code == "DEADLINE_EXCEEDED":
         return late_error(target, timeout)
+    elif not reason and (sizes := _TOO_LARGE.match(message)):
+        return too_large_error(*map(int, sizes.groups()))
     return ServerError(code, reason, message, violations)
+
+
+def too_large_error(size: int, most: int) -> ServerError:
+    """What a client raises for a request that is larger than can be sent."""
+    return ServerError(
+        "RESOURCE_EXHAUSTED", "",
+        f"the request has {size:,} bytes, at most {most:,} are taken; send less at once, such as "
+        "batches of 1,000 rows",
+    )  # fmt: skip
 
 
 def late_error(target: str, timeout: float) -> ServerError:

@@ -89,6 +89,7 @@ class Guard(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]
         self._tokens = tokens
         self._shared, self._rates = rates, dict[str, Rate]()
         self._looked = time.perf_counter()
+        self._said = ""
         self._open = OpenCalls(self._look_again)
 
     async def intercept_service(
@@ -146,7 +147,12 @@ class Guard(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]
             try:
                 self._tokens.look_again()
             except TokenFileError as error:
-                _log.warning("the tokens stay as they were: %s", error)
+                # Once, not every second until somebody mends it.
+                if str(error) != self._said:
+                    _log.warning("the tokens stay as they were: %s", error)
+                self._said = str(error)
+            else:
+                self._said = ""
 
 
 def _refusing(handler: Handler, error: Exception) -> Handler:

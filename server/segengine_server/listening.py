@@ -39,22 +39,23 @@ def asked_whether_there(after_seconds: float) -> tuple[tuple[str, int], ...]:
     )
 
 
-def check_address(host: str, port: int) -> None:
+def check_address(host: str, port: int, what: str = "") -> None:
     """ListenError, in words that help, when a server could not listen there.
 
+    what: the address is for, such as ` for metrics`, where it is not the server's own.
     gRPC itself only says that it failed; is content when one of several addresses of a name is
     free, so that `localhost` may be two servers; and takes port 99999 for 34463.
     """
     if not host:
         raise ListenError(
-            "no host is given; `0.0.0.0` is every address of this machine", field="host"
+            f"no host is given{what}; `0.0.0.0` is every address of this machine", field="host"
         )
     if not 0 <= port <= 65_535:
-        raise ListenError(f"port `{port}` is not from 0 to 65535", field="port")
+        raise ListenError(f"port `{port}`{what} is not from 0 to 65535", field="port")
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except (OSError, UnicodeError) as error:
-        raise ListenError(f"host `{host}` is not known: {error}", field="host") from error
+        raise ListenError(f"host `{host}`{what} is not known: {error}", field="host") from error
     refusals: list[OSError] = []
     for family, kind, protocol, _, address in found:
         try:
@@ -65,18 +66,18 @@ def check_address(host: str, port: int) -> None:
                 probe.bind(address)
         except OSError as error:
             if error.errno == errno.EADDRINUSE:
-                raise taken(host, port) from error
+                raise taken(host, port, what) from error
             refusals.append(error)
     if len(refusals) == len(found):
         why = (refusals[0].strerror or str(refusals[0])).lower()
-        raise ListenError(f"cannot listen on `{host}`, port `{port}`: {why}", field="host")
+        raise ListenError(f"cannot listen on `{host}`, port `{port}`{what}: {why}", field="host")
 
 
-def taken(host: str, port: int) -> ListenError:
+def taken(host: str, port: int, what: str = "") -> ListenError:
     """What is said of an address that somebody has."""
     return ListenError(
-        f"port `{port}` of `{host}` is taken by another program; choose another port, or 0 for "
-        "any free one",
+        f"port `{port}` of `{host}`{what} is taken by another program; choose another port, or 0 "
+        "for any free one",
         field="port",
     )
 

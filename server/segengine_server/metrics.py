@@ -20,6 +20,8 @@ from segengine_server.engine_api import Engine
 from segengine_server.errors import ListenError
 
 LOOPBACK = "127.0.0.1"
+METRICS = " for metrics"
+"""What an address is for, as errors say it."""
 _AGES = {
     "as_of_seconds": ("clock_lag_seconds", "How far answers are behind the clock."),
     "latest_event_seconds": ("ingest_lag_seconds", "Since the latest event."),

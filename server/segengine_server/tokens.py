@@ -145,7 +145,7 @@ class Tokens:
 
     def __init__(self, path: Path, clock: Callable[[], datetime]) -> None:
         self.path, self._clock = path, clock
-        self._read: tuple[int, int] | None = None
+        self._read: tuple[int, int, int] | None = None
         self._kept: Mapping[str, Token] = {}
         self._proven: dict[str, Token] = {}
         self.look_again()
@@ -158,7 +158,7 @@ class Tokens:
             raise TokenFileError(
                 f"`{self.path}` cannot be read: {error.strerror}", field="tokens"
             ) from error
-        state = (found.st_mtime_ns, found.st_size)
+        state = (found.st_mtime_ns, found.st_size, found.st_mode)
         if state != self._read:
             self._kept = read_tokens(self.path)
             self._proven = {}

@@ -121,6 +121,7 @@ class FakeEngine(FakeCampaigns):
 
     def __init__(self, buyers: int = 10) -> None:
         self.buyers = buyers_table(buyers)
+        self.as_of = AS_OF
         self.as_of_is_fixed = True
         self.folder = None
         self.error: Exception | None = None

@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 
 import grpc
 import pytest
@@ -159,6 +160,25 @@ def test_a_clock_that_fails_is_logged_once_and_tried_again(
     assert caplog.text.count("the moment does not advance") == 1
 
 
+def test_a_clock_that_was_set_back_is_said_once_and_in_words(
+    engine: FakeEngine, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(app, "TICK_SECONDS", 0.02)
+    steps = iter([1, 1, -7_200, 1, -0.25])
+
+    def tick() -> None:
+        engine.ticks += 1
+        engine.as_of += timedelta(seconds=next(steps, 1))
+
+    monkeypatch.setattr(engine, "tick", tick)
+    engine.as_of_is_fixed = False
+    with caplog.at_level(logging.WARNING), serving(engine):
+        while engine.ticks < 10:
+            time.sleep(0.02)
+    assert caplog.text.count("was set back") == 1
+    assert "the clock of this machine was set back by 2:00:00: answers are for " in caplog.text
+
+
 def test_pages_go_on_while_audiences_are_counted(engine: FakeEngine) -> None:
     engine.free = threading.Event()
     limits = Limits(audience_threads=2)
@@ -231,6 +251,9 @@ def test_a_request_that_is_too_large_is_refused(engine: FakeEngine) -> None:
         with pytest.raises(ServerError) as refused:
             client.count(rule="x" * 2_000)
         assert refused.value.code == "RESOURCE_EXHAUSTED"
+        assert "the request has 2,003 bytes, at most 1,000 are taken; send less" in str(
+            refused.value
+        )
         assert client.count(rule="x").count == 10
     assert engine.asked == [("segment", "x")]
 

@@ -196,3 +196,23 @@ def test_files_that_are_no_certificates_are_named(tmp_path: Path) -> None:
     (tmp_path / "bad.pem").write_text("nothing")
     with pytest.raises(ListenError, match=r"bad.pem` holds no certificate in PEM"):
         Tls(tmp_path / "bad.pem", tmp_path / "bad.pem").credentials()
+
+
+def test_a_token_file_that_is_no_good_any_more_is_said_once(
+    served: Served,
+    texts: dict[str, str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(guard, "_LOOK_SECONDS", 0.0)
+    path = tmp_path / "tokens.toml"
+    with Client(served.target, token=texts["read:page"]) as client:
+        for said in (1, 2):
+            path.chmod(0o644)
+            for _ in range(5):
+                assert client.page("home").data_version == 7
+            assert caplog.text.count("may be read by others than its owner") == said
+            path.chmod(0o600)
+            assert client.page("home").data_version == 7
+    assert caplog.text.count("the tokens stay as they were") == 2

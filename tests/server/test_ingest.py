@@ -160,3 +160,30 @@ def test_a_full_disk_refuses_what_is_sent_and_nothing_else(
         assert client.count(rule="true").count == 1
     assert client.append("behaviors", views(2), key="again").rows_loaded == 1
     assert client.count(rule="true").count == 2
+
+
+def test_a_batch_that_arrow_does_not_read_ends_the_call_with_its_error(
+    client: Client, caplog: pytest.LogCaptureFixture
+) -> None:
+    ragged = {"customer_id": [2, 3], "time": [AS_OF], "kind": ["view"]}
+    with pytest.raises(pa.ArrowInvalid, match="expected length 2 but got length 1"):
+        client.append_all("behaviors", [views(1), ragged, views(4)])
+    assert client.count(rule="views_7d >= 1").count == 1
+    with pytest.raises(TypeError):
+        client.append("behaviors", 7)
+    assert "Exception iterating requests" not in caplog.text
+
+
+def test_a_batch_beyond_what_a_message_can_hold_is_refused_before_it_is_written(
+    client: Client,
+) -> None:
+    # The same 64 MB again and again: a table of 2 GB that takes 64 MB.
+    chunk = pa.array([0], pa.int64()).take(pa.array([0] * (1 << 10)))
+    chunk = pa.concat_arrays([chunk] * (1 << 13))
+    rows = pa.table({"customer_id": pa.chunked_array([chunk] * 33)})
+    assert rows.nbytes > 2**31
+    for send in (lambda: client.append("customers", rows), lambda: client.upsert_customers(rows)):
+        with pytest.raises(ServerError, match=r"bytes, at most 2,146,435,072 are taken") as refused:
+            send()
+        assert refused.value.code == "RESOURCE_EXHAUSTED"
+    assert client.count(rule="true").count == 0

@@ -142,10 +142,27 @@ def test_a_taken_port_for_metrics_is_a_clear_error(engine: se.Engine) -> None:
         other.listen()
         port = other.getsockname()[1]
         with (
-            pytest.raises(ListenError, match=f"port `{port}` for metrics"),
+            pytest.raises(ListenError, match=f"port `{port}` of `127.0.0.1` for metrics is taken"),
             serving(engine, metrics_port=port),
         ):
             pass
+
+
+@pytest.mark.parametrize(
+    ("host", "port", "said"),
+    [
+        ("127.0.0.1", 99_999, "port `99999` for metrics is not from 0 to 65535"),
+        ("nowhere.invalid", 0, "host `nowhere.invalid` for metrics is not known"),
+    ],
+)
+def test_an_address_for_metrics_that_cannot_be_is_a_clear_error(
+    engine: se.Engine, host: str, port: int, said: str
+) -> None:
+    with (
+        pytest.raises(ListenError, match=said),
+        serving(engine, metrics_host=host, metrics_port=port),
+    ):
+        pass
 
 
 def test_work_is_timed_apart_from_waiting_and_the_process_is_seen(
