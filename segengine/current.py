@@ -143,13 +143,13 @@ class Current:
             if growth is not None:
                 growth.take()
             change = apply(self.tables, batch, place)
-            is_known = change.touched < known
             if ahead is None:
+                is_known = change.touched < known
                 self._refresh(change.touched[is_known], changed_by(name))
+                self._refresh(change.touched[~is_known])
             else:
                 ahead.write_back()
                 self.are_fits_current = False
-            self._refresh(change.touched[~is_known])
             self._note(name, change.touched)
             self.version += 1
         return change

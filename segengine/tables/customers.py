@@ -200,9 +200,15 @@ class CustomerTable(Table):
     def differing(self, name: str, rows: NDArray[np.int64], fresh: NDArray[Any]) -> list[Differing]:
         """What these rows' traits of a block change to: fresh T[traits, n].
 
-        Nothing changes here, so that everybody may look meanwhile; `put` writes it.
+        Rows that have yet to be added change from the defaults. Nothing changes here, so that
+        everybody may look meanwhile; `put` writes it.  rows: int64[n], ascending
         """
         matrix, columns = self._blocks[name]
+        known = int(np.searchsorted(rows, self.rows))
+        if known < len(rows):
+            added = _differing_from_default(columns, rows[known:], fresh[:, known:])
+            fresh = np.ascontiguousarray(fresh[:, :known])
+            return added + self.differing(name, rows[:known], fresh)
         changed, values = np.empty(fresh.shape, np.int64), np.empty(fresh.shape, fresh.dtype)
         counts = np.empty(len(columns), np.int64)
         trait_loops.find_changed(rows, fresh, matrix, changed, values, counts)
@@ -321,3 +327,16 @@ class CustomerTable(Table):
             return
         kept = self.columns["customer_id"].values
         self._index.add((kept, kept), 0, rows)
+
+
+def _differing_from_default(
+    columns: list[Column], rows: NDArray[np.int64], fresh: NDArray[Any]
+) -> list[Differing]:
+    found = []
+    for column, now in zip(columns, fresh, strict=True):
+        # What is no number is never equal to itself.
+        is_other = (now != column.default) & ~((now != now) & (column.default != column.default))  # noqa: PLR0124
+        if is_other.any():
+            values = now[is_other]
+            found.append(Differing(column, rows[is_other], values, column.codes_ahead(values)))
+    return found

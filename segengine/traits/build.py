@@ -140,7 +140,7 @@ def refresh(
 def worked_out_ahead(
     tables: Tables, settings: TraitSettings, as_of: int, fits: Fits, batch: Batch
 ) -> SomeBuyers | None:
-    """The traits that buyers there are will have once a checked batch is in the tables.
+    """The traits that buyers will have once a checked batch is in the tables, new ones too.
 
     They are there after its `write_back`, which is called when it is in. Nothing changes here, so
     that everybody may look meanwhile. None: they can be worked out only then.

@@ -29,9 +29,10 @@ from segengine.traits.answers import makes_trait
 
 @dataclass(frozen=True, slots=True)
 class Coming:
-    """The rows of a batch whose buyers are known, buyer by buyer, each buyer's in their order.
+    """The rows of a batch, buyer by buyer, each buyer's in their order.
 
-    buyers: int64[n], rows of the customers, ascending, each once  counts: int64[n], their new rows
+    buyers: int64[n], rows of the customers, ascending, each once; those who are new come last and
+    have the rows that they will be given  counts: int64[n], their new rows
     rows: int64[m], of the table, where they will stand  places: int64[m], of the batch
     """
 
@@ -60,7 +61,7 @@ class Coming:
 
 
 def coming(tables: Tables, batch: Batch, named: Mapping[str, str]) -> Coming | None:
-    """What a checked batch will bring to buyers there are; None where it does more than add rows.
+    """What a checked batch will bring to its buyers; None where it does more than add rows.
 
     Asked before it is applied, as it is then.  named: the questions that settings name
     """
@@ -85,9 +86,8 @@ def coming(tables: Tables, batch: Batch, named: Mapping[str, str]) -> Coming | N
         return None
     if batch.table == ORDERS:
         settled = _orders(tables, batch)
-    owners = tables.customers.find(batch.values("customer_id"))
+    owners, _ = tables.customers.numbered(batch.values("customer_id"))
     places = np.argsort(owners, kind="stable")
-    places = places[np.searchsorted(owners[places], 0) :]
     buyers, counts = np.unique(owners[places], return_counts=True)
     return Coming(batch, buyers, counts, table.rows + places, places, settled)
 

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segengine.kernels import history
-from segengine.tables.customers import CustomerTable, Differing
+from segengine.tables.customers import NOBODY, CustomerTable, Differing
 from segengine.tables.row_lists import ListRoom, RowLists
 from segengine.tables.tables import Tables
 from segengine.traits.coming import Coming
@@ -30,7 +30,7 @@ class SomeBuyers(Work):
     As of any work, arrays by table and column have an entry for each row of the table, but the
     tables are those of these buyers alone. `write_back` is called with the gate closed, `compare`
     before, while traits and lists are as they will be then.
-    buyers: int64[n], rows of the customers, ascending
+    buyers: int64[n], rows of the customers, ascending; those who come with a batch ahead are last
     ahead: what a batch will bring to these buyers, which has yet to be applied: its rows are theirs
     already, and are in the tables when `write_back` is called
     """
@@ -46,7 +46,9 @@ class SomeBuyers(Work):
         ahead: Coming | None = None,
     ) -> None:
         self.buyers, self._ahead = buyers, ahead
-        self._given = _Given(tables.customers, buyers)
+        # Whoever is new is nobody so far.
+        self._so_far = np.where(buyers < tables.customers.rows, buyers, NOBODY)
+        self._given = _Given(tables.customers, self._so_far)
         places = np.arange(len(buyers), dtype=np.int64)
         super().__init__(
             tables, settings, as_of, places, self._given, all_rows=False, changed=changed
@@ -110,7 +112,7 @@ class SomeBuyers(Work):
 
     def _rows_in(self, table: str) -> NDArray[np.int64]:
         if table == "customers":
-            return self.buyers
+            return self._so_far
         self.history(table)
         return self._rows[table]
 
@@ -119,7 +121,7 @@ class SomeBuyers(Work):
         return self._rows_in(table)[events].astype(np.int32)
 
     def _gathered(self, table: str) -> History:
-        events, buyers = self.tables.events[table], self.buyers
+        events, buyers = self.tables.events[table], self._so_far
         heads, previous = self.tables.customers.heads(table), events.extra("previous")
         begins = np.zeros(len(buyers) + 1, np.int64)
         history.count_chains(buyers, heads, previous, begins)
@@ -158,10 +160,12 @@ class SomeBuyers(Work):
     def compare(self) -> None:
         """Find what is another now, and make room for it; everybody may look meanwhile."""
         customers = self.tables.customers
+        # A new row is at its defaults, which are not what nobody has.
+        any_new = len(self.buyers) > 0 and bool(self.buyers[-1] >= customers.rows)
         self._differing = [
             each
-            for name, fresh in self._given.copies.items()
-            for each in customers.differing(name, self.buyers, fresh)
+            for name in list(self._given if any_new else self._given.copies)
+            for each in customers.differing(name, self.buyers, self._given[name])
         ]
         rows = int(self.buyers[-1]) + 1 if len(self.buyers) else 0
         self._room = [lists.room(rows, len(codes)) for lists, _, codes, _ in self._found]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import UTC, datetime
 from random import Random
 from typing import Any
 
@@ -18,6 +19,7 @@ from tests.traits.histories import differences, traits_of
 from tests.traits.test_changed import refresh_all
 from tests.traits.test_incremental import Life
 
+AS_OF = datetime(2024, 5, 20, 12, tzinfo=UTC)
 TABLES = ("orders", "order_lines", "behaviors", "messages", "reviews", "points")
 
 
@@ -114,6 +116,39 @@ def test_nobody_sees_anything_of_a_batch_while_it_is_worked_out(
     engine.append("behaviors", views(engine, 1, 2, 3))
     assert seen == [[1, 1, 0]] * 2
     assert [engine.segment(f"views_7d = {n}").count() for n in (1, 2, 3)] == [1, 1, 1]
+
+
+@pytest.mark.parametrize("table", ["behaviors", "orders", "messages"])
+def test_buyers_who_come_with_a_batch_are_worked_out_ahead_too(table: str) -> None:
+    engines = se.Engine(as_of=AS_OF), se.Engine(as_of=AS_OF)
+    rules = ("recency_days IS NULL", "views_7d >= 1", "amount_total > 20", "messages_30d = 2")
+    for engine, is_ahead in zip(engines, (True, False), strict=True):
+        with pytest.MonkeyPatch.context() as patch:
+            if not is_ahead:
+                patch.setattr(current, "worked_out_ahead", lambda *_: None)
+            noted = noted_by(patch) if is_ahead else []
+            for first in (0, 0, 30, 45):
+                ids = [k % 70 + first for k in range(90)]
+                rows: dict[str, list[Any]] = {"customer_id": ids, "time": [engine.as_of] * 90}
+                more: dict[str, dict[str, list[Any]]] = {
+                    "behaviors": {"kind": ["view"] * 90, "device": ["phone"] * 90},
+                    "orders": {"amount": [float(k) for k in range(90)]},
+                    "messages": {"kind": ["sent"] * 90, "channel": ["sms"] * 90},
+                }
+                engine.append(table, pa.table(rows | more[table]))
+                # Scans make codes, which the buyers to come have to have too.
+                for rule in rules:
+                    engine.segment(rule).count()
+            assert noted == ([False, True, True, True] if is_ahead else [])
+    assert engines[0].segment("TRUE").count() == 115
+    assert differences(traits_of(engines[0]), traits_of(engines[1])) == []
+    assert lists_of(engines[0]) == lists_of(engines[1])
+    for rule in rules:
+        kept, built = (engine.segment(rule).ids().to_pylist() for engine in engines)
+        assert kept == built
+    before = traits_of(engines[0])
+    refresh_all(engines[0])
+    assert differences(before, traits_of(engines[0])) == []
 
 
 def orders(engine: se.Engine) -> None:
