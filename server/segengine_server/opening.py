@@ -10,7 +10,6 @@ workers are to answer, the server that begins them says the same beside them unt
 from __future__ import annotations
 
 import asyncio
-import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -19,6 +18,7 @@ from typing import Any
 import grpc
 from grpc_health.v1 import health_pb2_grpc
 
+from segengine_server.beside import Beside
 from segengine_server.errors import ListenError, OpeningError, refuse
 from segengine_server.guard import OPEN
 from segengine_server.health import Health
@@ -43,12 +43,39 @@ def not_serving_yet(
     if port == 0:
         yield lambda: None
         return
-    early = _Early(host, port, tls, services)
+
+    async def answer(end: asyncio.Event, begun: Callable[[], None]) -> None:
+        server = await _begun(host, port, tls, services, is_shared=False)
+        begun()
+        await end.wait()
+        # Not `end`: whoever watches is to hear of the server that comes, not of an end.
+        await server.stop(_LAST_WORDS_SECONDS)
+
+    def make_room() -> None:
+        if early.stop():
+            _wait_until_free(host, port)
+
+    # On a loop of its own: the thread that opens the store has none.
+    early = Beside(answer, "opening", _START_SECONDS)
     early.start()
     try:
-        yield early.stop
+        yield make_room
     finally:
-        early.stop()
+        make_room()
+
+
+def _wait_until_free(host: str, port: int) -> None:
+    """Return when the address is to be had; `ListenError` where it is not after some seconds."""
+    late = time.monotonic() + _ROOM_SECONDS
+    while True:
+        try:
+            check_address(host, port)
+        except ListenError:
+            if time.monotonic() > late:
+                raise
+            time.sleep(0.01)
+        else:
+            return
 
 
 @asynccontextmanager
@@ -76,58 +103,6 @@ async def _begun(
     listen(server, host, port, tls)
     await server.start()
     return server
-
-
-class _Early:
-    """A small server on a loop of its own: the thread that opens the store has none."""
-
-    def __init__(self, host: str, port: int, tls: Tls | None, services: tuple[str, ...]) -> None:
-        self._host, self._port, self._tls, self._services = host, port, tls, services
-        self._begun = threading.Event()
-        self._failure: BaseException | None = None
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._end: asyncio.Event | None = None
-        self._thread = threading.Thread(target=self._live, name="opening", daemon=True)
-
-    def start(self) -> None:
-        """Listen; `ListenError` where that cannot be."""
-        self._thread.start()
-        self._begun.wait(_START_SECONDS)
-        if self._failure is not None:
-            raise self._failure
-
-    def stop(self) -> None:
-        """Listen no more; the address is free when this returns."""
-        if self._loop is None or self._end is None or not self._thread.is_alive():
-            return
-        self._loop.call_soon_threadsafe(self._end.set)
-        self._thread.join(_START_SECONDS)
-        late = time.monotonic() + _ROOM_SECONDS
-        while True:
-            try:
-                check_address(self._host, self._port)
-            except ListenError:
-                if time.monotonic() > late:
-                    raise
-                time.sleep(0.01)
-            else:
-                return
-
-    def _live(self) -> None:
-        try:
-            asyncio.run(self._answer())
-        except BaseException as error:
-            self._failure = error
-        finally:
-            self._begun.set()
-
-    async def _answer(self) -> None:
-        self._loop, self._end = asyncio.get_running_loop(), asyncio.Event()
-        server = await _begun(self._host, self._port, self._tls, self._services, is_shared=False)
-        self._begun.set()
-        await self._end.wait()
-        # Not `end`: whoever watches is to hear of the server that comes, not of an end.
-        await server.stop(_LAST_WORDS_SECONDS)
 
 
 class _Refusing(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]
