@@ -5,7 +5,7 @@ The pairs of `to_proto_*` and `from_proto_*` for CatalogService.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from segengine.errors import RuleError, SegengineError
@@ -50,7 +50,9 @@ def from_proto_put(request: pb.PutDefinitionsRequest, rules: RuleSize) -> list[W
     count = len(request.definitions) + len(request.delete)
     if not count:
         raise RequestError(Violation("definitions", "name at least one definition"))
-    _refuse_many(count)
+    if count > MOST:
+        asked = f"{count:,} in one change, at most {MOST:,} are taken"
+        raise RequestError(Violation("definitions", asked))
     wanted, wrong = [], []
     for place, each in enumerate(request.definitions):
         where = f"definitions[{place}]"
@@ -74,7 +76,8 @@ def from_proto_put(request: pb.PutDefinitionsRequest, rules: RuleSize) -> list[W
             wrong.append(Violation(where, str(error)))
     if wrong:
         raise RequestError(*wrong)
-    return wanted + from_proto_keys(request.delete)
+    gone = (Wanted(each.kind, each.name, None, each.etag or None) for each in request.delete)
+    return [*wanted, *gone]
 
 
 def to_proto_key(key: tuple[str, str] | Definition) -> pb.DefinitionKey:
@@ -83,12 +86,6 @@ def to_proto_key(key: tuple[str, str] | Definition) -> pb.DefinitionKey:
         return pb.DefinitionKey(kind=key.kind, name=key.name, etag=key.etag)
     kind, name = key
     return pb.DefinitionKey(kind=kind, name=name)
-
-
-def from_proto_keys(keys: Sequence[pb.DefinitionKey]) -> list[Wanted]:
-    """What is to go."""
-    _refuse_many(len(keys))
-    return [Wanted(each.kind, each.name, None, each.etag or None) for each in keys]
 
 
 def to_proto_version(version: Version, *, whole: bool = True) -> pb.Definition:
@@ -116,9 +113,3 @@ def from_proto_version(reply: pb.Definition) -> Definition:
         reply.kind, reply.name, reply.version, definition, reply.etag, reply.deleted,
         reply.source, from_proto_moment(reply.as_of), reply.data_version,
     )  # fmt: skip
-
-
-def _refuse_many(count: int) -> None:
-    if count > MOST:
-        asked = f"{count:,} in one change, at most {MOST:,} are taken"
-        raise RequestError(Violation("definitions", asked))

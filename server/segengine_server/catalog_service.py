@@ -7,14 +7,13 @@ out; two callers who have read the same version and change it are told apart by 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from itertools import islice
 from typing import Any, TypeVar
 
 import grpc
 
 from segengine.errors import StoreError
-from segengine.publish import Wanted
 from segengine.written import KINDS, kind_of
 from segengine_server import campaign_convert
 from segengine_server import catalog_convert as convert
@@ -99,20 +98,7 @@ class CatalogService(CatalogServiceServicer):
         return reply
 
     def _put(self, request: pb.PutDefinitionsRequest) -> pb.PutDefinitionsReply:
-        made = self._published(convert.from_proto_put(request, self._rules))
-        newest = [convert.to_proto_version(each, whole=False) for each in made]
-        count = len(request.definitions)
-        return pb.PutDefinitionsReply(definitions=newest[:count], deleted=newest[count:])
-
-    def _delete(self, request: pb.DeleteDefinitionsRequest) -> pb.DeleteDefinitionsReply:
-        if not request.definitions:
-            raise RequestError(Violation("definitions", "name at least one definition"))
-        made = self._published(convert.from_proto_keys(request.definitions))
-        return pb.DeleteDefinitionsReply(
-            definitions=[convert.to_proto_version(each, whole=False) for each in made]
-        )
-
-    def _published(self, wanted: Sequence[Wanted]) -> Sequence[Version]:
+        wanted = convert.from_proto_put(request, self._rules)
         try:
             made = self._engine.publish(*wanted)
         except StoreError as error:
@@ -123,7 +109,13 @@ class CatalogService(CatalogServiceServicer):
         tell(definitions=[
             {"kind": each.kind, "name": each.name, "version": each.version} for each in made
         ])  # fmt: skip
-        return made
+        newest = [convert.to_proto_version(each, whole=False) for each in made]
+        count = len(request.definitions)
+        return pb.PutDefinitionsReply(definitions=newest[:count], deleted=newest[count:])
+
+    def _delete(self, request: pb.DeleteDefinitionsRequest) -> pb.DeleteDefinitionsReply:
+        reply = self._put(pb.PutDefinitionsRequest(delete=request.definitions))
+        return pb.DeleteDefinitionsReply(definitions=reply.deleted)
 
     def _get(self, request: pb.GetDefinitionRequest) -> pb.Definition:
         if request.version < 0:
