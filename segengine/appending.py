@@ -30,7 +30,7 @@ MOST_ROWS = 200_000
 _READ_AGAIN = (pa.Table, pa.RecordBatch)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Append:
     """A batch that is to be taken in: the arguments of `Engine.append`."""
 
@@ -63,9 +63,9 @@ class Steps:
     see: Callable[[Batch], object]
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Caller:
-    """One caller's batches, in order, and what has come of them."""
+    """One caller's batches, in order, and what has come of them; equal to no other's."""
 
     batches: Sequence[Append]
     reports: list[LoadReport] = field(default_factory=list)

@@ -157,6 +157,9 @@ def read(text: str, place: str = "") -> e.Expr:
     problems = bracket_problems(tokens, text)
     if problems:
         raise RuleError(problems, text, place)
+    if tokens and tokens[-1].token_type is TokenType.ALIAS:
+        at = tokens[-1].start, tokens[-1].end
+        raise RuleError([problem_at(text, at, f"unexpected `{tokens[-1].text}`")], text, place)
     try:
         trees = _DIALECT.parser().parse(tokens, text)
     except sqlglot.errors.ParseError as error:

@@ -82,7 +82,8 @@ class SharedTables:
         self._keys: dict[int, tuple[str, Dictionary]] = {}
         self._names = itertools.count()
         self._counts: tuple[int, ...] = ()
-        self._said: dict[str, tuple[object, NDArray[Any]]] = {}
+        self._said: dict[str, tuple[object, NDArray[Any], int]] = {}
+        self._serials = itertools.count()
         self._layout: NDArray[Any] = np.empty(0, np.uint8)
         self._numbers: NDArray[np.int64] = np.empty(0, np.int64)
         self._number = 0
@@ -106,7 +107,7 @@ class SharedTables:
         for name, (of, make) in said.items():
             before = self._said.get(name)
             if before is None or not _is_same(before[0], of):
-                self._said[name] = of, self._bytes(make())
+                self._said[name] = of, self._bytes(make()), next(self._serials)
                 is_new = True
         numbers = [*moment, *_numbers_of(self._tables), *(
             each.size for _, each in self._keys.values()
@@ -174,7 +175,9 @@ class SharedTables:
             "owners": {name: keys[each][0] for name, each in self._owners.items()},
             "numbers": [offset_of(self._numbers), len(self._numbers)],
             "said": {
-                name: [offset_of(array), len(array)] for name, (_, array) in self._said.items()
+                # Its bytes may come to lie where others were: it is known by its number.
+                name: [offset_of(array), len(array), serial]
+                for name, (_, array, serial) in self._said.items()
             },
         }
         self._layout = self._bytes(json.dumps(layout).encode())
@@ -198,7 +201,7 @@ def said_at(address: Address) -> dict[str, bytes]:
         try:
             begin, size, _ = turns.numbers[_LAYOUT].tolist()
             layout = json.loads(_bytes_at(arena, begin, size))
-            found = {name: _bytes_at(arena, *place) for name, place in layout["said"].items()}
+            found = {name: _bytes_at(arena, *place[:2]) for name, place in layout["said"].items()}
         finally:
             turns.end()
     finally:
@@ -253,7 +256,7 @@ class FollowedTables:
             self._lie_over(layout)
             for name, place in layout["said"].items():
                 if self._said.get(name) != place:
-                    said[name] = _bytes_at(self.arena, *place)
+                    said[name] = _bytes_at(self.arena, *place[:2])
             self._said = layout["said"]
             self._number = number
         tables = self._tables

@@ -9,6 +9,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+import polars as pl
 import pyarrow as pa
 import pytest
 from hypothesis import given, settings
@@ -135,6 +136,29 @@ def test_batches_of_one_call_share_a_sync_and_have_reports_of_their_own(tmp_path
         assert [report.rows_loaded for report in reports] == list(range(1, 11))
         assert [report.offset for report in reports] == list(range(2, 12))
         assert engine._appending.syncs == before + 1
+
+
+def test_whoever_waits_is_known_by_who_they_are_not_by_their_rows(tmp_path: Path) -> None:
+    with opened(tmp_path) as engine:
+        engine.append("behaviors", visits(1))
+        failures: list[BaseException] = []
+
+        def bring() -> None:
+            # Frames of polars cannot be compared to others with `==` in a condition.
+            try:
+                engine.append("behaviors", pl.from_arrow(visits(2, 3)))
+            except BaseException as error:
+                failures.append(error)
+
+        with engine._writer:
+            threads = [threading.Thread(target=bring) for _ in range(8)]
+            for each in threads:
+                each.start()
+            while len(engine._appending._line) < len(threads):
+                pass
+        for each in threads:
+            each.join(30)
+        assert failures == []
 
 
 def test_batches_that_wait_for_each_other_share_a_sync(

@@ -145,7 +145,8 @@ def test_any_text_is_read_as_it_is_parsed(text: str, rng: Random) -> None:
 JOINTS = (" AND ", " and ", "\nAND ", " OR ", " AND NOT ", ") AND (", " AND x BETWEEN 1 AND 2 AND ",
           " AND x NOT BETWEEN 1 AND (2) AND ", " AND (x BETWEEN ", " AND x BETWEEN 1 AND ",
           " AND CASE WHEN a AND b THEN 1 END = ", " AND 'x AND y' = ", ' AND "x AND y" = ',
-          " AND x IN (1) AND [", " AND count(orders) FILTER (WHERE a AND b OR c) > ")  # fmt: skip
+          " AS AND ", " AS x AND ", " AND x IN (1) AND [",
+          " AND count(orders) FILTER (WHERE a AND b OR c) > ")  # fmt: skip
 
 
 @settings(max_examples=300)

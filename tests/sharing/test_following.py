@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pyarrow as pa
@@ -138,3 +138,26 @@ def test_it_answers_as_the_store_does_whatever_happens(seed: int) -> None:
 @pytest.mark.parametrize("seed", range(1000, 1200))
 def test_it_answers_as_many_stores_do_whatever_happens(seed: int) -> None:
     live_on(seed)
+
+
+def test_a_definition_that_takes_the_place_of_one_of_its_size_is_heard_of() -> None:
+    engine = se.Engine("UTC", datetime(2026, 3, 15, 12, tzinfo=UTC))
+    engine.load("customers", pa.table({"customer_id": [1, 2, 3]}))
+    engine.load("orders", pa.table({
+        "customer_id": [1, 1, 2, 3], "time": [engine.as_of - timedelta(days=2)] * 4,
+        "amount": [1.0, 2.0, 3.0, 4.0],
+    }))  # fmt: skip
+
+    def define(least: int) -> None:
+        modules = [se.Module("a", rule=f"orders_30d >= {least}"), se.Module("z", fallback=True)]
+        engine.define_page(se.Page("home", [se.Slot("b", modules)]))
+
+    define(1)
+    with shared(engine) as following:
+        agree(engine, following, [1, 2, 3], {})
+        rng = random.Random(1)
+        for _ in range(20):
+            # The first of two is never heard of, and gives its bytes back.
+            for least in rng.sample(range(1, 5), 2):
+                define(least)
+            agree(engine, following, [1, 2, 3], {})
