@@ -89,15 +89,20 @@ def test_the_command_says_both_in_turn(tmp_path: Path, workers: str) -> None:
     port = free_port()
     command = [sys.executable, "-m", "segengine.cli", "serve", "--store", str(tmp_path / "shop"),
                "--insecure", "--port", str(port), "--workers", workers]  # fmt: skip
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    log = tmp_path / "log"
+    with log.open("wb") as errors:
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors)
     seen: list[int] = []
     try:
-        late = time.monotonic() + 180
+        late = time.monotonic() + 120
         while SERVING not in seen:
-            assert time.monotonic() < late
+            assert process.poll() is None, log.read_text()
+            assert time.monotonic() < late, log.read_text()
             # Before the first and between the two nobody listens.
             with suppress(grpc.RpcError):
                 seen.append(health(port))
+            # The processors are for the server to begin with.
+            time.sleep(0.005)
         process.send_signal(signal.SIGTERM)
         assert process.wait(60) == 0
     finally:
