@@ -8,6 +8,7 @@ beside it. A store without a directory remembers the reports of changes with a k
 from __future__ import annotations
 
 import json
+import logging
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -21,7 +22,7 @@ from segengine.errors import StoreError
 from segengine.ingest.report import LoadReport
 from segengine.reopening import APPEND, Tail, derived_of, replay
 from segengine.schema.storage_settings import StorageSettings
-from segengine.snapshot_maker import Asked, Progress
+from segengine.snapshot_maker import Asked, OtherProgramError, Progress
 from segengine.snapshots import Snapshots
 from segengine.storage.batch_bytes import batch_to_bytes
 from segengine.storage.durable import Durable
@@ -32,6 +33,7 @@ from segengine.traits.depends import fingerprint
 from segengine.traits.fits_written import texts_of_codes
 
 _MOST_RECEIPTS = 100_000
+_LOG = logging.getLogger(__name__)
 
 
 class Lasting:
@@ -176,12 +178,16 @@ class Lasting:
     def snapshot(self, progress: Progress | None = None, *, beside: bool = True) -> int | None:
         """Write a snapshot, `beside` by another process; the number of the newest change in it.
 
-        None where there is no directory.
+        None where there is no directory. Where another process would derive other traits than this
+        one, as after an upgrade before the restart, this one writes it: the log has to get shorter.
         """
         if self.durable is None or self.snapshots is None:
             return None
         if beside and not self._unkept:
-            return self.snapshots.make(progress)
+            try:
+                return self.snapshots.make(progress)
+            except OtherProgramError as error:
+                _LOG.warning("%s; until then this process writes it, and changes wait", error)
         with self.with_files(), self._writer:
             self.claim()
             self.write_snapshot(loads=0)
@@ -191,9 +197,10 @@ class Lasting:
         """What the next snapshot is to hold; called with the writer held."""
         durable, current = self.durable, self._current
         assert durable is not None
+        derived, settings = current.derived(), current.settings
         return Asked(
-            durable.last, current.as_of, durable.loads, current.settings.zone.name,
-            current.derived().said, texts_of_codes(current.fits, current.tables),
+            durable.last, current.as_of, durable.loads, settings.zone.name, settings.config,
+            derived.depends, derived.said, texts_of_codes(current.fits, current.tables),
         )  # fmt: skip
 
     def write_snapshot(self, loads: int = 1) -> None:

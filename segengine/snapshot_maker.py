@@ -1,20 +1,22 @@
 """How is a snapshot written while the store goes on taking in and answering?
 
-By another process, from the files alone: it opens the snapshot before, makes the changes of the log
-after it again, up to one that it is told, and writes the next beside it. The process that owns the
-store waits for nobody and copies nothing; it says what cannot be derived from files (the moment and
-what was fitted), and puts the snapshot in use when it is whole. The maker runs at low priority, and
-ends when its owner does.
+By another process, from the files: it opens the snapshot before, makes the changes of the log after
+it again, up to one that it is told, and writes the next beside it. The process that owns the store
+waits for nobody and copies nothing; it says what those files do not (the moment, what was fitted,
+and the settings it runs with: `store.toml` may have been edited for its next start), and puts the
+snapshot in use when it is whole. The maker runs at low priority, and ends when its owner does.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import pickle
 import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,7 +26,7 @@ import numpy as np
 from segengine import days
 from segengine.errors import SegengineError, StoreError
 from segengine.reopening import Tail, bring_up, goals_of, moved, refresh_many, replay
-from segengine.schema.store_config import FILE_NAME, read_config
+from segengine.schema.store_config import StoreConfig
 from segengine.storage.array_files import Told
 from segengine.storage.log import read_log
 from segengine.storage.snapshot import Derived, fill_snapshot, read_snapshot
@@ -35,10 +37,15 @@ from segengine.traits.depends import fingerprint
 from segengine.traits.fits_written import fits_from_json, fits_to_json, recoded
 from segengine.traits.work import TraitSettings
 
-ASKED = "asked.json"
 Progress = Callable[[int, int], None]
 """Told how many bytes are written, of about how many."""
 _NICE = 10
+_OTHER_PROGRAM = 3
+"""The exit status where what derives traits is not what runs in the owner."""
+
+
+class OtherProgramError(StoreError):
+    """A maker that would derive other traits than its owner, such as after an upgrade."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +53,8 @@ class Asked:
     """Which snapshot is wanted.
 
     last: the newest change that it is to hold.  as_of: the moment its traits are true for
-    loads: see `Kept`.  timezone: of the store as it runs  said: what stands beside the traits
+    loads: see `Kept`.  timezone, config: of the store as it runs  depends: the fingerprint of them
+    said: what stands beside the traits
     texts: what codes in its fits stand for: a batch that was refused may have taken codes
     """
 
@@ -54,6 +62,8 @@ class Asked:
     as_of: int
     loads: int
     timezone: str
+    config: StoreConfig
+    depends: str
     said: Mapping[str, Any]
     texts: list[str]
 
@@ -62,57 +72,70 @@ class Maker:
     """One snapshot in the making, in a folder that nobody looks at yet."""
 
     def __init__(self, store: Path, target: Path, asked: Asked) -> None:
-        said = {name: getattr(asked, name) for name in Asked.__slots__}
-        (target / ASKED).write_text(json.dumps(said))
-        self._target = target
+        self._target, self._asked = target, asked
         command = [sys.executable, "-m", "segengine.snapshot_maker", str(store), str(target)]
         environment = {**os.environ, "SEGENGINE_THREADS": "1"}
         self._process = subprocess.Popen(  # noqa: S603 - this program itself
-            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment,
-            stdin=subprocess.DEVNULL,
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            env=environment,
         )  # fmt: skip
 
     def wait(self, progress: Progress | None = None) -> int:
         """Wait until it is written; the checksum of its manifest.
 
-        Raises `StoreError` where it could not be, or was stopped; nothing is left of it then.
+        Raises `StoreError` where it could not be, or was stopped, and `OtherProgramError` where
+        this process has to write it; nothing is left of it then.
         """
         checksum = None
-        assert self._process.stdout is not None
-        with self._process:
-            for line in self._process.stdout:
-                kind, *numbers = line.split()
+        process = self._process
+        assert process.stdin is not None
+        assert process.stdout is not None
+        assert process.stderr is not None
+        with process:
+            # Over a pipe, not by a file: nobody else can say what is unpickled there.
+            with suppress(BrokenPipeError), process.stdin as asked:
+                asked.write(pickle.dumps(self._asked))
+            for line in process.stdout:
+                kind, *numbers = line.decode().split()
                 if kind == "written" and progress is not None:
                     progress(int(numbers[0]), int(numbers[1]))
                 elif kind == "whole":
                     checksum = int(numbers[0])
-            assert self._process.stderr is not None
-            complaints = self._process.stderr.read().strip()
-        if self._process.returncode == 0 and checksum is not None:
+            complaints = process.stderr.read().decode(errors="replace").strip()
+        if process.returncode == 0 and checksum is not None:
             return checksum
         shutil.rmtree(self._target, ignore_errors=True)
         why = complaints.splitlines()[-1] if complaints else "the process that wrote it has ended"
-        raise StoreError(f"cannot write a snapshot to `{self._target}`: {why}", field="store")
+        kind_of = OtherProgramError if process.returncode == _OTHER_PROGRAM else StoreError
+        raise kind_of(f"cannot write a snapshot to `{self._target}`: {why}", field="store")
 
     def stop(self) -> None:
         """End it; whoever waits is told."""
         self._process.terminate()
 
 
-def make(store: Path, target: Path, told: Callable[[int, int], None], alive: Told) -> int:
-    """Write the snapshot that `target` asks for; the checksum of its manifest.
+def make(
+    store: Path, target: Path, asked: Asked, told: Callable[[int, int], None], alive: Told
+) -> int:
+    """Write the snapshot that is asked for; the checksum of its manifest.
 
     told: the bytes written so far, of how many.  alive: called again and again; may end it all
+    Raises `OtherProgramError` before anything is written.
     """
-    asked = Asked(**json.loads((target / ASKED).read_text()))
-    config = read_config(store / FILE_NAME)
+    config = asked.config
     goals = goals_of(asked.said["goals"])
     settings = TraitSettings(days.zone(asked.timezone), config, goals)
+    if fingerprint(settings) != asked.depends:
+        raise OtherProgramError(
+            "segengine, or its calendar of timezones, is another on disk than the one that runs; "
+            "start it again",
+            field="store",
+        )
     tables = Tables(config.tables(), money_scale=config.money_scale)
     tables.as_of = asked.as_of
     declare(tables)
     tail = Tail()
-    opened = read_snapshot(tables, store, fingerprint(settings), alive)
+    opened = read_snapshot(tables, store, asked.depends, alive)
     for change in read_log(store, 0 if opened is None else opened.last):
         if change.number > asked.last:
             break
@@ -129,7 +152,6 @@ def make(store: Path, target: Path, told: Callable[[int, int], None], alive: Tol
         rows = np.arange(tables.customers.rows, dtype=np.int64)
         refresh_many(tables, settings, fits, rows)
     _prepare(tables)
-    (target / ASKED).unlink()
     done = 0
 
     def wrote(count: int, total: int) -> None:
@@ -138,7 +160,7 @@ def make(store: Path, target: Path, told: Callable[[int, int], None], alive: Tol
         alive(count)
         told(done, max(done, total))
 
-    fresh = Derived(fingerprint(settings), said)
+    fresh = Derived(asked.depends, said)
     return fill_snapshot(tables, target, asked.last, derived=fresh, loads=asked.loads, told=wrote)
 
 
@@ -160,6 +182,18 @@ def _prepare(tables: Tables) -> None:
             column.scan_codes(customers.rows)
 
 
+def _asked() -> Asked:
+    """What the owner wants, from standard input."""
+    said = sys.stdin.buffer.read()
+    try:
+        asked: Asked = pickle.loads(said)  # noqa: S301 - of the process that started this one
+    except Exception as error:
+        raise OtherProgramError(
+            f"what is asked for cannot be read: {error}", field="store"
+        ) from error
+    return asked
+
+
 def main(store: str, target: str) -> None:
     """As a process: progress on standard output, a complaint on standard error."""
     owner = os.getppid()
@@ -174,7 +208,10 @@ def main(store: str, target: str) -> None:
         sys.stdout.flush()
 
     try:
-        checksum = make(Path(store), Path(target), told, alive)
+        checksum = make(Path(store), Path(target), _asked(), told, alive)
+    except OtherProgramError as error:
+        sys.stderr.write(str(error))
+        raise SystemExit(_OTHER_PROGRAM) from None
     except SegengineError as error:
         raise SystemExit(str(error).replace("\n", " ")) from None
     except OSError as error:

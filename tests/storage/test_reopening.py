@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import logging
+import pickle
 import shutil
 import zlib
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from random import Random
@@ -19,6 +21,7 @@ from hypothesis import strategies as st
 
 import segengine as se
 from segengine import snapshot_maker, snapshots
+from segengine.schema.store_config import read_config
 from segengine.storage import snapshot
 from segengine.storage.verify import verified
 from segengine.traits import build, depends
@@ -35,13 +38,12 @@ class HereMaker:
     """Makes the snapshot in this process: the same code, without a second's start."""
 
     def __init__(self, store: Path, target: Path, asked: snapshot_maker.Asked) -> None:
-        said = {name: getattr(asked, name) for name in snapshot_maker.Asked.__slots__}
-        (target / snapshot_maker.ASKED).write_text(json.dumps(said))
         self.store, self.target = store, target
+        self.asked: snapshot_maker.Asked = pickle.loads(pickle.dumps(asked))
 
     def wait(self, progress: Any = None) -> int:
         return snapshot_maker.make(
-            self.store, self.target, progress or (lambda *_: None), lambda _: None
+            self.store, self.target, self.asked, progress or (lambda *_: None), lambda _: None
         )
 
     def stop(self) -> None:
@@ -427,6 +429,70 @@ def test_a_process_of_its_own_writes_it_and_ends_with_a_complaint_where_it_canno
             before, newest,
         ]  # fmt: skip
         assert state(engine) == expected
+
+
+def test_settings_edited_for_the_next_start_are_in_no_snapshot_before_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(snapshots, "Maker", snapshot_maker.Maker)
+    folder = store(tmp_path / "edited")
+    ids = np.arange(60)
+    bought = pa.table({
+        "customer_id": ids, "time": [AS_OF] * 60, "amount": (ids * 7 % 50 + 1).astype(float),
+    })  # fmt: skip
+    edited = (folder / "store.toml").read_text() + (
+        '[rfm]\nmode = "fixed"\nrecency = [10, 20, 30, 40]\norders = [2, 4, 6, 8]\n'
+        "amount = [5, 10, 20, 30]\n"
+    )
+    with se.Engine.open(folder) as engine:
+        engine.load("customers", pa.table({"customer_id": ids}))
+        engine.load("orders", bought)
+        engine.append("customers", pa.table({"customer_id": [60]}))
+        (folder / "store.toml").write_text(edited)
+        engine.snapshot()
+        # What is half written there stops no snapshot either.
+        (folder / "store.toml").write_text("[store")
+        engine.append("customers", pa.table({"customer_id": [61]}))
+        assert engine.snapshot() == 2
+    (folder / "store.toml").write_text(edited)
+    fresh = se.Engine(config=read_config(folder / "store.toml"))
+    fresh.load("customers", pa.table({"customer_id": np.arange(62)}))
+    fresh.load("orders", bought)
+    with se.Engine.open(folder) as found:
+        names = ["r_score", "f_score", "m_score"]
+        scores = fresh.table("customers").select(names)
+        assert found.table("customers").select(names) == scores
+        assert set(scores["m_score"].to_pylist()) == {1, 2, 3, 4, 5, None}
+
+
+def test_what_another_program_would_derive_the_owner_writes_itself(
+    used: Path, made_here: None, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    with se.Engine.open(used) as engine:
+        engine.append("orders", orders(8, amount=[80.0]))
+        expected = state(engine)
+        with monkeypatch.context() as patch:
+            # The program on disk is another by now.
+            patch.setattr(snapshot_maker, "fingerprint", lambda _: "another")
+            assert engine.snapshot() == 3
+        assert "is another on disk than the one that runs" in caplog.text
+        assert engine._lasting.durable.tail_bytes == 0  # type: ignore[union-attr]
+    derived = json.loads((used / "snapshots" / names_of(used)[0] / "manifest.json").read_text())
+    assert derived["derived"]["depends"] == depends.fingerprint(engine._current.settings)
+    with se.Engine.open(used) as found:
+        assert state(found) == expected
+
+
+def test_a_process_says_that_it_is_another_program_by_its_status(
+    used: Path, tmp_path: Path
+) -> None:
+    with se.Engine.open(used) as engine:
+        asked = engine._lasting._asked()
+        other = replace(asked, depends="another")
+        (tmp_path / "target").mkdir()
+        with pytest.raises(snapshot_maker.OtherProgramError, match="start it again"):
+            snapshot_maker.Maker(used, tmp_path / "target", other).wait()
+        assert not (tmp_path / "target").exists()
 
 
 def test_a_snapshot_is_due_by_the_bytes_after_the_last_or_its_age(
