@@ -25,11 +25,10 @@ from segengine.tables.batch import BadRows, Batch, Change
 from segengine.tables.events import EventTable
 from segengine.tables.fill import fill_from_products
 from segengine.tables.key_index import first_places
-from segengine.tables.placing import LARGE, Placing, drop_repeats, placing
+from segengine.tables.placing import LARGE, Placing, placing
 from segengine.tables.settle import settle
 from segengine.tables.tables import Tables
 
-__all__ = ["apply", "contradictions", "drop_repeats"]
 _NOT_WRITTEN = {"customer_id", "is_purchase"}
 _ASKED_LATER = {"time", "amount"}
 
