@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from segengine.schema.tables import FILLED, ORDER_LINES, ORDERS, STATUS_TIMES
+from segengine.schema.tables import FILLED, ORDER_LINES, ORDERS, PRODUCTS, STATUS_TIMES
 from segengine.tables import order_loops
 from segengine.tables.batch import Batch
 from segengine.tables.collisions import settles_columns
@@ -34,6 +34,8 @@ class Coming:
     buyers: int64[n], rows of the customers, ascending, each once; those who are new come last and
     have the rows that they will be given  counts: int64[n], their new rows
     rows: int64[m], of the table, where they will stand  places: int64[m], of the batch
+
+    A batch of customers brings no events; its places are those of the buyers: int64[n].
     """
 
     batch: Batch
@@ -65,15 +67,17 @@ def coming(tables: Tables, batch: Batch, named: Mapping[str, str]) -> Coming | N
 
     Asked before it is applied, as it is then.  named: the questions that settings name
     """
-    table = tables.events.get(batch.table)
-    if table is None or batch.rows == 0:
+    if batch.table == PRODUCTS or batch.rows == 0:
         return None
+    table = tables.table(batch.table)
     # What was never written is read in another way.
     if settles_columns(tables, batch):
         return None
     kept = (table.columns[name] for name in batch.columns)
     if not all(each.is_allocated or isinstance(each, JoinedColumn) for each in kept):
         return None
+    if not isinstance(table, EventTable):
+        return _customers(tables, batch)
     if "question" in batch.columns and makes_trait(tables, named, batch.values("question")):
         return None
     settled: Mapping[str, NDArray[Any]] | None = {}
@@ -90,6 +94,14 @@ def coming(tables: Tables, batch: Batch, named: Mapping[str, str]) -> Coming | N
     places = np.argsort(owners, kind="stable")
     buyers, counts = np.unique(owners[places], return_counts=True)
     return Coming(batch, buyers, counts, table.rows + places, places, settled)
+
+
+def _customers(tables: Tables, batch: Batch) -> Coming:
+    """Buyers, each once, with what is given of them; they bring no events."""
+    rows, _ = tables.customers.numbered(batch.values("customer_id"))
+    places = np.argsort(rows)
+    nothing = np.empty(0, np.int64)
+    return Coming(batch, rows[places], np.zeros(len(rows), np.int64), nothing, places, {})
 
 
 def _adds_all(table: EventTable, first: NDArray[Any], second: NDArray[Any]) -> bool:

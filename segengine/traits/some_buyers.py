@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segengine.kernels import history
+from segengine.schema.tables import CUSTOMERS
 from segengine.tables.customers import NOBODY, CustomerTable, Differing
 from segengine.tables.row_lists import ListRoom, RowLists
 from segengine.tables.tables import Tables
@@ -71,8 +72,8 @@ class SomeBuyers(Work):
 
     @property
     def only_adds(self) -> bool:
-        """As of any work; a batch that is worked out ahead does."""
-        return self._ahead is not None
+        """As of any work; a batch of events that is worked out ahead does."""
+        return self._ahead is not None and self._ahead.batch.table != CUSTOMERS
 
     def values(self, table: str, column: str) -> NDArray[Any]:
         """A column of these buyers' events, or of themselves: T[events] or T[n]."""
@@ -84,8 +85,10 @@ class SomeBuyers(Work):
         return kept
 
     def _copied(self, table: str, name: str) -> NDArray[Any]:
-        column, rows = self.tables.column(table, name), self._rows_in(table)
-        if self._ahead is not None and table == self._ahead.batch.table:
+        column, rows, ahead = self.tables.column(table, name), self._rows_in(table), self._ahead
+        if table == CUSTOMERS and not self.only_adds and ahead and name in ahead.batch.columns:
+            return ahead.batch.values(name).astype(column.dtype)[ahead.places]
+        if self.only_adds and self._ahead is not None and table == self._ahead.batch.table:
             found = np.full(len(rows), column.default, column.dtype)
             if column.is_allocated:
                 found[~self._is_new] = column.values.take(rows[~self._is_new])

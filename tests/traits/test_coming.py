@@ -118,6 +118,37 @@ def test_nobody_sees_anything_of_a_batch_while_it_is_worked_out(
     assert [engine.segment(f"views_7d = {n}").count() for n in (1, 2, 3)] == [1, 1, 1]
 
 
+def test_what_is_given_of_known_and_new_buyers_is_worked_out_ahead_too() -> None:
+    engines = se.Engine(as_of=AS_OF), se.Engine(as_of=AS_OF)
+    rule = "is_member OR is_card_holder OR intent_stage = 'never'"
+    for engine, is_ahead in zip(engines, (True, False), strict=True):
+        visits = {"customer_id": list(range(40)), "time": [engine.as_of] * 40}
+        engine.load("behaviors", pa.table(visits | {"kind": ["visit"] * 40}))
+        paid = {"customer_id": list(range(30)), "time": [engine.as_of] * 30, "amount": [2.0] * 30}
+        engine.load("orders", pa.table(paid))
+        with pytest.MonkeyPatch.context() as patch:
+            if not is_ahead:
+                patch.setattr(current, "worked_out_ahead", lambda *_: None)
+            noted = noted_by(patch) if is_ahead else []
+            claimed = pa.array([AS_OF, *[None] * 4] * 16, pa.timestamp("us", "UTC"))
+            for first in (0, 20, 90):
+                ids = [(7 * k) % 80 + first for k in range(80)]
+                given: dict[str, Any] = {
+                    "customer_id": ids, "member_level": [k % 3 for k in range(80)],
+                    "card_claimed_at": claimed,
+                    "tags": [["never"] if k % 11 == 0 else ["other"] for k in range(80)],
+                }  # fmt: skip
+                engine.append("customers", pa.table(given))
+                engine.segment(rule).count()
+            assert noted == ([True] * 3 if is_ahead else [])
+    assert engines[0].segment(rule).ids() == engines[1].segment(rule).ids()
+    assert 0 < engines[0].segment(rule).count() < engines[0].segment("TRUE").count() == 170
+    assert differences(traits_of(engines[0]), traits_of(engines[1])) == []
+    before = traits_of(engines[0])
+    refresh_all(engines[0])
+    assert differences(before, traits_of(engines[0])) == []
+
+
 @pytest.mark.parametrize("table", ["behaviors", "orders", "messages"])
 def test_buyers_who_come_with_a_batch_are_worked_out_ahead_too(table: str) -> None:
     engines = se.Engine(as_of=AS_OF), se.Engine(as_of=AS_OF)
