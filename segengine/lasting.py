@@ -152,7 +152,7 @@ class Lasting:
         if self.durable is None:
             return self._receipts.get(key)
         found = self.durable.receipt(key)
-        return None if found is None else LoadReport.from_receipt(found)
+        return None if found is None else LoadReport.from_receipt(found.text)
 
     def deleted_elsewhere(self, ids: Sequence[int | str], elsewhere: Path) -> list[int | str]:
         """Those of these buyers who were deleted in another copy of this directory."""

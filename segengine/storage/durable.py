@@ -9,7 +9,7 @@ from __future__ import annotations
 import fcntl
 import logging
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
@@ -18,11 +18,11 @@ from segengine.storage.log import (
     Change,
     Log,
     Numbered,
-    digest_of,
     log_bytes,
     read_deletions,
     read_log,
 )
+from segengine.storage.remembered import Receipt, digest_of
 from segengine.storage.snapshot import (
     CURRENT,
     Derived,
@@ -30,6 +30,7 @@ from segengine.storage.snapshot import (
     Opened,
     begin_snapshot,
     current_name,
+    kept_snapshots,
     publish_snapshot,
     read_snapshot,
     write_snapshot,
@@ -38,6 +39,10 @@ from segengine.tables.tables import Tables
 
 LOCK = "lock"
 _LOG = logging.getLogger(__name__)
+
+
+class MovedOnError(StoreError):
+    """A store that another process wrote to while it was read: what was read is of no moment."""
 
 
 class Durable:
@@ -71,21 +76,49 @@ class Durable:
         """Fill new tables from the snapshot, then take the changes after it, in order.
 
         depends: what traits depend on; see `read_snapshot`. None where nothing was there. Raises
-        `StoreError` for what is damaged or missing.
+        `StoreError` for what is damaged or missing, and `MovedOnError` where another process has
+        put other snapshots in use meanwhile: new tables may be filled then.
         """
         # Before the snapshot: one that another process writes meanwhile holds more, not less.
         self._snapshot = current_name(self.folder)
-        found = read_snapshot(tables, self.folder, depends)
-        for each in () if found is None else found.passed_over:
-            _LOG.warning("%s; an older snapshot and the log were opened in its place", each)
-        if found is not None:
-            self._held, self._loads = found.last, found.loads
-        self.last = self._held
-        for change in read_log(self.folder, self.last):
-            take(change)
-            self.last = change.number
-            self.tail_bytes += len(change.payload)
+        try:
+            found = read_snapshot(tables, self.folder, depends)
+            for each in () if found is None else found.passed_over:
+                _LOG.warning("%s; an older snapshot and the log were opened in its place", each)
+            if found is not None:
+                self._held, self._loads = found.last, found.loads
+            self.last = self._held
+            for change in self._after_no_load(read_log(self.folder, self.last)):
+                take(change)
+                self.last = change.number
+                self.tail_bytes += len(change.payload)
+        except StoreError as error:
+            if isinstance(error, MovedOnError) or current_name(self.folder) == self._snapshot:
+                raise
+            raise self._moved_on() from error
         return Opened(0, 0, None) if found is None and self.last > 0 else found
+
+    def _after_no_load(self, changes: Iterator[Numbered]) -> Iterator[Numbered]:
+        """These changes, if they are of the snapshot that was read: a load is in no log.
+
+        With the first, what the log has is fixed: none is after a load that comes later.
+        """
+        first = next(changes, None)
+        if first is None:
+            return
+        if current_name(self.folder) != self._snapshot:
+            kept = kept_snapshots(self.folder)
+            if not kept or kept[0].loads != self._loads:
+                raise self._moved_on()
+        yield first
+        yield from changes
+
+    def _moved_on(self) -> MovedOnError:
+        return MovedOnError(
+            f"another process loaded into `{self.folder}`, or compacted it, while it was opened "
+            "here; open it again",
+            field="store",
+        )
 
     def claim(self) -> None:
         """Make this process the one that writes.
@@ -153,7 +186,7 @@ class Durable:
         """The number that the next change will have."""
         return self.last + 1
 
-    def receipt(self, key: str) -> str | None:
+    def receipt(self, key: str) -> Receipt | None:
         """The answer that was given to a change with this key; None for a new key."""
         return self._opened().receipt(key)
 
@@ -167,14 +200,17 @@ class Durable:
 
         Raises `StoreError` where the other directory is no copy of this store.
         """
-        secret, digests = read_deletions(elsewhere)
-        if digests and secret != self._opened().secret():
+        there = read_deletions(elsewhere)
+        digests = {} if there is None else there.numbers
+        if there is not None and digests and there.secret != self._opened().secret():
             raise StoreError(
                 f"`{elsewhere}` is no copy of the store in `{self.folder}`: its deletions are "
                 "those of another",
                 field="deletions",
             )
-        return [digest_of(secret, each) in digests if digests else False for each in ids]
+        if there is None or not digests:
+            return [False] * len(ids)
+        return [digest_of(there.secret, each) in digests for each in ids]
 
     def write_snapshot(
         self,

@@ -1,18 +1,18 @@
 """What has been acknowledged, in order, since the snapshot?
 
 A SQLite file with one row for each change: its number, its bytes, and a checksum over both, for
-SQLite checks no page. Numbers have no gap. The last one that was acknowledged stands in a small
-file of its own, so that a log which lost its end is noticed. One process writes; what it committed
-is there after `kill -9`, and with sync "full" after a loss of power.
+SQLite checks no page; what it knows for good stands beside them. Numbers have no gap. The last one
+that was acknowledged stands in a small file of its own, so that a log which lost its end is
+noticed. One process writes; what it committed is there after `kill -9`, and with sync "full" after
+a loss of power.
 """
 
 from __future__ import annotations
 
-import hashlib
 import sqlite3
 import zlib
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -21,22 +21,33 @@ from urllib.parse import quote
 from segengine.errors import StoreError
 from segengine.storage.acknowledged import Acknowledged, last_acknowledged
 from segengine.storage.lasting import sync_folder, write_synced
+from segengine.storage.remembered import (
+    KEPT_KEYS,
+    Deletions,
+    Receipt,
+    Sums,
+    begin,
+    bring_from_format_1,
+    check_format_1,
+    checked_sums,
+    deletions,
+    digest_of,
+    find_receipt,
+    forget_receipts,
+    write_deletion,
+    write_receipts,
+    write_sums,
+)
 
-FORMAT = 1
+FORMAT = 2
+"""2: keys know what they were used for; receipts and deletions have sums. 1 is brought to it."""
 FILE, ACKNOWLEDGED = "log.sqlite", "log.acknowledged"
 _APPLICATION = 0x5E69E061
 _SYNC = {"full": "FULL", "normal": "NORMAL"}
-_KEPT_KEYS = 1_000_000
-_TABLES = """
-CREATE TABLE IF NOT EXISTS changes(
+_CHANGES = """
+CREATE TABLE changes(
     number INTEGER PRIMARY KEY, kind TEXT NOT NULL, as_of INTEGER NOT NULL,
-    payload BLOB NOT NULL, crc INTEGER NOT NULL);
-CREATE TABLE IF NOT EXISTS receipts(
-    key TEXT PRIMARY KEY, number INTEGER NOT NULL, receipt TEXT NOT NULL, crc INTEGER NOT NULL)
-    WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS receipts_by_number ON receipts(number);
-CREATE TABLE IF NOT EXISTS deletions(digest TEXT PRIMARY KEY) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS about(name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
+    payload BLOB NOT NULL, crc INTEGER NOT NULL)
 """
 
 
@@ -45,6 +56,7 @@ class Change:
     """One change as it is written: what it is, the moment it was made at, its bytes.
 
     key, receipt: the caller's own name for it, and the answer to whoever sends it again.
+    sent: a digest of what they sent, by which it is told from something else under its key.
     deletes: the id of a buyer whom it deletes, as text; kept as a digest, for good.
     """
 
@@ -53,6 +65,7 @@ class Change:
     payload: bytes
     key: str | None = None
     receipt: str = ""
+    sent: str = ""
     deletes: str = ""
 
 
@@ -76,6 +89,7 @@ class Log:
         self._folder = folder
         self._connection = connection
         self._acknowledged = Acknowledged(folder / ACKNOWLEDGED, synced=sync == "full")
+        self._sums, self._secret = Sums(), b""
         self.last = 0
         """The number of the newest change, 0 before the first."""
 
@@ -110,6 +124,7 @@ class Log:
         row = self._connection.execute("SELECT max(number) FROM changes").fetchone()
         acknowledged = self._acknowledged.read(self._folder / ACKNOWLEDGED)
         self.last = max(row[0] or 0, acknowledged if row[0] is None else 0)
+        self._sums, self._secret = checked_sums(self._connection, self._folder / FILE)
         if is_new:
             sync_folder(self._folder)
         if row[0] is not None and row[0] < acknowledged:
@@ -126,16 +141,19 @@ class Log:
             crc = _checksum(number, change.kind, change.as_of, change.payload)
             rows.append((number, change.kind, change.as_of, change.payload, crc))
             if change.key is not None:
-                crc = _receipt_checksum(change.key, number, change.receipt)
-                receipts.append((change.key, number, change.receipt, crc))
+                receipts.append((change.key, number, change.receipt, change.sent))
         try:
             self._connection.execute("BEGIN IMMEDIATE")
             self._connection.executemany("INSERT INTO changes VALUES (?, ?, ?, ?, ?)", rows)
-            gone = [(digest_of(self.secret(), c.deletes),) for c in changes if c.deletes]
-            if gone:
-                self._connection.executemany("INSERT OR IGNORE INTO deletions VALUES (?)", gone)
+            sums = self._sums
             if receipts:
-                self._connection.executemany("INSERT INTO receipts VALUES (?, ?, ?, ?)", receipts)
+                sums = write_receipts(self._connection, sums, receipts)
+            for number, change in enumerate(changes, first):
+                if change.deletes:
+                    digest = digest_of(self._secret, change.deletes)
+                    sums = write_deletion(self._connection, sums, digest, number)
+            if sums is not self._sums:
+                write_sums(self._connection, sums, self._secret)
             self._connection.execute("COMMIT")
         except sqlite3.Error as error:
             with suppress(sqlite3.Error):
@@ -144,29 +162,21 @@ class Log:
                 f"cannot write to `{self._folder / FILE}`: {error}; nothing was taken in",
                 field="store",
             ) from error
-        self.last = first + len(rows) - 1
+        self.last, self._sums = first + len(rows) - 1, sums
         self._acknowledged.note(self.last)
         return first
 
-    def receipt(self, key: str) -> str | None:
+    def receipt(self, key: str) -> Receipt | None:
         """The receipt of a change that was written under this key; None for a new key."""
         path = self._folder / FILE
         try:
-            found = self._connection.execute(
-                "SELECT key, number, receipt, crc FROM receipts WHERE key = ?", (key,)
-            ).fetchone()
+            return find_receipt(self._connection, path, key)
         except sqlite3.Error as error:
             raise _unreadable(path, error) from error
-        if found is None:
-            return None
-        if found[3] != _receipt_checksum(*found[:3]):
-            raise StoreError(f"`{path}` is damaged at the receipt of `{key}`", field="store")
-        return str(found[2])
 
     def secret(self) -> bytes:
         """What digests of deleted ids are made with; drawn once a store, and in its backups too."""
-        found = self._connection.execute("SELECT value FROM about WHERE name = 'secret'").fetchone()
-        return bytes(found[0])
+        return self._secret
 
     def forget_until(self, number: int, *, erase: bool = False) -> None:
         """Drop the changes up to a number, which a snapshot holds by now.
@@ -176,15 +186,25 @@ class Log:
         try:
             if erase:
                 self._connection.execute("PRAGMA secure_delete = ON")
-            self._connection.execute("DELETE FROM changes WHERE number <= ?", (number,))
-            self._connection.execute(
-                "DELETE FROM receipts WHERE number <= ?", (number - _KEPT_KEYS,)
-            )
+            self._forget(number)
             if erase:
                 self._connection.execute("VACUUM")
             self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         except sqlite3.Error as error:
             raise _unreadable(self._folder / FILE, error) from error
+
+    def _forget(self, number: int) -> None:
+        try:
+            self._connection.execute("BEGIN IMMEDIATE")
+            self._connection.execute("DELETE FROM changes WHERE number <= ?", (number,))
+            sums = forget_receipts(self._connection, self._sums, number - KEPT_KEYS)
+            write_sums(self._connection, sums, self._secret)
+            self._connection.execute("COMMIT")
+        except BaseException:
+            with suppress(sqlite3.Error):
+                self._connection.execute("ROLLBACK")
+            raise
+        self._sums = sums
 
     def begin_after(self, number: int) -> None:
         """Go on from the change that a snapshot names: an empty log has no number of its own."""
@@ -212,7 +232,7 @@ def read_log(folder: Path, after: int) -> Iterator[Numbered]:
     try:
         connection = sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True)
         try:
-            begun = _is_begun(connection, path)
+            begun = _version(connection, path) > 0
             found = (
                 connection.execute(
                     "SELECT number, kind, as_of, payload, crc FROM changes WHERE number > ? "
@@ -245,52 +265,71 @@ def read_log(folder: Path, after: int) -> Iterator[Numbered]:
         raise _lost(folder, acknowledged)
 
 
-def digest_of(secret: bytes, customer_id: str) -> str:
-    """What stands for the id of a deleted buyer: nobody can tell the id from it."""
-    return hashlib.blake2b(customer_id.encode(), key=secret, digest_size=16).hexdigest()
-
-
 def log_bytes(folder: Path) -> int:
     """Bytes of a store's log on disk."""
     files = (folder / f"{FILE}{end}" for end in ("", "-wal"))
     return sum(each.stat().st_size for each in files if each.exists())
 
 
-def read_deletions(folder: Path) -> tuple[bytes, frozenset[str]]:
-    """The secret of a store and the digests of all buyers who were ever deleted in it."""
+def read_deletions(folder: Path) -> Deletions | None:
+    """All buyers who were ever deleted in a store; None where it has no log."""
     path = folder / FILE
     if not path.exists():
-        return b"", frozenset()
+        return None
+    with _reading(path) as (connection, version):
+        return deletions(connection, path, version) if version else None
+
+
+def check_remembered(folder: Path) -> None:
+    """Compare receipts and deletions with what was written; another process may be writing.
+
+    Raises `StoreError` for what is damaged or gone.
+    """
+    path = folder / FILE
+    if not path.exists():
+        return
+    with _reading(path) as (connection, version):
+        if version == 1:
+            check_format_1(connection, path)
+        elif version:
+            checked_sums(connection, path)
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[tuple[sqlite3.Connection, int]]:
+    """A log as it is at one moment, and its format: 0 for one that has not begun."""
     try:
-        connection = sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True)
+        connection = sqlite3.connect(
+            f"file:{quote(str(path))}?mode=ro", uri=True, isolation_level=None
+        )
         try:
-            if not _is_begun(connection, path):
-                return b"", frozenset()
-            secret = connection.execute("SELECT value FROM about WHERE name = 'secret'").fetchone()
-            found = connection.execute("SELECT digest FROM deletions").fetchall()
+            connection.execute("BEGIN")
+            yield connection, _version(connection, path)
         finally:
             connection.close()
-    except sqlite3.Error as error:
+    except (sqlite3.Error, TypeError, ValueError) as error:
         raise _unreadable(path, error) from error
-    return bytes(secret[0]), frozenset(digest for (digest,) in found)
 
 
-def copy_log(folder: Path, target: Path) -> None:
+def copy_log(folder: Path, target: Path) -> int:
     """The log as it is now, with the number of its last change, in another directory.
 
-    Another process may go on writing.
+    The number of the change that it goes on after: it has all from there on. Another process may
+    go on writing.
     """
     path = folder / FILE
     # Before the log: it may then hold more than was acknowledged, never less.
     acknowledged = folder / ACKNOWLEDGED
     data = acknowledged.read_bytes() if acknowledged.exists() else None
     if not path.exists():
-        return
+        return 0
     try:
         source = sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True)
         copy = sqlite3.connect(target / FILE)
         try:
             source.backup(copy)
+            begun = _version(copy, path) > 0
+            row = copy.execute("SELECT min(number) FROM changes").fetchone() if begun else (None,)
         finally:
             copy.close()
             source.close()
@@ -298,6 +337,7 @@ def copy_log(folder: Path, target: Path) -> None:
         raise _unreadable(path, error) from error
     if data is not None:
         write_synced(target / ACKNOWLEDGED, data)
+    return last_acknowledged(target / ACKNOWLEDGED) if row[0] is None else int(row[0]) - 1
 
 
 def _lost(folder: Path, acknowledged: int) -> StoreError:
@@ -309,20 +349,25 @@ def _lost(folder: Path, acknowledged: int) -> StoreError:
 
 
 def _prepare(connection: sqlite3.Connection, path: Path, *, sync: str) -> None:
-    begun = _is_begun(connection, path)
+    version = _version(connection, path)
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute(f"PRAGMA synchronous = {_SYNC[sync]}")
-    if not begun:
-        # At once: a process that ends in between leaves a log that has not begun.
-        connection.executescript(
-            f"BEGIN; {_TABLES} INSERT INTO about VALUES ('secret', randomblob(32)); "
-            f"PRAGMA application_id = {_APPLICATION}; "
-            f"PRAGMA user_version = {FORMAT}; COMMIT;"
-        )
+    if version == FORMAT:
+        return
+    # At once: a process that ends in between leaves a log that has not begun, or that of before.
+    connection.execute("BEGIN IMMEDIATE")
+    if version == 0:
+        connection.execute(_CHANGES)
+        begin(connection)
+        connection.execute(f"PRAGMA application_id = {_APPLICATION}")
+    else:
+        bring_from_format_1(connection, path)
+    connection.execute(f"PRAGMA user_version = {FORMAT}")
+    connection.execute("COMMIT")
 
 
-def _is_begun(connection: sqlite3.Connection, path: Path) -> bool:
-    """Whether a log stands in a file, and not one that was created and nothing more.
+def _version(connection: sqlite3.Connection, path: Path) -> int:
+    """The format of the log in a file; 0 for a file that was created, and nothing more.
 
     Raises `StoreError` for a file of another kind or format.
     """
@@ -330,16 +375,16 @@ def _is_begun(connection: sqlite3.Connection, path: Path) -> bool:
     version = connection.execute("PRAGMA user_version").fetchone()[0]
     tables = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
     if (owner, version, tables) == (0, 0, 0):
-        return False
+        return 0
     if owner != _APPLICATION:
         raise StoreError(f"`{path}` is damaged, or not the log of a store", field="store")
-    if version != FORMAT:
+    if version not in (1, FORMAT):
         raise StoreError(
             f"`{path}` has format {version}, and this version reads {FORMAT}; open it with the "
             "version of segengine that wrote it",
             field="store",
         )
-    return True
+    return int(version)
 
 
 def _unreadable(path: Path, error: Exception) -> StoreError:
@@ -352,7 +397,3 @@ def _unreadable(path: Path, error: Exception) -> StoreError:
 def _checksum(number: int, kind: str, as_of: int, payload: bytes) -> int:
     head = f"{number} {kind} {as_of} ".encode()
     return zlib.crc32(payload, zlib.crc32(head))
-
-
-def _receipt_checksum(key: str, number: int, receipt: str) -> int:
-    return zlib.crc32(f"{len(key)} {key} {number} {receipt}".encode())

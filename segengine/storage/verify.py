@@ -9,7 +9,7 @@ from pathlib import Path
 from segengine.errors import StoreError
 from segengine.storage import catalogue_file
 from segengine.storage.catalogue_file import read_catalogue
-from segengine.storage.log import ACKNOWLEDGED, FILE, read_log
+from segengine.storage.log import ACKNOWLEDGED, FILE, check_remembered, read_log
 from segengine.storage.run_files import ENDING, FOLDER, read_members, run_names
 from segengine.storage.snapshot import (
     CURRENT,
@@ -99,6 +99,7 @@ def _log(store: Path, held: int) -> Iterator[Verified]:
     try:
         for _ in read_log(store, held):
             pass
+        check_remembered(store)
     except StoreError as error:
         yield _of(path, str(error))
         return

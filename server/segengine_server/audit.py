@@ -21,7 +21,8 @@ import grpc
 
 from segengine.errors import StoreError
 from segengine.storage.audit_file import AuditFile
-from segengine.storage.log import digest_of, read_deletions
+from segengine.storage.log import read_deletions
+from segengine.storage.remembered import digest_of
 from segengine_server import clock
 from segengine_server.errors import NotWrittenError, refuse
 from segengine_server.guard import who
@@ -159,7 +160,8 @@ class Audit(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]
     def _digest(self, said: str) -> str | None:
         """What stands for an id or a rule; None while the store has no secret to make it with."""
         if not self._secret:
-            self._secret, _ = read_deletions(self._folder)
+            found = read_deletions(self._folder)
+            self._secret = b"" if found is None else found.secret
         return digest_of(self._secret, said) if self._secret else None
 
 

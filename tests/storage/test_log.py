@@ -24,6 +24,7 @@ import segengine as se
 from segengine.errors import SegengineError
 from segengine.ingest.report import LoadReport
 from segengine.storage.log import ACKNOWLEDGED, FILE, FORMAT, Change, Log, read_log
+from segengine.storage.remembered import Receipt
 from tests.storage.test_snapshot import TABLES, store
 from tests.traits.histories import Shop
 
@@ -81,8 +82,8 @@ def test_a_reader_sees_what_is_committed_while_another_writes(tmp_path: Path) ->
 
 def test_a_receipt_is_found_by_its_key(tmp_path: Path) -> None:
     log = Log.open(tmp_path)
-    log.write([Change("append", 5, b"a", key="k1", receipt="one")])
-    assert log.receipt("k1") == "one"
+    log.write([Change("append", 5, b"a", key="k1", receipt="one", sent="rows")])
+    assert log.receipt("k1") == Receipt("one", "rows")
     assert log.receipt("k2") is None
     with pytest.raises(se.StoreError, match="nothing was taken in"):
         log.write([Change("append", 5, b"b", key="k2"), Change("append", 5, b"c", key="k1")])
