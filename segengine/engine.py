@@ -45,6 +45,7 @@ from segengine.rules.term import CheckedRule
 from segengine.rules.unfitted import unfitted
 from segengine.schema.answer_settings import MOST_QUESTIONS
 from segengine.schema.store_config import FILE_NAME, StoreConfig, parse_config, read_config
+from segengine.storage.durable import MovedOnError
 from segengine.store import Store
 from segengine.traits import answers
 from segengine.traits import preview as previewing
@@ -54,6 +55,8 @@ from segengine.traits.work import Fits
 from segengine.versions import Version, everything
 from segengine.written import CAMPAIGN, PAGE, SEGMENT, TRAIT
 
+_TURNS = 3
+"""How often a directory is read anew that another process loads into meanwhile."""
 _NO_TRAIT = (
     "no trait holds its answers: its text gives no name of its own, or there are "
     f"{MOST_QUESTIONS} already; give it a name under [answers] in store.toml"
@@ -100,9 +103,16 @@ class Engine(Store):
                 f"`{folder}` has no {FILE_NAME}; `segengine init --store {folder}` writes one",
                 field="store",
             )
-        engine = cls(config=read_config(folder / FILE_NAME))
-        as_kept = as_kept and not engine.as_of_is_fixed
-        engine._live_in(folder, read_only=read_only, as_kept=as_kept)
+        for turn in range(1, _TURNS + 1):
+            engine = cls(config=read_config(folder / FILE_NAME))
+            stays = as_kept and not engine.as_of_is_fixed
+            try:
+                engine._live_in(folder, read_only=read_only, as_kept=stays)
+                break
+            except MovedOnError:
+                engine.close()
+                if turn == _TURNS:
+                    raise
         return engine
 
     def catch_up(self) -> Thread:

@@ -15,9 +15,16 @@ from segengine.errors import StoreError
 from segengine.schema.store_config import FILE_NAME
 from segengine.storage.catalogue_file import copy_catalogue
 from segengine.storage.lasting import sync_folder
-from segengine.storage.log import copy_log
+from segengine.storage.log import copy_log, read_log
 from segengine.storage.run_files import FOLDER as RUNS
-from segengine.storage.snapshot import CURRENT, MANIFEST, current_name, snapshot_files
+from segengine.storage.snapshot import (
+    CURRENT,
+    MANIFEST,
+    Kept,
+    current_name,
+    kept_snapshots,
+    snapshot_files,
+)
 from segengine.storage.snapshot import FOLDER as SNAPSHOTS
 from segengine.storage.verify import verified
 
@@ -30,7 +37,8 @@ def copy_store(store: Path, target: Path, told: Told = lambda _: None) -> int:
     """Copy a store into a new directory; the bytes of the copy, every file of which is verified.
 
     Another process may be writing: the copy is the store at one moment. Raises `StoreError` where
-    the target is not empty, where a file is damaged, and where the disk is full.
+    the target is not empty, where a file is damaged, where the disk is full, and where a load went
+    on each time that it was tried.
     """
     if not (store / FILE_NAME).is_file():
         raise StoreError(f"there is no store at `{store}`", field="store")
@@ -73,12 +81,19 @@ def _copy(store: Path, target: Path, told: Told) -> None:
             # A snapshot that was replaced meanwhile is gone.
             if turn == _TRIES - 1 or current_name(store) == name:
                 raise
-            shutil.rmtree(target / SNAPSHOTS, ignore_errors=True)
-            continue
-        # The log after the snapshot: it may hold more, and never too little.
-        told(store)
-        copy_log(store, target)
-        break
+        else:
+            # The log after the snapshot: it may hold more, and never too little.
+            told(store)
+            copy_log(store, target)
+            if _is_of_one_moment(store, target):
+                break
+        shutil.rmtree(target / SNAPSHOTS, ignore_errors=True)
+    else:
+        raise StoreError(
+            f"`{store}` was loaded into, or compacted, while it was copied, {_TRIES} times; make "
+            "the backup when no load is going on",
+            field="store",
+        )
     for path in (store / FILE_NAME, *sorted((store / RUNS).glob("*.arrow"))):
         told(path)
         copy = target / path.relative_to(store)
@@ -86,6 +101,30 @@ def _copy(store: Path, target: Path, told: Told) -> None:
         shutil.copy2(path, copy)
     for folder in {target, *(p for p in target.rglob("*") if p.is_dir())}:
         sync_folder(folder)
+
+
+def _is_of_one_moment(store: Path, target: Path) -> bool:
+    """Whether the log that was copied goes on from the snapshot that was copied before it.
+
+    A load is in no log: a change after it is in this one all the same. And two snapshots later, or
+    after `compact`, the log begins later than the one that was copied ends.
+    """
+    copied, now = _held(target), _held(store)
+    if copied.loads != now.loads:
+        return False
+    if copied.name == now.name:
+        return True
+    try:
+        next(read_log(target, copied.last), None)
+    except StoreError:
+        # Where no other snapshot has come this is damage, which is found when all is verified.
+        return False
+    return True
+
+
+def _held(store: Path) -> Kept:
+    """The snapshot in use; one of nothing before the first."""
+    return next(iter(kept_snapshots(store)), Kept("", 0, 0, 0))
 
 
 def _copy_snapshot(store: Path, target: Path, name: str | None, told: Told) -> None:

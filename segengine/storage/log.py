@@ -311,25 +311,22 @@ def _reading(path: Path) -> Iterator[tuple[sqlite3.Connection, int]]:
         raise _unreadable(path, error) from error
 
 
-def copy_log(folder: Path, target: Path) -> int:
+def copy_log(folder: Path, target: Path) -> None:
     """The log as it is now, with the number of its last change, in another directory.
 
-    The number of the change that it goes on after: it has all from there on. Another process may
-    go on writing.
+    Another process may go on writing.
     """
     path = folder / FILE
     # Before the log: it may then hold more than was acknowledged, never less.
     acknowledged = folder / ACKNOWLEDGED
     data = acknowledged.read_bytes() if acknowledged.exists() else None
     if not path.exists():
-        return 0
+        return
     try:
         source = sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True)
         copy = sqlite3.connect(target / FILE)
         try:
             source.backup(copy)
-            begun = _version(copy, path) > 0
-            row = copy.execute("SELECT min(number) FROM changes").fetchone() if begun else (None,)
         finally:
             copy.close()
             source.close()
@@ -337,7 +334,6 @@ def copy_log(folder: Path, target: Path) -> int:
         raise _unreadable(path, error) from error
     if data is not None:
         write_synced(target / ACKNOWLEDGED, data)
-    return last_acknowledged(target / ACKNOWLEDGED) if row[0] is None else int(row[0]) - 1
 
 
 def _lost(folder: Path, acknowledged: int) -> StoreError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pyarrow as pa
@@ -89,6 +90,59 @@ def test_a_damaged_file_is_not_backed_up_and_is_found(used: Path, tmp_path: Path
             assert json.loads(said)["damaged"] >= 1
         path.write_bytes(data)
     assert all(each.error is None for each in verified(used))
+
+
+def test_a_load_during_the_copy_is_in_it_with_what_came_after_or_neither_is(
+    used: Path, tmp_path: Path
+) -> None:
+    with se.Engine.open(used) as engine:
+        turns: list[int] = []
+
+        def load(path: Path) -> None:
+            # Between the snapshot and the log; what is appended rests on the load.
+            if path == used:
+                turns.append(len(turns))
+                if turns == [0]:
+                    engine.load("customers", pa.table({"customer_id": ["e"], "city": ["x"]}))
+                    engine.append("customers", pa.table({"customer_id": ["e", "f"]}))
+
+        copy_store(used, tmp_path / "copy", load)
+        assert turns == [0, 1]
+        with se.Engine.open(tmp_path / "copy") as copy:
+            assert tables_of(copy) == tables_of(engine)
+
+        def always(path: Path) -> None:
+            if path == used:
+                engine.load("products", pa.table({"product_id": ["p"]}))
+
+        with pytest.raises(se.StoreError, match=r"was loaded into, .* make the backup when"):
+            copy_store(used, tmp_path / "other", always)
+        assert not (tmp_path / "other").exists()
+
+
+def test_snapshots_and_compacting_during_the_copy_leave_no_gap_in_it(
+    used: Path, tmp_path: Path
+) -> None:
+    with se.Engine.open(used) as engine:
+        for number, change in enumerate((
+            lambda: [engine.snapshot(beside=False) for _ in range(3)],
+            engine.compact,
+        )):  # fmt: skip
+            turns: list[Path] = []
+
+            def meanwhile(
+                path: Path, change: Callable[[], object] = change, turns: list[Path] = turns
+            ) -> None:
+                if path == used:
+                    turns.append(path)
+                    if len(turns) == 1:
+                        engine.append("customers", pa.table({"customer_id": ["g", "h"]}))
+                        change()
+
+            copy_store(used, tmp_path / f"copy-{number}", meanwhile)
+            assert len(turns) == 2
+            with se.Engine.open(tmp_path / f"copy-{number}") as copy:
+                assert tables_of(copy) == tables_of(engine)
 
 
 def test_who_was_deleted_after_the_backup_is_deleted_from_it_again(

@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 import segengine as se
 from segengine import snapshot_maker, snapshots
 from segengine.schema.store_config import read_config
-from segengine.storage import snapshot
+from segengine.storage import durable, snapshot
 from segengine.storage.verify import verified
 from segengine.traits import build, depends
 from segengine.traits.fits_written import fits_from_json, fits_to_json
@@ -524,6 +524,55 @@ def test_a_manifest_that_was_rewritten_for_another_format_is_refused_by_name(use
     (used / "CURRENT").write_text(said + "\n")
     with pytest.raises(se.StoreError, match="has format 99, and this version reads up to 4"):
         se.Engine.open(used)
+
+
+# Another process writes meanwhile
+
+
+@pytest.mark.parametrize("turns", [1, 3])
+def test_a_reader_has_a_load_of_meanwhile_with_what_came_after_or_neither(
+    used: Path, monkeypatch: pytest.MonkeyPatch, turns: int
+) -> None:
+    with se.Engine.open(used) as engine, monkeypatch.context() as patch:
+        read, seen = durable.read_log, []
+
+        def loaded_meanwhile(folder: Path, after: int) -> Any:
+            # Between the snapshot and the log.
+            seen.append(after)
+            if len(seen) <= turns:
+                engine.load("customers", customers(20 + len(seen)))
+                engine.append("customers", customers(30 + len(seen)))
+            return read(folder, after)
+
+        patch.setattr(durable, "read_log", loaded_meanwhile)
+        if turns == 3:
+            with pytest.raises(se.StoreError, match=r"loaded into .* open it again"):
+                se.Engine.open(used, read_only=True)
+        else:
+            with se.Engine.open(used, read_only=True) as found:
+                assert state(found) == state(engine)
+        assert len(seen) == min(turns + 1, 3)
+
+
+def test_a_reader_begins_again_where_the_log_it_needs_is_forgotten_meanwhile(
+    used: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with se.Engine.open(used) as engine, monkeypatch.context() as patch:
+        read, seen = durable.read_log, []
+
+        def compacted_meanwhile(folder: Path, after: int) -> Any:
+            seen.append(after)
+            if len(seen) == 1:
+                engine.append("customers", customers(20))
+                engine.compact()
+            return read(folder, after)
+
+        patch.setattr(durable, "read_log", compacted_meanwhile)
+        with se.Engine.open(used, read_only=True) as found:
+            assert len(seen) == 2
+            # Fitted anew, which the process that compacts is not.
+            assert state(found) == the_state(used)
+            assert found.segment("customer_id = 20").count() == 1
 
 
 # Formats of before
