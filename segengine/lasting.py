@@ -25,7 +25,7 @@ from segengine.schema.storage_settings import StorageSettings
 from segengine.snapshot_maker import Asked, OtherProgramError, Progress
 from segengine.snapshots import Snapshots
 from segengine.storage.batch_bytes import batch_to_bytes
-from segengine.storage.durable import Durable
+from segengine.storage.durable import Durable, NotErasedError
 from segengine.storage.log import Change
 from segengine.tables.compact import compacted
 from segengine.traits.build import built_anew
@@ -247,8 +247,13 @@ class Lasting:
                 settings = self._current.settings
             fits = built_anew(fresh, settings)
             derived = derived_of(settings, fits, current=True)
-            self.durable.write_snapshot(
-                fresh, last, derived=derived, loads=self._unkept, erase=True, writer=self._writer
-            )
+            try:
+                self.durable.write_snapshot(
+                    fresh, last, derived=derived, loads=self._unkept, erase=True,
+                    writer=self._writer,
+                )  # fmt: skip
+            except NotErasedError:
+                self._unkept = 0
+                raise
             self._unkept = 0
         return last

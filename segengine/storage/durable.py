@@ -45,6 +45,10 @@ class MovedOnError(StoreError):
     """A store that another process wrote to while it was read: what was read is of no moment."""
 
 
+class NotErasedError(StoreError):
+    """A snapshot is in use, and the log still has what was to be erased."""
+
+
 class Durable:
     """The files of one open store. Its owner writes from one thread at a time."""
 
@@ -229,6 +233,7 @@ class Durable:
         keep: how many snapshots there may be.
         erase: what the log and the snapshots before held is in no file afterwards.
         writer: held while the log is changed, where others may write to it meanwhile.
+        Raises `StoreError` where it cannot be written, and `NotErasedError` where it is in use.
         """
         self.claim()
         tail = self.tail_bytes
@@ -237,8 +242,8 @@ class Durable:
             keep=1 if erase else keep,
         )  # fmt: skip
         with nullcontext() if writer is None else writer:
-            self._follow(kept, erase=erase)
             self.tail_bytes -= tail
+            self._follow(kept, erase=erase)
 
     def begin_snapshot(self) -> Path:
         """A new folder for a snapshot that another process writes; see `publish_snapshot`."""
@@ -266,12 +271,26 @@ class Durable:
         return self._loads
 
     def _follow(self, kept: tuple[Kept, ...], *, erase: bool = False) -> None:
-        """A snapshot is in use: let go of the log that nobody needs any more."""
+        """A snapshot is in use: let go of the log that nobody needs any more.
+
+        Where that cannot be, as on a full disk, the snapshot is in use all the same, and the next
+        one tries it again. Raises `NotErasedError` then where it was to `erase`.
+        """
         oldest = min(each.last for each in kept)
         # Whoever is reading the snapshot before still finds what came after it.
-        self._opened().forget_until(oldest if erase else min(oldest, self._held), erase=erase)
+        until = oldest if erase else min(oldest, self._held)
         new = kept[0]
         self._snapshot, self._held, self._loads = new.name, new.last, new.loads
+        try:
+            self._opened().forget_until(until, erase=erase)
+        except StoreError as error:
+            if erase:
+                raise NotErasedError(
+                    f"{error}; what was deleted is in no snapshot, and still in the log: make "
+                    "room, then compact again",
+                    field=error.field,
+                ) from error
+            _LOG.warning("%s; the next snapshot tries it again", error)
 
     def vitals(self) -> tuple[float | None, int]:
         """When the snapshot in use was written, in seconds since 1970, and the bytes of the log."""

@@ -182,6 +182,7 @@ class Log:
         """Drop the changes up to a number, which a snapshot holds by now.
 
         erase: leave nothing of them in the file either, byte by byte; it is written anew.
+        Raises `StoreError` where that cannot be, such as on a full disk.
         """
         try:
             if erase:
@@ -191,7 +192,9 @@ class Log:
                 self._connection.execute("VACUUM")
             self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         except sqlite3.Error as error:
-            raise _unreadable(self._folder / FILE, error) from error
+            raise StoreError(
+                f"cannot shorten `{self._folder / FILE}`: {error}", field="store"
+            ) from error
 
     def _forget(self, number: int) -> None:
         try:

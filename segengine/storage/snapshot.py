@@ -106,7 +106,9 @@ def write_snapshot(
         checksum = fill_snapshot(tables, target, last, derived=derived, loads=loads, told=told)
         return publish_snapshot(store, Kept(target.name, checksum, loads, last), keep=keep)
     except OSError as error:
-        shutil.rmtree(target, ignore_errors=True)
+        # One that `CURRENT` names already stays, whatever failed after that.
+        if current_name(store) != target.name:
+            shutil.rmtree(target, ignore_errors=True)
         raise _unwritten(target, error) from error
 
 

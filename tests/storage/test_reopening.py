@@ -6,7 +6,10 @@ import json
 import logging
 import pickle
 import shutil
+import sqlite3
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -524,6 +527,85 @@ def test_a_manifest_that_was_rewritten_for_another_format_is_refused_by_name(use
     (used / "CURRENT").write_text(said + "\n")
     with pytest.raises(se.StoreError, match="has format 99, and this version reads up to 4"):
         se.Engine.open(used)
+
+
+# A log that cannot be shortened
+
+
+class _Full:
+    """The connection of a log whose disk has no room for a deletion of rows."""
+
+    def __init__(self, connection: Any) -> None:
+        self.connection = connection
+
+    def execute(self, sql: str, *values: Any) -> Any:
+        if sql.startswith(("DELETE", "VACUUM")):
+            raise sqlite3.OperationalError("database or disk is full")
+        return self.connection.execute(sql, *values)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.connection, name)
+
+
+@contextmanager
+def without_room(engine: se.Engine) -> Iterator[None]:
+    log = engine._lasting.durable._opened()  # type: ignore[union-attr]
+    connection, log._connection = log._connection, _Full(log._connection)  # type: ignore[assignment]
+    yield
+    log._connection = connection
+
+
+def test_a_load_is_kept_where_the_log_cannot_be_shortened(
+    used: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with se.Engine.open(used) as engine:
+        before = engine.table("behaviors").num_rows
+        seen = pa.table({"customer_id": [8], "time": [AS_OF], "kind": ["view"]})
+        with without_room(engine):
+            engine.load("behaviors", seen)
+        assert "cannot shorten" in caplog.text
+        assert "the next snapshot tries it again" in caplog.text
+        engine.append("customers", customers(20))
+        expected = state(engine)
+    with se.Engine.open(used) as engine:
+        assert engine.table("behaviors").num_rows == before + 1
+        assert state(engine) == expected
+        engine.load("customers", customers(21))
+        engine.load("customers", customers(22))
+        log = engine._lasting.durable._opened()  # type: ignore[union-attr]
+        assert log._connection.execute("SELECT count(*) FROM changes").fetchone() == (0,)
+
+
+def test_compacting_says_where_the_log_still_has_who_was_deleted(used: Path) -> None:
+    with se.Engine.open(used) as engine:
+        engine.append("customers", customers(20, nickname=["gone for good"]))
+        engine.delete_customer(20)
+        with without_room(engine), pytest.raises(se.StoreError, match="still in the log: make"):
+            engine.compact()
+        engine.append("customers", customers(21))
+        engine.compact()
+        expected = the_state(used)
+        assert not any(
+            b"gone for good" in each.read_bytes() for each in used.rglob("*") if each.is_file()
+        )
+    with se.Engine.open(used) as engine:
+        assert state(engine) == expected
+
+
+def test_a_snapshot_in_use_stays_where_its_directory_cannot_be_synced(
+    used: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unsynced(folder: Path) -> None:
+        if folder == used:
+            raise OSError(5, "Input/output error")
+
+    with se.Engine.open(used) as engine:
+        expected = state(engine)
+        with monkeypatch.context() as patch:
+            patch.setattr(snapshot, "sync_folder", unsynced)
+            with pytest.raises(se.StoreError, match="Input/output error"):
+                engine.snapshot(beside=False)
+    assert the_state(used) == expected
 
 
 # Another process writes meanwhile
