@@ -32,21 +32,34 @@ _READ_AGAIN = (pa.Table, pa.RecordBatch)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Append:
-    """A batch that is to be taken in: the arguments of `Engine.append`."""
+    """A batch that is to be taken in: the arguments of `Engine.append`.
+
+    sender: whose key it is, printable; those of two senders do not meet.
+    """
 
     table: str
     data: Any
     on_error: str = "refuse"
     key: str | None = None
+    sender: str = ""
+
+    @property
+    def full_key(self) -> str | None:
+        """The key as it is kept, with its sender."""
+        return f"{self.sender}\n{self.key}" if self.key is not None and self.sender else self.key
 
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """A batch that can be taken in, and what its caller is to hear of it."""
+    """A batch that can be taken in, and what its caller is to hear of it.
+
+    key: with its sender. sent: a digest of what was sent under it; empty without a key.
+    """
 
     batch: Batch
     report: LoadReport
     key: str | None
+    sent: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +168,7 @@ class Appending:
                 self._finish()
 
     def _checked(self, batch: Append) -> Ready | LoadReport:
-        is_known_key = any(batch.key == each.key for _, each in self._group)
+        is_known_key = any(batch.full_key == each.key for _, each in self._group)
         # What can be read only once is not checked a second time.
         if not isinstance(batch.data, _READ_AGAIN) or (batch.key is not None and is_known_key):
             self._finish()

@@ -52,7 +52,7 @@ class Lasting:
         self.snapshots: Snapshots | None = None
         self._unkept = 0
         """How many loads are in memory and in no file: there was no room for their snapshot."""
-        self._receipts: dict[str, LoadReport] = {}
+        self._receipts: dict[str, tuple[LoadReport, str]] = {}
         """Of changes with a key, while there is no directory to keep them in."""
 
     @property
@@ -118,7 +118,7 @@ class Lasting:
         if self.durable is None:
             for each in group:
                 if each.key is not None:
-                    self._receipts[each.key] = each.report
+                    self._receipts[each.key] = each.report, each.sent
             while len(self._receipts) > _MOST_RECEIPTS:
                 del self._receipts[next(iter(self._receipts))]
             return [each.report for each in group]
@@ -128,7 +128,7 @@ class Lasting:
         self.durable.keep_all([
             Change(
                 APPEND, self._current.as_of, batch_to_bytes(each.batch), key=each.key,
-                receipt="" if each.key is None else report.to_receipt(),
+                receipt="" if each.key is None else report.to_receipt(), sent=each.sent,
             )
             for each, report in zip(group, reports, strict=True)
         ])  # fmt: skip
@@ -147,12 +147,15 @@ class Lasting:
                 field="store",
             )
 
-    def receipt(self, key: str) -> LoadReport | None:
-        """The report of the change that had this key; None for a new key."""
+    def receipt(self, key: str) -> tuple[LoadReport, str] | None:
+        """The report of the change that had this key, and a digest of what was sent under it.
+
+        None for a new key; the digest is empty where an older version kept none.
+        """
         if self.durable is None:
             return self._receipts.get(key)
         found = self.durable.receipt(key)
-        return None if found is None else LoadReport.from_receipt(found.text)
+        return None if found is None else (LoadReport.from_receipt(found.text), found.sent)
 
     def deleted_elsewhere(self, ids: Sequence[int | str], elsewhere: Path) -> list[int | str]:
         """Those of these buyers who were deleted in another copy of this directory."""

@@ -19,6 +19,7 @@ from segengine.audiences.runs import Runs
 from segengine.current import Current
 from segengine.errors import LoadError
 from segengine.ingest.report import LoadReport
+from segengine.ingest.sent import held, sent_digest
 from segengine.ingest.stage import LoadRequest, Progress, stage
 from segengine.lasting import Lasting
 from segengine.reopening import APPEND
@@ -104,18 +105,48 @@ class Loading:
         self._lasting.write_snapshot()
 
     def checked(self, asked: Append) -> Ready | LoadReport:
-        """A batch of what has just happened, or the report it has had before under its key."""
-        known = None if asked.key is None else self._lasting.receipt(asked.key)
-        if known is not None:
-            return known
-        current = self._current
-        request = LoadRequest(asked.table, asked.data, on_error=asked.on_error, folder=self._folder)
+        """A batch of what has just happened, or the report it has had before under its key.
+
+        Raises `LoadError` for what is wrong with it, and for a key that something else has had.
+        """
+        current, data, sent = self._current, asked.data, ""
+        if asked.key is not None:
+            data = held(data)
+            sent = sent_digest(asked.table, data, self._folder)
+            known = self._answered(asked, sent)
+            if known is not None:
+                return known
+        request = LoadRequest(asked.table, data, on_error=asked.on_error, folder=self._folder)
         batch, report = stage(
             current.tables, request, self._timezone, latest=current.as_of + _LATE,
             as_of=current.as_of,
         )  # fmt: skip
         repeats = drop_repeats(current.tables, batch)
-        return Ready(batch, _counted(report, batch.rows, repeats), asked.key)
+        return Ready(batch, _counted(report, batch.rows, repeats), asked.full_key, sent)
+
+    def _answered(self, asked: Append, sent: str) -> LoadReport | None:
+        """The report of this very batch under its key; None for a new key."""
+        assert asked.key is not None
+        found = self._lasting.receipt(asked.full_key or asked.key)
+        if found is None and asked.sender:
+            # Versions that kept no digest kept no senders with the keys either.
+            found = self._lasting.receipt(asked.key)
+            found = None if found is None or found[1] else found
+        if found is None:
+            return None
+        report, before = found
+        if report.table != asked.table or before not in ("", sent):
+            rows = "1 row" if report.rows_read == 1 else f"{report.rows_read:,} rows"
+            change = "" if report.offset is None else f", change {report.offset}"
+            is_same = report.table == asked.table
+            now = "other rows" if is_same else f"rows of `{asked.table}`"
+            raise LoadError(
+                f"the key `{asked.key}` was used for {rows} of `{report.table}`{change}, and comes "
+                f"with {now} now: nothing was taken in; give each batch a key of its own, and send "
+                "one again as it was",
+                field="key",
+            )
+        return report
 
     def record(self, runs: Runs, data: Any, *, on_error: str) -> LoadReport:
         """What became of runs, as messages."""

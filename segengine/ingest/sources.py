@@ -151,7 +151,7 @@ def said(error: Exception) -> str:
 def _of_files(
     connection: duckdb.DuckDBPyConnection, path: str, timezone: str, folder: Path
 ) -> Source:
-    files = _files(path, folder)
+    files = files_of(path, folder)
     lock(connection, timezone, files)
     readers = {_reader(f) for f in files}
     if len(readers) > 1:
@@ -170,7 +170,8 @@ def _of_files(
     return Source(connection, relation, f"`{path}`", rows)
 
 
-def _files(path: str, folder: Path) -> list[str]:
+def files_of(path: str, folder: Path) -> list[str]:
+    """The files that a path or a glob names, relative to a folder; `LoadError` for none."""
     full = str(folder / path)
     if Path(full).is_file():
         return [full]
@@ -246,7 +247,7 @@ def _named_files(query: str, folder: Path) -> list[str]:
         if "." not in name and "/" not in name:
             continue
         try:
-            for file in _files(name, folder):
+            for file in files_of(name, folder):
                 paths += [file, name]
         except LoadError:
             continue

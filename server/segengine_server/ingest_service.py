@@ -24,6 +24,7 @@ from segengine_server.errors import (
     Violation,
     refuse,
 )
+from segengine_server.guard import who
 from segengine_server.reading_ahead import read_ahead
 from segengine_server.wire import segengine_pb2 as pb
 from segengine_server.wire.segengine_pb2_grpc import IngestServiceServicer
@@ -139,7 +140,8 @@ def _from_proto(request: pb.AppendRequest) -> Append:
         raise RequestError(Violation("key", f"a key has at most {_KEY_BYTES} bytes"))
     rows = campaign_convert.from_proto_messages(request.ipc)
     on_error = "skip" if request.skip_bad_rows else "refuse"
-    return Append(request.table, rows, on_error, request.key or None)
+    # Two who count their batches alike do not know of each other.
+    return Append(request.table, rows, on_error, request.key or None, who.get())
 
 
 def _unwritten(error: StoreError) -> NotWrittenError:

@@ -225,7 +225,7 @@ def test_a_key_that_comes_twice_in_one_call_counts_once(tmp_path: Path) -> None:
     with opened(tmp_path) as engine:
         twice = [
             Append("behaviors", visits(1, 2), key="a"),
-            Append("behaviors", visits(3), key="a"),
+            Append("behaviors", visits(1, 2), key="a"),
         ]
         (first, second), error = engine.append_each(twice)
         assert error is None

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pytest
 from segengine_server import Client, ServerError
+from segengine_server.tokens import Tokens, created
 from segengine_server.wire import segengine_pb2 as pb
 
 import segengine as se
@@ -65,6 +67,37 @@ def test_the_same_key_again_counts_once_and_has_the_same_receipt(client: Client)
     assert client.append("behaviors", views(1, 2), key="batch-1") == first
     assert client.append("behaviors", views(1, 2), key="batch-2").offset == 2
     assert client.count(rule="views_7d = 2").count == 2
+
+
+def test_a_key_of_something_else_is_refused_by_name(client: Client, engine: se.Engine) -> None:
+    rows = views(1, 2)
+    engine.append("behaviors", rows, key="batch-1")
+    assert client.append("behaviors", rows, key="batch-1").offset == 1
+    orders = pa.table({"customer_id": [3], "time": [AS_OF]})
+    for table, data in (("orders", orders), ("behaviors", views(1, 3))):
+        with pytest.raises(
+            ServerError, match="the key `batch-1` was used for 2 rows of"
+        ) as refused:
+            client.append(table, data, key="batch-1")
+        assert (refused.value.code, refused.value.reason) == ("INVALID_ARGUMENT", "BAD_DATA")
+    with pytest.raises(ServerError, match="the key `batch-1` was used for 2 rows of"):
+        client.upsert_customers({"customer_id": [3]}, key="batch-1")
+    assert engine.segment("true").count() == 2
+
+
+def test_keys_of_two_tokens_do_not_meet(engine: se.Engine, tmp_path: Path) -> None:
+    path = tmp_path / "tokens.toml"
+    now = datetime(2026, 1, 31, tzinfo=UTC)
+    secrets = [created(path, name, ["write:events"], now) for name in ("till", "web")]
+    with serving(engine, tokens=Tokens(path, lambda: now)) as served:
+        for turn in range(2):
+            for number, secret in enumerate(secrets, 1):
+                with Client(served.target, token=secret) as client:
+                    receipt = client.append("behaviors", views(number), key="1")
+                    assert receipt.offset == 2 * number - 1
+                    receipt = client.upsert_customers({"customer_id": [10 * number]}, key="2")
+                    assert receipt.offset == 2 * number, turn
+    assert engine.segment("true").ids().to_pylist() == [1, 10, 2, 20]
 
 
 def test_a_bad_batch_ends_the_call_and_those_before_it_stay(client: Client) -> None:
