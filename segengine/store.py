@@ -85,7 +85,11 @@ class Store:
         sync = self.config.storage.sync
         self._catalogue.live_in(folder, sync, self.as_of, self.data_version)
         self._current.aim(self._catalogue.goals())
-        self._lasting.live_in(folder, self._catalogue.claimed, read_only=read_only, as_kept=as_kept)
+        self._lasting.live_in(folder, self._claimed, read_only=read_only, as_kept=as_kept)
+
+    def _claimed(self) -> None:
+        self._catalogue.claimed()
+        self._runs.remove_unfinished()
 
     @property
     def folder(self) -> Path | None:
@@ -295,7 +299,9 @@ class Store:
         copied, questions do not. The number of the newest change that the snapshot holds; None for
         a store without a directory, which has no files.
         """
-        return self._lasting.compact()
+        number = self._lasting.compact()
+        self._runs.remove_unfinished()
+        return number
 
     def delete_again(self, elsewhere: Path) -> int:
         """Delete whoever was deleted in another copy of this store; how many there were.

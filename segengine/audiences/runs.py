@@ -30,6 +30,7 @@ from segengine.errors import RunError, UnknownNameError, did_you_mean
 from segengine.storage.run_files import (
     read_facts,
     read_members,
+    remove_unfinished,
     rewrite_run,
     run_names,
     write_run,
@@ -261,6 +262,12 @@ class Runs(Mapping[str, Run]):
         found.sort(key=lambda facts: (facts.number, facts.run))
         self.folder = folder
         self._kept = {facts.run: Run(facts, _reader(folder, facts.run)) for facts in found}
+
+    def remove_unfinished(self) -> None:
+        """Remove what a process that was killed has left of runs; whoever calls may write."""
+        with self._lock:
+            if self.folder is not None:
+                remove_unfinished(self.folder)
 
     def keep(self, facts: RunFacts, members: Members, taken: Callable[[str], bool]) -> Run:
         """A new run under an id of its own, lasting before it is returned.

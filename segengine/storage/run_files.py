@@ -3,7 +3,8 @@
 `runs/<id>.arrow` is an Arrow IPC file: who was meant by a campaign, and in the metadata of its
 schema the facts of the run as JSON, with a checksum of each. It is written under another name,
 synced, and then given its name, which must be free: an acknowledged run is never written over.
-Facts are read when a store is opened, and members when they are first asked for.
+What a process that was killed had not named yet is removed by the next that may write. Facts are
+read when a store is opened, and members when they are first asked for.
 """
 
 from __future__ import annotations
@@ -47,6 +48,27 @@ def rewrite_run(store: Path, run: str, facts: Mapping[str, Any], members: pa.Rec
     path = folder / f"{run}{ENDING}"
     with _in_words(path), _fresh(folder, run, facts, members) as fresh:
         fresh.replace(path)
+        sync_folder(folder)
+
+
+def remove_unfinished(store: Path) -> None:
+    """Remove what was written of runs that never got their name: there are buyers' ids in it.
+
+    Called by the process that writes to the store, while it writes no run. `StoreError` where one
+    cannot be removed.
+    """
+    folder = store / FOLDER
+    left = sorted(folder.glob(f".*{_FRESH}"))
+    for path in left:
+        try:
+            path.unlink(missing_ok=True)
+        except OSError as error:
+            raise StoreError(
+                f"`{path}`, which is left of a run that was being written, cannot be removed: "
+                f"{error.strerror or error}",
+                field="runs",
+            ) from error
+    if left:
         sync_folder(folder)
 
 

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -346,6 +350,43 @@ def test_what_a_crash_left_half_written_is_no_run(folder: Path) -> None:
     with se.Engine.open(folder) as engine:
         assert list(engine.runs) == []
         assert engine.run_campaign("spring").run == "spring-2024-03-01-1"
+
+
+KILLED = """
+import os, signal, sys
+import segengine as se
+engine = se.Engine.open(sys.argv[1])
+os.link = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+engine.run_campaign("spring")
+"""
+
+
+def test_who_is_in_a_run_that_was_killed_is_in_no_file_once_another_writes(
+    folder: Path,
+) -> None:
+    killed = subprocess.run(
+        [sys.executable, "-c", KILLED, str(folder)], capture_output=True, text=True, check=False,
+        env={**os.environ, "PYTHONPATH": str(Path(se.__file__).parents[1])},
+    )  # fmt: skip
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    (left,) = (folder / "runs").iterdir()
+    with se.Engine.open(folder, read_only=True) as reader:
+        assert not reader.runs
+    # One who may not write leaves it: it may be another's, who writes.
+    assert left.exists()
+    with se.Engine.open(folder) as engine:
+        engine.delete_customer(7)
+        assert list((folder / "runs").iterdir()) == []
+        left.write_bytes(b"7")
+        engine.compact()
+        assert list((folder / "runs").iterdir()) == []
+        engine.run_campaign("spring")
+        left.mkdir()
+        with pytest.raises(se.StoreError, match="left of a run that was being written"):
+            engine.compact()
+        left.rmdir()
+    with se.Engine.open(folder) as engine:
+        assert len(engine.runs) == 1
 
 
 def test_a_run_whose_name_is_taken_on_disk_gets_the_next(folder: Path) -> None:
