@@ -163,7 +163,7 @@ class Durable:
 
     def _nothing_new(self) -> None:
         # Before the first load too: what digests of deletions are made with is in every backup.
-        log = Log.open(self.folder, sync=self._sync)
+        log = Log.open(self.folder, sync=self._sync, held=self._held)
         last = max(log.last, self._held)
         if current_name(self.folder) != self._snapshot or last != self.last:
             log.close()

@@ -94,24 +94,32 @@ class Log:
         """The number of the newest change, 0 before the first."""
 
     @classmethod
-    def open(cls, folder: Path, *, sync: str = "full") -> Self:
-        """The log in a directory, made there if there is none.
+    def open(cls, folder: Path, *, sync: str = "full", held: int = 0) -> Self:
+        """The log in a directory, made there if there has been none.
 
-        Raises `StoreError` for one that is damaged, of a newer version, or short of its end.
+        held: the last change that a snapshot holds. Raises `StoreError` for one that is damaged, of
+        a newer version, short of its end, or gone.
         """
         path = folder / FILE
         is_new = not path.exists()
-        if is_new and last_acknowledged(folder / ACKNOWLEDGED) > 0:
-            raise _lost(folder, last_acknowledged(folder / ACKNOWLEDGED))
+        if is_new:
+            _refuse_lost(folder, held)
         try:
             connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
             try:
+                if _version(connection, path) == 0:
+                    # It was created, and its process ended; or it was cut to nothing.
+                    _refuse_lost(folder, held)
                 _prepare(connection, path, sync=sync)
             except BaseException:
                 connection.close()
                 raise
             log = cls(folder, connection, sync=sync)
-            log._find_end(is_new=is_new)
+            try:
+                log._find_end(is_new=is_new)
+            except BaseException:
+                log.close()
+                raise
         except sqlite3.Error as error:
             raise _unreadable(path, error) from error
         except OSError as error:
@@ -228,14 +236,15 @@ def read_log(folder: Path, after: int) -> Iterator[Numbered]:
     path = folder / FILE
     acknowledged = last_acknowledged(folder / ACKNOWLEDGED)
     if not path.exists():
-        if acknowledged > after:
-            raise _lost(folder, acknowledged)
+        _refuse_lost(folder, after)
         return
     expected = after + 1
     try:
         connection = sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True)
         try:
             begun = _version(connection, path) > 0
+            if not begun:
+                _refuse_lost(folder, after)
             found = (
                 connection.execute(
                     "SELECT number, kind, as_of, payload, crc FROM changes WHERE number > ? "
@@ -345,6 +354,21 @@ def _lost(folder: Path, acknowledged: int) -> StoreError:
         f"(`{folder / ACKNOWLEDGED}`): its end is lost; restore the store from a backup",
         field="store",
     )
+
+
+def _refuse_lost(folder: Path, held: int) -> None:
+    """Raise where there must have been a log: something was acknowledged, or a snapshot names it.
+
+    Changes may be in the snapshot all the same; keys and deletions are in the log alone.
+    """
+    last = max(last_acknowledged(folder / ACKNOWLEDGED), held)
+    if last:
+        raise StoreError(
+            f"`{folder / FILE}` is empty or not there, and the store has changes up to {last}: it "
+            "is lost, with the keys of batches and who was deleted; restore the store from a "
+            "backup",
+            field="store",
+        )
 
 
 def _prepare(connection: sqlite3.Connection, path: Path, *, sync: str) -> None:

@@ -25,6 +25,7 @@ from segengine.errors import SegengineError
 from segengine.ingest.report import LoadReport
 from segengine.storage.log import ACKNOWLEDGED, FILE, FORMAT, Change, Log, read_log
 from segengine.storage.remembered import Receipt
+from segengine.storage.verify import verified
 from tests.storage.test_snapshot import TABLES, store
 from tests.traits.histories import Shop
 
@@ -165,11 +166,39 @@ def test_a_log_that_lost_its_end_is_named(tmp_path: Path, kept: float) -> None:
     (folder / FILE).write_bytes(data[: int(len(data) * kept)])
     with pytest.raises(se.StoreError, match="restore the store from a backup"):
         payloads(folder)
-    (folder / FILE).unlink()
-    with pytest.raises(se.StoreError, match="its end is lost"):
-        payloads(folder)
-    with pytest.raises(se.StoreError, match="its end is lost"):
-        Log.open(folder)
+
+
+@pytest.mark.parametrize("is_cut", [True, False])
+@pytest.mark.parametrize("is_noted", [True, False])
+def test_a_log_that_is_gone_or_empty_is_refused_where_there_was_one(
+    tmp_path: Path, is_cut: bool, is_noted: bool
+) -> None:
+    folder = store(tmp_path)
+    with se.Engine.open(folder) as engine:
+        engine.append("customers", pa.table({"customer_id": [1]}), key="k")
+        engine.delete_customer(1)
+        engine.snapshot(beside=False)
+    if is_cut:
+        (folder / FILE).write_bytes(b"")
+    else:
+        (folder / FILE).unlink()
+    if not is_noted:
+        (folder / ACKNOWLEDGED).unlink()
+    lost = r"log.sqlite` is empty or not there, and the store has changes up to 2: it is lost"
+    with pytest.raises(se.StoreError, match=lost):
+        se.Engine.open(folder)
+    with pytest.raises(se.StoreError, match=lost):
+        Log.open(folder, held=2)
+    assert [each.file.name for each in verified(folder) if each.error] == [FILE]
+
+
+def test_a_log_whose_process_ended_before_it_began_is_begun(tmp_path: Path) -> None:
+    (tmp_path / FILE).write_bytes(b"")
+    (tmp_path / ACKNOWLEDGED).write_bytes(b"")
+    assert payloads(tmp_path) == []
+    log = Log.open(tmp_path)
+    assert log.write(changes(b"a")) == 1
+    log.close()
 
 
 def test_a_change_that_is_gone_from_the_middle_is_named(tmp_path: Path) -> None:
