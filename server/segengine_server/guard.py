@@ -40,6 +40,8 @@ _SCOPES_OF_METHODS = {
 }
 _OURS = "/segengine.v1."
 _LOOK_SECONDS = 1.0
+_WARN_SECONDS = 60.0
+"""A file of tokens that is no good is warned of so often, until somebody mends it."""
 
 _log = logging.getLogger("segengine_server")
 who: ContextVar[str] = ContextVar("who", default="")
@@ -89,7 +91,7 @@ class Guard(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]
         self._tokens = tokens
         self._shared, self._rates = rates, dict[str, Rate]()
         self._looked = time.perf_counter()
-        self._said = ""
+        self._warned: float | None = None
         self._open = OpenCalls(self._look_again)
 
     async def intercept_service(
@@ -147,12 +149,14 @@ class Guard(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]
             try:
                 self._tokens.look_again()
             except TokenFileError as error:
-                # Once, not every second until somebody mends it.
-                if str(error) != self._said:
-                    _log.warning("the tokens stay as they were: %s", error)
-                self._said = str(error)
-            else:
-                self._said = ""
+                # Not every second, whatever is tried in the file, but more than once: who was
+                # taken out since is let in until somebody mends it.
+                if self._warned is None or now - self._warned >= _WARN_SECONDS:
+                    self._warned = now
+                    _log.warning(
+                        "the tokens stay as they were, and one that was taken out since is still "
+                        "let in: %s", error,
+                    )  # fmt: skip
 
 
 def _refusing(handler: Handler, error: Exception) -> Handler:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import grpc
@@ -198,7 +199,7 @@ def test_files_that_are_no_certificates_are_named(tmp_path: Path) -> None:
         Tls(tmp_path / "bad.pem", tmp_path / "bad.pem").credentials()
 
 
-def test_a_token_file_that_is_no_good_any_more_is_said_once(
+def test_a_token_file_that_is_no_good_any_more_is_said_once_a_minute_while_tokens_hold(
     served: Served,
     texts: dict[str, str],
     tmp_path: Path,
@@ -206,13 +207,32 @@ def test_a_token_file_that_is_no_good_any_more_is_said_once(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     monkeypatch.setattr(guard, "_LOOK_SECONDS", 0.0)
+    now = [time.perf_counter()]
+    monkeypatch.setattr(guard, "time", SimpleNamespace(perf_counter=lambda: now[0]))
     path = tmp_path / "tokens.toml"
-    with Client(served.target, token=texts["read:page"]) as client:
-        for said in (1, 2):
-            path.chmod(0o644)
-            for _ in range(5):
-                assert client.page("home").data_version == 7
-            assert caplog.text.count("may be read by others than its owner") == said
-            path.chmod(0o600)
+    good = path.read_text()
+
+    def broken(change: Callable[[], object], minute: int) -> None:
+        change()
+        for _ in range(3):
+            now[0] += 10.0
             assert client.page("home").data_version == 7
-    assert caplog.text.count("the tokens stay as they were") == 2
+        assert caplog.text.count("the tokens stay as they were") == minute
+
+    with Client(served.target, token=texts["read:page"]) as client:
+        broken(lambda: path.chmod(0o644), 1)
+        assert "may be read by others than its owner" in caplog.text
+        # Another mistake, and none in between, within the minute.
+        path.chmod(0o600)
+        assert client.page("home").data_version == 7
+        broken(lambda: path.write_text("tokens = ["), 1)
+        broken(path.unlink, 2)
+        assert f"`{path}` cannot be read: No such file" in caplog.text
+        broken(lambda: None, 2)
+        broken(lambda: None, 3)
+        # As soon as it is there again, it is followed.
+        path.touch(0o600)
+        with pytest.raises(ServerError, match="not known"):
+            client.page("home")
+        path.write_text(good)
+        assert client.page("home").data_version == 7
