@@ -286,8 +286,8 @@ class Durable:
         except StoreError as error:
             if erase:
                 raise NotErasedError(
-                    f"{error}; what was deleted is in no snapshot, and still in the log: make "
-                    "room, then compact again",
+                    f"{error}; what was deleted is in no snapshot, and still in the log: compact "
+                    "again when there is room and nobody reads it",
                     field=error.field,
                 ) from error
             _LOG.warning("%s; the next snapshot tries it again", error)

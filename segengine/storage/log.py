@@ -44,6 +44,8 @@ FORMAT = 2
 FILE, ACKNOWLEDGED = "log.sqlite", "log.acknowledged"
 _APPLICATION = 0x5E69E061
 _SYNC = {"full": "FULL", "normal": "NORMAL"}
+_WAIT_SECONDS = 5.0
+"""How long to wait for those who read the log, where it is to be emptied."""
 _CHANGES = """
 CREATE TABLE changes(
     number INTEGER PRIMARY KEY, kind TEXT NOT NULL, as_of INTEGER NOT NULL,
@@ -105,7 +107,9 @@ class Log:
         if is_new:
             _refuse_lost(folder, held)
         try:
-            connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+            connection = sqlite3.connect(
+                path, timeout=_WAIT_SECONDS, isolation_level=None, check_same_thread=False
+            )
             try:
                 if _version(connection, path) == 0:
                     # It was created, and its process ended; or it was cut to nothing.
@@ -189,8 +193,9 @@ class Log:
     def forget_until(self, number: int, *, erase: bool = False) -> None:
         """Drop the changes up to a number, which a snapshot holds by now.
 
-        erase: leave nothing of them in the file either, byte by byte; it is written anew.
-        Raises `StoreError` where that cannot be, such as on a full disk.
+        erase: leave nothing of them in the files either, byte by byte; they are written anew.
+        Raises `StoreError` where that cannot be, such as on a full disk, or to `erase` while
+        another process reads.
         """
         try:
             if erase:
@@ -198,11 +203,17 @@ class Log:
             self._forget(number)
             if erase:
                 self._connection.execute("VACUUM")
-            self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            # Whoever is reading keeps it from that: SQLite waits for them, some seconds.
+            emptied = self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
         except sqlite3.Error as error:
             raise StoreError(
                 f"cannot shorten `{self._folder / FILE}`: {error}", field="store"
             ) from error
+        if erase and emptied[0]:
+            raise StoreError(
+                f"cannot empty `{self._folder / FILE}-wal`: another process reads the log",
+                field="store",
+            )
 
     def _forget(self, number: int) -> None:
         try:

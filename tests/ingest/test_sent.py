@@ -8,7 +8,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
+import polars as pl
 import pyarrow as pa
 import pytest
 from hypothesis import given, settings
@@ -135,7 +135,7 @@ def test_a_key_that_was_used_for_something_else_is_refused(tmp_path: Path, durab
     assert "the key `2` was used" in str(error)
     assert (engine.table("orders").num_rows, engine.table("behaviors").num_rows) == (3, 0)
     for again in (orders(1, 2), over_the_wire(orders(1, 2)), orders(1, 2).to_reader(),
-                  orders(1, 2).to_batches()[0], orders(1, 2).to_pandas()):  # fmt: skip
+                  orders(1, 2).to_batches()[0], pl.from_arrow(orders(1, 2))):  # fmt: skip
         assert engine.append("orders", again, key="monday/1") == first
     engine.close()
 
@@ -153,7 +153,7 @@ def test_files_under_a_key_are_told_apart_by_what_is_in_them(tmp_path: Path) -> 
 
 def test_a_frame_that_is_sent_again_is_read_like_its_table(tmp_path: Path) -> None:
     with se.Engine.open(store(tmp_path)) as engine:
-        frame = pd.DataFrame({"customer_id": [1, 2], "time": ["2024-02-01", None]})
+        frame = pl.DataFrame({"customer_id": [1, 2], "time": ["2024-02-01", None]})
         kept = engine.append("orders", frame, key="k", on_error="skip")
         assert (kept.rows_loaded, kept.rows_skipped) == (1, 1)
         assert engine.append("orders", frame, key="k", on_error="skip").rows_loaded == 1

@@ -23,6 +23,7 @@ from hypothesis import strategies as st
 import segengine as se
 from segengine.errors import SegengineError
 from segengine.ingest.report import LoadReport
+from segengine.storage import log as log_module
 from segengine.storage.log import ACKNOWLEDGED, FILE, FORMAT, Change, Log, read_log
 from segengine.storage.remembered import Receipt
 from segengine.storage.verify import verified
@@ -100,6 +101,45 @@ def test_forgotten_changes_leave_no_byte_when_erased(tmp_path: Path) -> None:
     log.close()
     assert payloads(tmp_path, after=500) == [b"kept"]
     assert all(b"private" not in each.read_bytes() for each in tmp_path.iterdir())
+
+
+@contextmanager
+def reading(folder: Path) -> Iterator[None]:
+    """Somebody is in the midst of reading the log."""
+    connection = sqlite3.connect(f"file:{folder / FILE}?mode=ro", uri=True)
+    cursor = connection.execute("SELECT payload FROM changes")
+    cursor.fetchone()
+    try:
+        yield
+    finally:
+        cursor.close()
+        connection.close()
+
+
+def test_compact_says_so_where_a_reader_keeps_deleted_bytes_in_the_log(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(log_module, "_WAIT_SECONDS", 0.05)
+    folder = store(tmp_path)
+
+    def holding() -> list[str]:
+        files = [each for each in folder.rglob("*") if each.is_file()]
+        return [each.name for each in files if b"gone@mail" in each.read_bytes()]
+
+    with se.Engine.open(folder) as engine:
+        for name, city in (("a", "x"), ("b", "gone@mail")):
+            engine.append("customers", pa.table({"customer_id": [name], "city": [city]}))
+        engine.delete_customer("b")
+        wait = r"another process reads the log; what was deleted is .*: compact again when"
+        with reading(folder), pytest.raises(se.StoreError, match=wait):
+            engine.compact()
+        assert engine.segment("true").ids().to_pylist() == ["a"]
+        engine.compact()
+        assert holding() == []
+        # What needs nothing erased goes on beside readers.
+        engine.append("customers", pa.table({"customer_id": ["c"]}))
+        with reading(folder):
+            engine.snapshot(beside=False)
 
 
 def test_a_full_disk_refuses_the_change_and_takes_the_next(tmp_path: Path) -> None:
