@@ -44,6 +44,8 @@ FORMAT = 2
 FILE, ACKNOWLEDGED = "log.sqlite", "log.acknowledged"
 _APPLICATION = 0x5E69E061
 _SYNC = {"full": "FULL", "normal": "NORMAL"}
+_ROW_BYTES = 1_000
+"""What a row has beside what it is about, at most."""
 _WAIT_SECONDS = 5.0
 """How long to wait for those who read the log, where it is to be emptied."""
 _CHANGES = """
@@ -147,6 +149,7 @@ class Log:
 
         Raises `StoreError` where that cannot be, such as on a full disk.
         """
+        self._refuse_too_large(changes)
         first = self.last + 1
         rows, receipts = [], []
         for number, change in enumerate(changes, first):
@@ -155,21 +158,18 @@ class Log:
             if change.key is not None:
                 receipts.append((change.key, number, change.receipt, change.sent))
         try:
-            self._connection.execute("BEGIN IMMEDIATE")
-            self._connection.executemany("INSERT INTO changes VALUES (?, ?, ?, ?, ?)", rows)
-            sums = self._sums
-            if receipts:
-                sums = write_receipts(self._connection, sums, receipts)
-            for number, change in enumerate(changes, first):
-                if change.deletes:
-                    digest = digest_of(self._secret, change.deletes)
-                    sums = write_deletion(self._connection, sums, digest, number)
-            if sums is not self._sums:
-                write_sums(self._connection, sums, self._secret)
-            self._connection.execute("COMMIT")
+            with _all_or_none(self._connection):
+                self._connection.executemany("INSERT INTO changes VALUES (?, ?, ?, ?, ?)", rows)
+                sums = self._sums
+                if receipts:
+                    sums = write_receipts(self._connection, sums, receipts)
+                for number, change in enumerate(changes, first):
+                    if change.deletes:
+                        digest = digest_of(self._secret, change.deletes)
+                        sums = write_deletion(self._connection, sums, digest, number)
+                if sums is not self._sums:
+                    write_sums(self._connection, sums, self._secret)
         except sqlite3.Error as error:
-            with suppress(sqlite3.Error):
-                self._connection.execute("ROLLBACK")
             raise StoreError(
                 f"cannot write to `{self._folder / FILE}`: {error}; nothing was taken in",
                 field="store",
@@ -177,6 +177,19 @@ class Log:
         self.last, self._sums = first + len(rows) - 1, sums
         self._acknowledged.note(self.last)
         return first
+
+    def _refuse_too_large(self, changes: Sequence[Change]) -> None:
+        """Raise for a change that is no row of SQLite."""
+        most = self._connection.getlimit(sqlite3.SQLITE_LIMIT_LENGTH) - _ROW_BYTES
+        for each in changes:
+            size = max(len(each.payload), len(each.receipt.encode()))
+            if size > most:
+                raise StoreError(
+                    f"a change of {size:,} bytes is more than `{self._folder / FILE}` takes at "
+                    f"once, {most:,} bytes: nothing was taken in; send the rows in smaller "
+                    "batches, or load them",
+                    field="store",
+                )
 
     def receipt(self, key: str) -> Receipt | None:
         """The receipt of a change that was written under this key; None for a new key."""
@@ -216,16 +229,10 @@ class Log:
             )
 
     def _forget(self, number: int) -> None:
-        try:
-            self._connection.execute("BEGIN IMMEDIATE")
+        with _all_or_none(self._connection):
             self._connection.execute("DELETE FROM changes WHERE number <= ?", (number,))
             sums = forget_receipts(self._connection, self._sums, number - KEPT_KEYS)
             write_sums(self._connection, sums, self._secret)
-            self._connection.execute("COMMIT")
-        except BaseException:
-            with suppress(sqlite3.Error):
-                self._connection.execute("ROLLBACK")
-            raise
         self._sums = sums
 
     def begin_after(self, number: int) -> None:
@@ -389,15 +396,27 @@ def _prepare(connection: sqlite3.Connection, path: Path, *, sync: str) -> None:
     if version == FORMAT:
         return
     # At once: a process that ends in between leaves a log that has not begun, or that of before.
-    connection.execute("BEGIN IMMEDIATE")
-    if version == 0:
-        connection.execute(_CHANGES)
-        begin(connection)
-        connection.execute(f"PRAGMA application_id = {_APPLICATION}")
-    else:
-        bring_from_format_1(connection, path)
-    connection.execute(f"PRAGMA user_version = {FORMAT}")
-    connection.execute("COMMIT")
+    with _all_or_none(connection):
+        if version == 0:
+            connection.execute(_CHANGES)
+            begin(connection)
+            connection.execute(f"PRAGMA application_id = {_APPLICATION}")
+        else:
+            bring_from_format_1(connection, path)
+        connection.execute(f"PRAGMA user_version = {FORMAT}")
+
+
+@contextmanager
+def _all_or_none(connection: sqlite3.Connection) -> Iterator[None]:
+    """One transaction; whatever ends it, the next one can begin."""
+    try:
+        connection.execute("BEGIN IMMEDIATE")
+        yield
+        connection.execute("COMMIT")
+    except BaseException:
+        with suppress(sqlite3.Error):
+            connection.execute("ROLLBACK")
+        raise
 
 
 def _version(connection: sqlite3.Connection, path: Path) -> int:

@@ -155,6 +155,34 @@ def test_a_full_disk_refuses_the_change_and_takes_the_next(tmp_path: Path) -> No
     log.close()
 
 
+def test_whatever_ends_a_write_the_next_one_can_begin(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def ended(*_: Any) -> Any:
+        raise OverflowError("no error of SQLite's")
+
+    log = Log.open(tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setattr(log_module, "write_sums", ended)
+        with pytest.raises(OverflowError):
+            log.write([Change("append", 5, b"a", key="k", receipt="one")])
+        with pytest.raises(OverflowError):
+            log.forget_until(0)
+    assert log.write([Change("append", 5, b"b", key="k", receipt="two")]) == 1
+    assert payloads(tmp_path) == [b"b"]
+    assert log.receipt("k") == Receipt("two", "")
+    log.close()
+
+
+def test_a_change_that_is_too_large_is_refused_by_its_size(tmp_path: Path) -> None:
+    log = Log.open(tmp_path)
+    log._connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, 100_000)
+    with pytest.raises(se.StoreError, match=r"a change of 200,000 bytes is .* 99,000 bytes: noth"):
+        log.write(changes(b"a", b"x" * 200_000))
+    assert log.write(changes(b"x" * 99_000)) == 1
+    log.close()
+
+
 def written(folder: Path) -> tuple[Path, list[bytes]]:
     rng = Random(3)
     expected = [rng.randbytes(rng.choice((10, 300, 9000))) for _ in range(12)]
