@@ -304,9 +304,10 @@ class Store:
         return number
 
     def delete_again(self, elsewhere: Path) -> int:
-        """Delete whoever was deleted in another copy of this store; how many there were.
+        """Delete whoever was deleted in another copy since this one was made; how many there were.
 
         For a backup that was put back: buyers who were deleted after it was made are in it still.
+        Who was deleted before and came back stays. Raises `StoreError` for no copy of this store.
         """
         with self._writer:
             self.claim()

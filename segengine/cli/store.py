@@ -98,11 +98,16 @@ def backup(target: _Target, store: Store = HERE) -> None:
 )
 def restore(backup: _Backup, store: Store = HERE, deletions: _Deletions = None) -> None:
     """Put a backup into a new directory, less whoever was deleted since it was made."""
+    from segengine.schema.store_config import FILE_NAME
     from segengine.storage.backup import copy_store
+    from segengine.storage.deleted_elsewhere import deleted_since
 
     for each in deletions or ():
         if not each.is_dir():
             raise StoreError(f"`{each}` is no directory", field="deletions")
+        if (backup / FILE_NAME).is_file():
+            # Before anything is copied: a store that is put back with whoever was deleted is none.
+            deleted_since(backup, each)
     copy_store(backup, store, _progress)
     gone = 0
     if deletions:

@@ -14,12 +14,12 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 from segengine.errors import StoreError
+from segengine.storage.deleted_elsewhere import deleted_since
 from segengine.storage.log import (
     Change,
     Log,
     Numbered,
     log_bytes,
-    read_deletions,
     read_log,
 )
 from segengine.storage.remembered import Receipt, digest_of
@@ -200,21 +200,13 @@ class Durable:
         return self._log
 
     def is_deleted(self, ids: Sequence[str], elsewhere: Path) -> list[bool]:
-        """Which of these ids, as text, were deleted in another copy of this store.
+        """Which of these ids, as text, were deleted in another copy since this one was made.
 
         Raises `StoreError` where the other directory is no copy of this store.
         """
-        there = read_deletions(elsewhere)
-        digests = {} if there is None else there.numbers
-        if there is not None and digests and there.secret != self._opened().secret():
-            raise StoreError(
-                f"`{elsewhere}` is no copy of the store in `{self.folder}`: its deletions are "
-                "those of another",
-                field="deletions",
-            )
-        if there is None or not digests:
-            return [False] * len(ids)
-        return [digest_of(there.secret, each) in digests for each in ids]
+        self._opened()
+        new = deleted_since(self.folder, elsewhere)
+        return [digest_of(new.secret, each) in new.numbers for each in ids]
 
     def write_snapshot(
         self,

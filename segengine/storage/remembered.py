@@ -114,10 +114,9 @@ def bring_from_format_1(connection: sqlite3.Connection, path: Path) -> None:
         "UPDATE deletions SET crc = ? WHERE digest = ?",
         [(_deletion_checksum(digest, 0), digest) for digest in digests],
     )
-    connection.execute(
-        "INSERT INTO about VALUES ('sums', ?)",
-        (_counted(connection, path).to_bytes(_secret(connection, path)),),
-    )
+    sums = Sums(*_count_receipts(connection, path), *_count_deletions(connection, path))
+    secret = _about(connection, path, "secret")
+    connection.execute("INSERT INTO about VALUES ('sums', ?)", (sums.to_bytes(secret),))
 
 
 def write_receipts(
@@ -166,10 +165,12 @@ def checked_sums(connection: sqlite3.Connection, path: Path) -> tuple[Sums, byte
 
     Within a transaction where others may write. Raises `StoreError` for what is damaged or gone.
     """
-    secret, counted = _secret(connection, path), _counted(connection, path)
-    if _about(connection, path, "sums") != counted.to_bytes(secret):
-        raise _damaged(path, "receipts of keys or its deletions")
-    return counted, secret
+    kept, secret = _kept_sums(connection, path)
+    if _count_receipts(connection, path) != (kept.receipts, kept.receipts_crc):
+        raise _damaged(path, "receipts of keys")
+    if _count_deletions(connection, path) != (kept.deletions, kept.deletions_crc):
+        raise _damaged(path, "deletions")
+    return kept, secret
 
 
 def check_format_1(connection: sqlite3.Connection, path: Path) -> None:
@@ -182,14 +183,14 @@ def check_format_1(connection: sqlite3.Connection, path: Path) -> None:
 
 
 def deletions(connection: sqlite3.Connection, path: Path, version: int) -> Deletions:
-    """Who was deleted, checked as `checked_sums` does; of a log of format 1 as it stands."""
-    secret = _secret(connection, path)
+    """Who was deleted, checked, whatever else is damaged; of a log of format 1 as it stands."""
     if version == 1:
-        found = connection.execute("SELECT digest, 0 FROM deletions")
-    else:
-        checked_sums(connection, path)
-        found = connection.execute("SELECT digest, number FROM deletions")
-    return Deletions(secret, dict(found))
+        secret = _about(connection, path, "secret")
+        return Deletions(secret, dict(connection.execute("SELECT digest, 0 FROM deletions")))
+    kept, secret = _kept_sums(connection, path)
+    if _count_deletions(connection, path) != (kept.deletions, kept.deletions_crc):
+        raise _damaged(path, "deletions")
+    return Deletions(secret, dict(connection.execute("SELECT digest, number FROM deletions")))
 
 
 def receipt_checksum(key: str, number: int, receipt: str, sent: str = "") -> int:
@@ -201,8 +202,18 @@ def _deletion_checksum(digest: str, number: int) -> int:
     return zlib.crc32(f"{digest} {number}".encode())
 
 
-def _counted(connection: sqlite3.Connection, path: Path) -> Sums:
-    """The sums of the rows there are, each compared with its checksum."""
+def _kept_sums(connection: sqlite3.Connection, path: Path) -> tuple[Sums, bytes]:
+    """The sums that were written, and the secret."""
+    secret, data = (_about(connection, path, name) for name in ("secret", "sums"))
+    if len(data) == len(Sums().to_bytes(b"")):
+        sums = Sums(*_SUMS.unpack_from(data))
+        if data == sums.to_bytes(secret):
+            return sums, secret
+    raise _damaged(path, "sums of receipts and deletions")
+
+
+def _count_receipts(connection: sqlite3.Connection, path: Path) -> tuple[int, int]:
+    """How many there are, and the XOR of their checksums, each having been compared."""
     count = total = 0
     for key, number, receipt, crc, sent in connection.execute(
         "SELECT key, number, receipt, crc, sent FROM receipts"
@@ -210,17 +221,17 @@ def _counted(connection: sqlite3.Connection, path: Path) -> Sums:
         if crc != receipt_checksum(key, number, receipt, sent):
             raise _damaged(path, "receipts of keys")
         count, total = count + 1, total ^ crc
-    sums = Sums(count, total)
+    return count, total
+
+
+def _count_deletions(connection: sqlite3.Connection, path: Path) -> tuple[int, int]:
+    """The same of deletions."""
     count = total = 0
     for digest, number, crc in connection.execute("SELECT digest, number, crc FROM deletions"):
         if crc != _deletion_checksum(digest, number):
             raise _damaged(path, "deletions")
         count, total = count + 1, total ^ crc
-    return Sums(sums.receipts, sums.receipts_crc, count, total)
-
-
-def _secret(connection: sqlite3.Connection, path: Path) -> bytes:
-    return _about(connection, path, "secret")
+    return count, total
 
 
 def _about(connection: sqlite3.Connection, path: Path, name: str) -> bytes:

@@ -173,6 +173,48 @@ def test_deletions_of_another_store_are_refused(used: Path, tmp_path: Path) -> N
     code, said = ask("store", "restore", used, "--store", tmp_path / "again", "--deletions", other)
     assert code == 2
     assert "is no copy of the store" in said
+    assert not (tmp_path / "again").exists()
+
+
+def test_a_directory_without_a_log_says_of_nobody_that_they_were_deleted(
+    used: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "none").mkdir()
+    said_no = tmp_path / "none"
+    for what in (said_no, store(tmp_path / "new")):
+        code, said = ask(
+            "store", "restore", used, "--store", tmp_path / "again", "--deletions", what
+        )
+        assert code == 2
+        assert "has no log of a store, `log.sqlite`" in said
+        assert not (tmp_path / "again").exists()
+        with se.Engine.open(used) as engine, pytest.raises(se.StoreError, match="has no log of a"):
+            engine.delete_again(what)
+
+
+def test_who_came_back_before_the_backup_stays_and_who_was_deleted_again_does_not(
+    used: Path, tmp_path: Path
+) -> None:
+    with se.Engine.open(used) as engine:
+        for name in ("b", "c"):
+            engine.delete_customer(name)
+            engine.append("customers", pa.table({"customer_id": [name]}))
+        copy_store(used, tmp_path / "backup")
+        engine.delete_customer("c")
+        engine.append("customers", pa.table({"customer_id": ["c"]}))
+        for name in ("c", "d"):
+            engine.delete_customer(name)
+    with se.Engine.open(tmp_path / "backup") as again:
+        assert sorted(again.segment("true").ids().to_pylist()) == ["a", "b", "c", "d"]
+        assert again.delete_again(used) == 2
+        assert sorted(again.segment("true").ids().to_pylist()) == ["a", "b"]
+        # The numbers of both go on by themselves from here: who was deleted is, though it is early.
+        for name in ("x", "y", "z"):
+            again.append("customers", pa.table({"customer_id": [name]}))
+        with se.Engine.open(used) as engine:
+            engine.delete_customer("a")
+        assert again.delete_again(used) == 1
+        assert sorted(again.segment("true").ids().to_pylist()) == ["b", "x", "y", "z"]
 
 
 def test_compacting_makes_a_store_smaller(tmp_path: Path) -> None:

@@ -76,7 +76,13 @@ def test_damage_of_receipts_and_deletions_is_named(tmp_path: Path, what: str) ->
     folder = written(tmp_path)
     check_remembered(folder)
     DAMAGE[what](folder)
-    for each in (check_remembered, read_deletions, Log.open):
+    for each in (check_remembered, Log.open, read_deletions):
+        if each is read_deletions and what in ("a key", "a lost receipt"):
+            # Where these are damaged, a backup is put back: less whoever was deleted since.
+            found = read_deletions(folder)
+            assert found is not None
+            assert sorted(found.numbers.values()) == [2, 5]
+            continue
         with pytest.raises(se.StoreError, match=rf"{FILE}` is damaged .* from a backup"):
             each(folder)
 
