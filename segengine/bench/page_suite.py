@@ -144,10 +144,13 @@ def _seen(engine: Engine, visits: Sequence[Visit], as_of: datetime) -> Seen:
 
 
 def _of_products(engine: Engine, most: int) -> str | None:
-    """A rule for the dearest so many products in stock; None where there are no more."""
+    """A rule for the dearest so many products in stock, and those of the price of the last of them.
+
+    None where there are no more.
+    """
     products = engine.table("products", ["price", "stock"])
     prices = products["price"].filter(pc.greater(products["stock"], 0)).sort("descending")
-    return None if len(prices) <= most else f"price > {prices[most]}"
+    return None if len(prices) <= most else f"price >= {prices[most - 1]}"
 
 
 def _products_in(engine: Engine, page: Page) -> int:
