@@ -11,7 +11,7 @@ import os
 import sys
 from contextlib import suppress
 
-from segengine.cli.serve import log_to_stderr
+from segengine.cli.serve import keep_what_is_there, log_to_stderr
 from segengine.errors import SegengineError
 
 
@@ -34,6 +34,7 @@ def main() -> int:
             # What cannot be is told to whoever asks for it.
             with suppress(SegengineError):
                 store.page(name, customer_id=None, context={})
+        keep_what_is_there()
         asyncio.run(work(store, task))
     except SegengineError as error:
         logging.getLogger("segengine").error("%s", error)
