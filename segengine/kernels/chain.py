@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from segengine.kernels.jit import inlined, kernel
+from segengine.kernels.jit import brief_kernel, inlined
 from segengine.kernels.matching import INT8, key_of, load_at
 
 ADDRESS, STRIDE, ITEM, FIRST, END, MISSING, MISSING_HOLDS, TRUTHS, WANTED, WIDTH = range(10)
@@ -53,7 +53,7 @@ def _holds(
     return holds
 
 
-@kernel
+@brief_kernel
 def count_where(
     head: int,
     previous: NDArray[np.int32],
@@ -71,7 +71,7 @@ def count_where(
     return count
 
 
-@kernel
+@brief_kernel
 def rows_where(
     head: int,
     previous: NDArray[np.int32],

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from segengine.kernels.jit import inlined, kernel
+from segengine.kernels.jit import brief_kernel, inlined, kernel
 
 _FNV_BASIS = np.uint32(0x811C9DC5)
 _FNV_PRIME = np.uint32(0x01000193)
@@ -61,7 +61,7 @@ def find_keys(
             at = (at + np.uint64(1)) & mask
 
 
-@kernel
+@brief_kernel
 def find_key(a: int, b: int, kept_first: Any, kept_second: Any, slots: NDArray[np.int32]) -> int:
     """The place of one key (a, b), -1 for a new one; shapes as in `find_keys`."""
     mask = np.uint64(slots.shape[0] - 1)

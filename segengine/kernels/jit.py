@@ -108,13 +108,26 @@ def _folder_of(source: str) -> Path:
 
 def kernel(function: Function) -> Function:
     """Compile a loop for the calls it gets, once per type, without the interpreter's lock."""
+    return _compiled(function, nogil=True)
+
+
+def brief_kernel(function: Function) -> Function:
+    """The same for a loop of microseconds, which keeps the lock.
+
+    To give it away wakes whoever waits for it, who then has to be waited for: in a server a page
+    of ten such loops would be interrupted ten times.
+    """
+    return _compiled(function, nogil=False)
+
+
+def _compiled(function: Function, *, nogil: bool) -> Function:
     if JIT_OFF:
         return _plain(function)
     # The setting is global to Numba: it is ours only while this function is declared.
     before = numba_config.CACHE_DIR
     numba_config.CACHE_DIR = str(_folder_of(function.__code__.co_filename))
     try:
-        compiled = numba.njit(nogil=True, cache=True)(function)
+        compiled = numba.njit(nogil=nogil, cache=True)(function)
     finally:
         numba_config.CACHE_DIR = before
     _KERNELS.append(compiled)

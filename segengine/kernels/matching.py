@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from segengine.kernels.jit import JIT_OFF, Words, inlined, kernel
+from segengine.kernels.jit import JIT_OFF, Words, brief_kernel, inlined, kernel
 from segengine.kernels.scan import trailing_zeros
 
 INT8, INT32, INT64, FLOAT64, MADE = 0, 1, 2, 3, 4
@@ -110,7 +110,7 @@ def _is_within(
     return low > leaves[leaf, 1] and key <= bounds[low - 1, 1]
 
 
-@kernel
+@brief_kernel
 def match_row(
     row: int,
     traits: NDArray[np.int64],

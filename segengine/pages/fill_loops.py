@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segengine.kernels.hashing import bucket_after
-from segengine.kernels.jit import kernel
+from segengine.kernels.jit import brief_kernel
 
 RULE, NAME, FALLBACK, PRIORITY, TIE, HELD_STATE, HELD_BELOW, ARM_STATE = range(8)
 WATCH, CAP, FADES, AFTER, WIDTH = range(8, 13)
@@ -21,7 +21,7 @@ MATCHED, FALLEN_BACK, NOT_ELIGIBLE, OUTRANKED, CAPPED, HELD_OUT, INACTIVE, ALREA
 """What became of a module."""
 
 
-@kernel
+@brief_kernel
 def fill_slots(
     modules: NDArray[np.int64],
     slots: NDArray[np.int32],

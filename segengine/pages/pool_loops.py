@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from segengine.kernels.jit import Words, inlined, kernel
+from segengine.kernels.jit import Words, brief_kernel, inlined
 from segengine.pages.pool_visit_loops import Lately, Shelf
 
 # Terms of a score, as `[pools]` names them, and reasons, as `pool_rank.py` does.
@@ -293,7 +293,7 @@ def note_own(
     return touched[:count]
 
 
-@kernel
+@brief_kernel
 def ranked(
     shelf: Shelf,
     taste: Taste,

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from segengine.kernels.jit import inlined, kernel
+from segengine.kernels.jit import brief_kernel, inlined
 from segengine.traits.clock_loops import Clock, date_of
 
 
@@ -130,7 +130,7 @@ def each_once(places: NDArray[np.int32]) -> NDArray[np.int32]:
     return places[:count]
 
 
-@kernel
+@brief_kernel
 def lately(
     clock: Clock,
     span: Span,

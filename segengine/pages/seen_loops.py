@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from segengine.kernels.jit import inlined, kernel
+from segengine.kernels.jit import brief_kernel, inlined
 
 CODE, CAP_SINCE, DECAY_SINCE, PLACE, FIELDS = range(5)
 """The columns of a table of watches, ascending by CODE: the module's, since when it counts for a
@@ -26,7 +26,7 @@ def _first(watches: NDArray[np.int64], code: int) -> int:
     return low
 
 
-@kernel
+@brief_kernel
 def count_seen(
     head: int,
     previous: NDArray[np.int32],
@@ -76,7 +76,7 @@ def count_seen(
         row = previous[row]
 
 
-@kernel
+@brief_kernel
 def next_time(head: int, previous: NDArray[np.int32], times: NDArray[np.int64], after: int) -> int:
     """The earliest time after a moment in a chain of rows; the greatest int64 for none.
 

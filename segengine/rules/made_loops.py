@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segengine.kernels.calendar import until_birthday
-from segengine.kernels.jit import kernel
+from segengine.kernels.jit import brief_kernel
 from segengine.kernels.matching import FLOAT64, INT32, INT64, NO_KEY, key_of, load_at
 
 PLACE, CODE, ROWS, BEGINS, COUNTS, CODES, SCORES, NEW_CODES, NEW_SCORES, LIKED = range(10)
@@ -19,7 +19,7 @@ DATES, STRIDE, MISSING, BIRTHDAY = range(1, 5)
 """The columns of a table of birthdays after PLACE: where dates are, and what a missing one is."""
 
 
-@kernel
+@brief_kernel
 def write_keys(
     row: int,
     today: int,

@@ -18,8 +18,9 @@ import grpc
 
 LOOK_SECONDS = 0.05
 """How often it is looked, while many come: a look costs what a call does."""
-CLOSELY_SECONDS = 0.005
-"""How often, once calls wait as long as that."""
+CLOSELY_SECONDS = 0.02
+"""How often, once calls wait longer than `SHORT_SECONDS`."""
+SHORT_SECONDS = 0.005
 MANY_PER_SECOND = 200.0
 """Fewer are taken as they come, whatever they ask for."""
 
@@ -78,12 +79,12 @@ async def _look(waiting: Waiting, channel: grpc.aio.Channel) -> None:
     ask: Any = channel.unary_unary(waiting.method, None, None)
     before, at = waiting.calls, time.perf_counter()
     while True:
-        is_close = waiting.seconds() >= CLOSELY_SECONDS
+        is_close = waiting.seconds() >= SHORT_SECONDS
         await asyncio.sleep(CLOSELY_SECONDS if is_close else LOOK_SECONDS)
         calls, now = waiting.calls, time.perf_counter()
         few = calls - before < MANY_PER_SECOND * (now - at)
         before, at = calls, now
-        if few and waiting.seconds() < CLOSELY_SECONDS:
+        if few and waiting.seconds() < SHORT_SECONDS:
             waiting.none()
             continue
         waiting.sent()
