@@ -70,6 +70,10 @@ def held_port(host: str, port: int) -> Iterator[int]:
                 for family, kind, protocol, _, address in found:
                     held = stack.enter_context(socket.socket(family, kind, protocol))
                     held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+                    if bound:
+                        # Calls that a server here ended linger for a minute. Where the port is
+                        # any, this would let two share one.
+                        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                     if family == socket.AF_INET6:
                         held.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
                     held.bind((address[0], bound, *address[2:]))

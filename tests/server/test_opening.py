@@ -23,17 +23,12 @@ from segengine_server.opening import not_serving_yet
 from segengine_server.workers import Crew
 
 from tests.server.fake_engine import FakeEngine
+from tests.server.ports import free_port
 from tests.server.serving import serving
 
 NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
 SERVING = health_pb2.HealthCheckResponse.SERVING
 SHOP = Path(__file__).resolve().parents[2] / "docs" / "shop"
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def health(port: int, service: str = "") -> int:

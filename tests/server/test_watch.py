@@ -24,15 +24,10 @@ from segengine_server.wire import segengine_pb2 as pb
 from segengine_server.wire.segengine_pb2_grpc import AudienceServiceStub, PageServiceStub
 
 import segengine as se
+from tests.server.ports import free_port
 from tests.server.serving import Served, serving
 
 NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ import os
 import random
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -29,8 +30,10 @@ from segengine_server.rates import SharedRates
 from segengine_server.wire import segengine_pb2 as pb
 from segengine_server.worker_lines import Task
 from segengine_server.workers import Crew as CrewOf
+from segengine_server.workers import held_port
 
 import segengine as se
+from tests.server.ports import free_port
 from tests.server.process import Process, served
 
 GET_PAGE = "/segengine.v1.PageService/GetPage"
@@ -146,14 +149,6 @@ class Crew:
         text = urllib.request.urlopen(f"http://127.0.0.1:{self.metrics}/metrics").read().decode()
         lines = (line.rpartition(" ") for line in text.splitlines() if not line.startswith("#"))
         return {name: float(value) for name, _, value in lines}
-
-
-def free_port() -> int:
-    import socket
-
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def within(seconds: float, holds: Callable[[], bool]) -> bool:
@@ -302,6 +297,20 @@ def test_told_to_end_all_processes_end(crew: Crew) -> None:
     assert crew.process.popen.wait(30) == 0
     assert not any(Path(f"/proc/{pid}").exists() for pid in workers)
     assert "drained, and gone" in crew.process.log
+
+
+def test_connections_that_an_earlier_server_ended_keep_no_port_from_its_workers() -> None:
+    port = free_port()
+    with (
+        socket.create_server(("127.0.0.1", port)) as earlier,
+        socket.create_connection(("127.0.0.1", port)) as caller,
+    ):
+        connection, _ = earlier.accept()
+        # Whoever ends a connection first keeps its address for a minute.
+        connection.close()
+        assert caller.recv(1) == b""
+    with held_port("127.0.0.1", port) as held:
+        assert held == port
 
 
 def test_nothing_is_answered_from_what_a_dead_server_left(shop: Path, tmp_path: Path) -> None:
