@@ -7,6 +7,8 @@ from numpy.typing import NDArray
 
 from segengine.kernels.jit import inlined, kernel
 
+YEAR, MONTH, DAY_OF_MONTH, WEEKDAY = range(4)
+"""Parts of a date; weekdays from 0, a Sunday."""
 _DAY = np.int64(86_400_000_000)
 
 
@@ -50,6 +52,25 @@ def civil(day: int) -> tuple[int, int, int]:
     mp = (5 * doy + 2) // 153
     month = mp + 3 if mp < 10 else mp - 9
     return yoe + era * 400 + (1 if month <= 2 else 0), month, doy - (153 * mp + 2) // 5 + 1
+
+
+@inlined
+def date_part(part: int, day: int) -> int:
+    """One part of a date in days since 1970."""
+    if part == WEEKDAY:
+        return (day + 4) % 7
+    year, month, day_of_month = civil(day)
+    if part == YEAR:
+        return year
+    return month if part == MONTH else day_of_month
+
+
+@kernel
+def date_parts(dates: NDArray[np.int64], part: int, missing: int, out: NDArray[np.int64]) -> None:
+    """One part of each date; a missing one stays missing.  dates, out: int64[n]"""
+    for place in range(dates.shape[0]):
+        day = dates[place]
+        out[place] = missing if day == missing else date_part(part, day)
 
 
 @inlined

@@ -36,41 +36,6 @@ def _satisfies(test: int, row: int, tests: NDArray[np.int64], bounds: NDArray[np
     return False
 
 
-@inlined
-def _holds(
-    row: int,
-    times: NDArray[np.int64],
-    as_of: int,
-    tests: NDArray[np.int64],
-    bounds: NDArray[np.int64],
-) -> bool:
-    """Whether a row has happened and satisfies every test."""
-    holds = times[row] <= as_of
-    test = 0
-    while holds and test < tests.shape[0]:
-        holds = _satisfies(test, row, tests, bounds)
-        test += 1
-    return holds
-
-
-@brief_kernel
-def count_where(
-    head: int,
-    previous: NDArray[np.int32],
-    times: NDArray[np.int64],
-    as_of: int,
-    tests: NDArray[np.int64],
-    bounds: NDArray[np.int64],
-) -> int:
-    """How many rows `rows_where` finds."""
-    count, row = 0, head
-    while row >= 0:
-        if _holds(row, times, as_of, tests, bounds):
-            count += 1
-        row = previous[row]
-    return count
-
-
 @brief_kernel
 def rows_where(
     head: int,
@@ -83,13 +48,18 @@ def rows_where(
 ) -> int:
     """The rows of a chain up to as_of that satisfy every test, latest arrival first.
 
-    As many as fit are written; how many there are is what comes back.
+    As many as fit are written; how many there are is what comes back, also of an `out` of none.
     head: the buyer's latest row, -1 for none  previous: int32[rows]  times: int64[rows]
     tests: int64[tests, WIDTH]  bounds: int64[b, 2], keys, both ends within  out: int64[n]
     """
     count, row = 0, head
     while row >= 0:
-        if _holds(row, times, as_of, tests, bounds):
+        holds = times[row] <= as_of
+        test = 0
+        while holds and test < tests.shape[0]:
+            holds = _satisfies(test, row, tests, bounds)
+            test += 1
+        if holds:
             if count < out.shape[0]:
                 out[count] = row
             count += 1

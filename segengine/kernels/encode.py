@@ -25,6 +25,32 @@ def code_of(value: Any, edges: Any) -> int:
     return place + 1
 
 
+@inlined
+def _seen(value: Any, missing: Any, edges: Any, least: Any, greatest: Any) -> int:
+    """The code of a value, 0 for a missing one; what the code has seen is widened."""
+    if value == missing or value != value:
+        return 0
+    code = code_of(value, edges)
+    least[code] = min(least[code], value)
+    greatest[code] = max(greatest[code], value)
+    return code
+
+
+@inlined
+def _put(
+    row: int,
+    code: int,
+    block_least: NDArray[np.uint8],
+    block_greatest: NDArray[np.uint8],
+    out: NDArray[np.uint8],
+) -> None:
+    """Give a row its code, and widen the bounds of its block."""
+    out[row] = code
+    block = row >> BLOCK_SHIFT
+    block_least[block] = min(block_least[block], code)
+    block_greatest[block] = max(block_greatest[block], code)
+
+
 @kernel
 def encode_values(
     values: Any,
@@ -45,16 +71,8 @@ def encode_values(
     block_least, block_greatest: uint8[blocks of 16,384 rows], widened to the codes in each
     """
     for row in range(begin, end):
-        value = values[row]
-        code = 0
-        if not (value == missing or value != value):
-            code = code_of(value, edges)
-            least[code] = min(least[code], value)
-            greatest[code] = max(greatest[code], value)
-        out[row] = code
-        block = row >> BLOCK_SHIFT
-        block_least[block] = min(block_least[block], code)
-        block_greatest[block] = max(block_greatest[block], code)
+        code = _seen(values[row], missing, edges, least, greatest)
+        _put(row, code, block_least, block_greatest, out)
 
 
 @kernel
@@ -66,13 +84,7 @@ def codes_of(
     values: T[n]  least, greatest: T[256], widened to the values of each code  out: uint8[n]
     """
     for index in range(values.shape[0]):
-        value = values[index]
-        code = 0
-        if not (value == missing or value != value):
-            code = code_of(value, edges)
-            least[code] = min(least[code], value)
-            greatest[code] = max(greatest[code], value)
-        out[index] = code
+        out[index] = _seen(values[index], missing, edges, least, greatest)
 
 
 @kernel
@@ -88,11 +100,7 @@ def put_codes(
     rows: int64[n]  codes: uint8[n]  out: uint8[rows of the table]
     """
     for index in range(rows.shape[0]):
-        row, code = rows[index], codes[index]
-        out[row] = code
-        block = row >> BLOCK_SHIFT
-        block_least[block] = min(block_least[block], code)
-        block_greatest[block] = max(block_greatest[block], code)
+        _put(rows[index], codes[index], block_least, block_greatest, out)
 
 
 @kernel
@@ -119,12 +127,5 @@ def encode_rows(
         code = int(out[row])
         if code != 0 and least[code] <= value <= greatest[code]:
             continue
-        code = 0
-        if not (value == missing or value != value):
-            code = code_of(value, edges)
-            least[code] = min(least[code], value)
-            greatest[code] = max(greatest[code], value)
-        out[row] = code
-        block = row >> BLOCK_SHIFT
-        block_least[block] = min(block_least[block], code)
-        block_greatest[block] = max(block_greatest[block], code)
+        code = _seen(value, missing, edges, least, greatest)
+        _put(row, code, block_least, block_greatest, out)

@@ -349,18 +349,6 @@ def count_changes(pairs: NDArray[np.int64], out: NDArray[np.int32]) -> None:
 
 
 @kernel
-def chain_rows(head: int, previous: NDArray[np.int32], out: NDArray[np.int64]) -> int:
-    """The rows of a chain, latest arrival first, as many as fit; how many there are."""
-    count, row = 0, head
-    while row >= 0:
-        if count < out.shape[0]:
-            out[count] = row
-        count += 1
-        row = previous[row]
-    return count
-
-
-@kernel
 def take_places(values: Any, places: NDArray[np.int32], missing: Any, out: Any) -> None:
     """The value at each place, missing at -1.  values, out: T; places: int32[n]  out: T[n]"""
     for index in range(places.shape[0]):

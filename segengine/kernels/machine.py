@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from segengine.kernels.calendar import date_part
 from segengine.kernels.jit import JIT_OFF, Words, inlined, kernel
 from segengine.kernels.scan import word_within
 
@@ -29,6 +30,7 @@ AND_MODE, OR_MODE = 1, 2
     IS_NULL, IS_NULL_F, AND, OR, NOT, CHOOSE, EITHER, EITHER_F,
     LEAST, GREATEST, LEAST_F, GREATEST_F, LOCAL_DAY, YEAR, MONTH, DAY, WEEKDAY,
 ) = range(55)  # fmt: skip
+"""YEAR to WEEKDAY in the order of `calendar`."""
 
 if JIT_OFF:
 
@@ -287,24 +289,9 @@ def _local_day(starts: Any, offsets: Any, size: int, count: int, a: Any, out: An
 
 @inlined
 def _date_part(op: int, count: int, a: Any, out: Any) -> None:
-    """A part of a date, by the civil calendar counted in eras of 400 years from 1 March."""
+    """A part of a date."""
     for i in range(count):
-        z = a[i] + 719_468
-        era = z // 146_097
-        doe = z - era * 146_097
-        yoe = (doe - doe // 1460 + doe // 36_524 - doe // 146_096) // 365
-        doy = doe - (365 * yoe + yoe // 4 - yoe // 100)
-        mp = (5 * doy + 2) // 153
-        month = mp + 3 if mp < 10 else mp - 9
-        if op == YEAR:
-            part = yoe + era * 400 + (1 if month <= 2 else 0)
-        elif op == MONTH:
-            part = month
-        elif op == DAY:
-            part = doy - (153 * mp + 2) // 5 + 1
-        else:
-            part = (a[i] + 4) % 7
-        out[i] = MISSING if a[i] == MISSING else part
+        out[i] = MISSING if a[i] == MISSING else date_part(op - YEAR, a[i])
 
 
 @kernel

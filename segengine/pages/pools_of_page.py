@@ -8,11 +8,13 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from segengine.kernels import fold
+from segengine.kernels import chain
+from segengine.pages.active import NEVER
 from segengine.pages.pool_candidates import ReadyPool
 from segengine.pages.pool_rank import has_products
 from segengine.pages.pool_shelf import BEHAVIORS, Placed
 from segengine.pages.pool_visit import Visit
+from segengine.rules.few_events import NO_TESTS
 from segengine.rules.segment import View
 from segengine.schema.tables import ORDER_LINES
 
@@ -118,15 +120,16 @@ def events_hold_until(visit: Visit, *, of_all: bool) -> int:
             ahead = times[: events.rows]
         else:
             head = int(tables.customers.heads(table)[visit.row])
-            ahead = times[_chain(head, events.extra("previous"))]
+            ahead = times[_chain(head, events.extra("previous"), times)]
         ahead = ahead[ahead > as_of]
         if len(ahead):
             until = min(until, int(ahead.min()))
     return until
 
 
-def _chain(head: int, previous: NDArray[np.int32]) -> NDArray[np.int64]:
+def _chain(head: int, previous: NDArray[np.int32], times: NDArray[np.int64]) -> NDArray[np.int64]:
     """The rows of all events of one buyer in a table, those ahead too."""
-    rows = np.empty(fold.chain_rows(head, previous, np.empty(0, np.int64)), np.int64)
-    fold.chain_rows(head, previous, rows)
+    asked = head, previous, times, NEVER, NO_TESTS.table, NO_TESTS.bounds
+    rows = np.empty(chain.rows_where(*asked, np.empty(0, np.int64)), np.int64)
+    chain.rows_where(*asked, rows)
     return rows

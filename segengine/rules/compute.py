@@ -26,6 +26,10 @@ from segengine.rules.term import SOURCES, Term
 from segengine.schema.kinds import Kind
 
 _FEW_ITEMS = 64
+_DATE_PARTS = {
+    "year": calendar.YEAR, "month": calendar.MONTH, "day": calendar.DAY_OF_MONTH,
+    "dayofweek": calendar.WEEKDAY,
+}  # fmt: skip
 
 
 def truth(term: Term, block: Block) -> NDArray[np.int8]:
@@ -352,27 +356,11 @@ def _days_until_birthday(term: Term, block: Block) -> Values:
     return out
 
 
-def _calendar(days: NDArray[np.int64]) -> tuple[NDArray[np.int64], ...]:
-    """Year, month and day of month of dates."""
-    z = days + 719_468
-    era = z // 146_097
-    doe = z - era * 146_097
-    yoe = (doe - doe // 1460 + doe // 36_524 - doe // 146_096) // 365
-    doy = doe - (365 * yoe + yoe // 4 - yoe // 100)
-    mp = (5 * doy + 2) // 153
-    month = np.where(mp < 10, mp + 3, mp - 9)
-    return yoe + era * 400 + (month <= 2), month, doy - (153 * mp + 2) // 5 + 1
-
-
 def _date_part(term: Term, block: Block) -> Values:
-    found = _dates(term.args[0], block)
-    missing = found == NO_INT
-    known = np.where(missing, 0, found)
-    if term.op == "dayofweek":
-        part = (known + 4) % 7
-    else:
-        part = _calendar(known)[("year", "month", "day").index(term.op)]
-    return np.where(missing, NO_INT, part)
+    dates = np.ascontiguousarray(_dates(term.args[0], block))
+    out = np.empty(len(dates), np.int64)
+    calendar.date_parts(dates, _DATE_PARTS[term.op], NO_INT, out)
+    return out
 
 
 def _hour(term: Term, block: Block) -> Values:

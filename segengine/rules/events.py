@@ -48,6 +48,7 @@ ALL = Term("const", Kind.BOOLEAN, value=1)
 
 
 _SHORT = 256
+_NO_ROWS = np.empty(0, np.int64)
 _MOST_PLANS = 4096
 _FEW_TEXTS = 1024
 """Up to so many texts a condition is asked of all of them, and then of none again."""
@@ -232,7 +233,9 @@ class Events:
         if head < 0:
             return 0
         times, previous = table.columns["time"].values, table.extra("previous")
-        return int(chain.count_where(head, previous, times, clock.as_of, tests.table, tests.bounds))
+        return int(chain.rows_where(
+            head, previous, times, clock.as_of, tests.table, tests.bounds, _NO_ROWS
+        ))  # fmt: skip
 
     def rows_for(self, buyer: int, where: Term, clock: Clock) -> NDArray[np.int64]:
         """One buyer's events that a condition holds for, in arrival order."""

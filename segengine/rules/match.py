@@ -108,20 +108,10 @@ class Matcher(Generic[Key]):
         buckets: BucketsOf | None = None,
     ) -> list[Key]:
         """The keys of the rules that hold; `buckets` where they are not the row's own."""
-        keys: list[Key] = self._keys[self.places(view, row, context, buckets)].tolist()
-        return keys
-
-    def places(
-        self,
-        view: View,
-        row: int,
-        context: Mapping[str, str] | None = None,
-        buckets: BucketsOf | None = None,
-    ) -> NDArray[np.int64]:
-        """As `match`, the places of the rules among all, ascending: int64[rules that hold]."""
         out = np.zeros(len(self._rules), np.uint8)
         self.mark(view, row, context, buckets, out)
-        return np.flatnonzero(out)
+        keys: list[Key] = self._keys[np.flatnonzero(out)].tolist()
+        return keys
 
     def mark(
         self,

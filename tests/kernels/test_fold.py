@@ -228,13 +228,3 @@ def test_different_values_are_counted_once_an_owner(pairs: list[tuple[int, int]]
     out = np.zeros(5, np.int32)
     fold.count_changes(array, out)
     assert out.tolist() == [len({pair for pair in pairs if pair[0] == owner}) for owner in range(5)]
-
-
-def test_a_chain_is_followed_as_far_as_there_is_room_and_counted_to_its_end() -> None:
-    previous = np.array([-1, 0, -1, 1, 3], np.int32)
-    out = np.full(3, -9, np.int64)
-    assert fold.chain_rows(4, previous, out) == 4
-    assert out.tolist() == [4, 3, 1]
-    assert fold.chain_rows(2, previous, out) == 1
-    assert fold.chain_rows(-1, previous, out) == 0
-    assert out.tolist() == [2, 3, 1]
