@@ -11,10 +11,10 @@ import hashlib
 import sqlite3
 import struct
 import zlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Any, NamedTuple
 
 from segengine.errors import StoreError
 
@@ -37,6 +37,7 @@ _FROM_FORMAT_1 = (
 )
 _SUMS = struct.Struct("<qIqI")
 _SECRET_BYTES = 32
+_RECEIPTS, _DELETIONS = "receipts of keys", "deletions"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,32 +60,29 @@ class Deletions:
     """By digest: the number of the change; 0 in logs that did not keep it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Sums:
-    """How many rows both tables have, and the XOR of their checksums."""
+class Sum(NamedTuple):
+    """How many rows a table has, and the XOR of their checksums."""
 
-    receipts: int = 0
-    receipts_crc: int = 0
-    deletions: int = 0
-    deletions_crc: int = 0
+    rows: int = 0
+    crc: int = 0
 
-    def with_receipts(self, crcs: Iterable[int], step: int = 1) -> Self:
+    def over(self, crcs: Iterable[int], step: int = 1) -> Sum:
         """With rows more, or with `step` -1 fewer."""
-        count, crc = self.receipts, self.receipts_crc
+        rows, crc = self
         for each in crcs:
-            count, crc = count + step, crc ^ each
-        return type(self)(count, crc, self.deletions, self.deletions_crc)
+            rows, crc = rows + step, crc ^ each
+        return Sum(rows, crc)
 
-    def with_deletions(self, crcs: Iterable[int], step: int = 1) -> Self:
-        """With rows more, or with `step` -1 fewer."""
-        count, crc = self.deletions, self.deletions_crc
-        for each in crcs:
-            count, crc = count + step, crc ^ each
-        return type(self)(self.receipts, self.receipts_crc, count, crc)
+
+class Sums(NamedTuple):
+    """Of both tables."""
+
+    receipts: Sum = Sum()
+    deletions: Sum = Sum()
 
     def to_bytes(self, secret: bytes) -> bytes:
         """As it is kept, with a checksum over it and the secret."""
-        packed = _SUMS.pack(self.receipts, self.receipts_crc, self.deletions, self.deletions_crc)
+        packed = _SUMS.pack(*self.receipts, *self.deletions)
         return packed + struct.pack("<I", zlib.crc32(secret, zlib.crc32(packed)))
 
 
@@ -114,7 +112,7 @@ def bring_from_format_1(connection: sqlite3.Connection, path: Path) -> None:
         "UPDATE deletions SET crc = ? WHERE digest = ?",
         [(_deletion_checksum(digest, 0), digest) for digest in digests],
     )
-    sums = Sums(*_count_receipts(connection, path), *_count_deletions(connection, path))
+    sums = Sums(_sum_of_receipts(connection, path), _sum_of_deletions(connection, path))
     secret = _about(connection, path, "secret")
     connection.execute("INSERT INTO about VALUES ('sums', ?)", (sums.to_bytes(secret),))
 
@@ -125,7 +123,7 @@ def write_receipts(
     """Add receipts: key, number of the change, text, what was sent. The sums with them."""
     kept = [(*row[:3], receipt_checksum(*row), row[3]) for row in rows]
     connection.executemany("INSERT INTO receipts VALUES (?, ?, ?, ?, ?)", kept)
-    return sums.with_receipts(row[3] for row in kept)
+    return sums._replace(receipts=sums.receipts.over(row[3] for row in kept))
 
 
 def write_deletion(connection: sqlite3.Connection, sums: Sums, digest: str, number: int) -> Sums:
@@ -133,7 +131,8 @@ def write_deletion(connection: sqlite3.Connection, sums: Sums, digest: str, numb
     before = connection.execute("SELECT crc FROM deletions WHERE digest = ?", (digest,)).fetchall()
     crc = _deletion_checksum(digest, number)
     connection.execute("INSERT OR REPLACE INTO deletions VALUES (?, ?, ?)", (digest, number, crc))
-    return sums.with_deletions((each for (each,) in before), -1).with_deletions([crc])
+    without = sums.deletions.over((each for (each,) in before), -1)
+    return sums._replace(deletions=without.over([crc]))
 
 
 def write_sums(connection: sqlite3.Connection, sums: Sums, secret: bytes) -> None:
@@ -144,7 +143,8 @@ def write_sums(connection: sqlite3.Connection, sums: Sums, secret: bytes) -> Non
 def forget_receipts(connection: sqlite3.Connection, sums: Sums, number: int) -> Sums:
     """Drop the receipts of changes up to a number; the sums without them."""
     gone = connection.execute("DELETE FROM receipts WHERE number <= ? RETURNING crc", (number,))
-    return sums.with_receipts((crc for (crc,) in gone.fetchall()), -1)
+    left = sums.receipts.over((crc for (crc,) in gone.fetchall()), -1)
+    return sums._replace(receipts=left)
 
 
 def find_receipt(connection: sqlite3.Connection, path: Path, key: str) -> Receipt | None:
@@ -156,7 +156,7 @@ def find_receipt(connection: sqlite3.Connection, path: Path, key: str) -> Receip
         return None
     found, number, text, crc, sent = row
     if crc != receipt_checksum(found, number, text, sent):
-        raise _damaged(path, "receipts of keys")
+        raise _damaged(path, _RECEIPTS)
     return Receipt(str(text), str(sent))
 
 
@@ -166,20 +166,17 @@ def checked_sums(connection: sqlite3.Connection, path: Path) -> tuple[Sums, byte
     Within a transaction where others may write. Raises `StoreError` for what is damaged or gone.
     """
     kept, secret = _kept_sums(connection, path)
-    if _count_receipts(connection, path) != (kept.receipts, kept.receipts_crc):
-        raise _damaged(path, "receipts of keys")
-    if _count_deletions(connection, path) != (kept.deletions, kept.deletions_crc):
-        raise _damaged(path, "deletions")
+    if _sum_of_receipts(connection, path) != kept.receipts:
+        raise _damaged(path, _RECEIPTS)
+    if _sum_of_deletions(connection, path) != kept.deletions:
+        raise _damaged(path, _DELETIONS)
     return kept, secret
 
 
 def check_format_1(connection: sqlite3.Connection, path: Path) -> None:
     """Compare each receipt of a log of format 1 with its checksum; `StoreError` for a bad one."""
-    for key, number, text, crc in connection.execute(
-        "SELECT key, number, receipt, crc FROM receipts"
-    ):
-        if crc != receipt_checksum(key, number, text):
-            raise _damaged(path, "receipts of keys")
+    rows = connection.execute("SELECT crc, key, number, receipt FROM receipts")
+    _checked(rows, receipt_checksum, path, _RECEIPTS)
 
 
 def deletions(connection: sqlite3.Connection, path: Path, version: int) -> Deletions:
@@ -188,8 +185,8 @@ def deletions(connection: sqlite3.Connection, path: Path, version: int) -> Delet
         secret = _about(connection, path, "secret")
         return Deletions(secret, dict(connection.execute("SELECT digest, 0 FROM deletions")))
     kept, secret = _kept_sums(connection, path)
-    if _count_deletions(connection, path) != (kept.deletions, kept.deletions_crc):
-        raise _damaged(path, "deletions")
+    if _sum_of_deletions(connection, path) != kept.deletions:
+        raise _damaged(path, _DELETIONS)
     return Deletions(secret, dict(connection.execute("SELECT digest, number FROM deletions")))
 
 
@@ -206,32 +203,36 @@ def _kept_sums(connection: sqlite3.Connection, path: Path) -> tuple[Sums, bytes]
     """The sums that were written, and the secret."""
     secret, data = (_about(connection, path, name) for name in ("secret", "sums"))
     if len(data) == len(Sums().to_bytes(b"")):
-        sums = Sums(*_SUMS.unpack_from(data))
+        values = _SUMS.unpack_from(data)
+        sums = Sums(Sum(*values[:2]), Sum(*values[2:]))
         if data == sums.to_bytes(secret):
             return sums, secret
     raise _damaged(path, "sums of receipts and deletions")
 
 
-def _count_receipts(connection: sqlite3.Connection, path: Path) -> tuple[int, int]:
-    """How many there are, and the XOR of their checksums, each having been compared."""
-    count = total = 0
-    for key, number, receipt, crc, sent in connection.execute(
-        "SELECT key, number, receipt, crc, sent FROM receipts"
-    ):
-        if crc != receipt_checksum(key, number, receipt, sent):
-            raise _damaged(path, "receipts of keys")
-        count, total = count + 1, total ^ crc
-    return count, total
+def _sum_of_receipts(connection: sqlite3.Connection, path: Path) -> Sum:
+    """Of the rows that there are, each having been compared with its checksum."""
+    rows = connection.execute("SELECT crc, key, number, receipt, sent FROM receipts")
+    return _checked(rows, receipt_checksum, path, _RECEIPTS)
 
 
-def _count_deletions(connection: sqlite3.Connection, path: Path) -> tuple[int, int]:
-    """The same of deletions."""
-    count = total = 0
-    for digest, number, crc in connection.execute("SELECT digest, number, crc FROM deletions"):
-        if crc != _deletion_checksum(digest, number):
-            raise _damaged(path, "deletions")
-        count, total = count + 1, total ^ crc
-    return count, total
+def _sum_of_deletions(connection: sqlite3.Connection, path: Path) -> Sum:
+    rows = connection.execute("SELECT crc, digest, number FROM deletions")
+    return _checked(rows, _deletion_checksum, path, _DELETIONS)
+
+
+def _checked(
+    rows: Iterable[tuple[Any, ...]], checksum: Callable[..., int], path: Path, where: str
+) -> Sum:
+    """The sum of rows that begin with their checksum; `StoreError` for one that has another."""
+
+    def crcs() -> Iterator[int]:
+        for crc, *row in rows:
+            if crc != checksum(*row):
+                raise _damaged(path, where)
+            yield crc
+
+    return Sum().over(crcs())
 
 
 def _about(connection: sqlite3.Connection, path: Path, name: str) -> bytes:
