@@ -138,7 +138,7 @@ class Current:
         # What takes time is done while everybody may look: see docs/decisions/0015.
         place = placed_ahead(self.tables, batch)
         growth = None if place is None else Growth(self.tables, batch, place)
-        ahead = worked_out_ahead(self.tables, self.settings, self.as_of, self.fits, batch)
+        ahead = worked_out_ahead(self.tables, self.settings, self.as_of, self.fits, batch, place)
         with self.tables.gate.writing():
             if growth is not None:
                 growth.take()

@@ -74,13 +74,16 @@ def fill_from_products(
     return np.unique(owners[owners >= 0]).astype(np.int64)
 
 
-def would_fill(tables: Tables, batch: Batch, name: str) -> NDArray[np.int32] | None:
-    """What the rows of a batch that has yet to come would take from their products: int32[rows].
+def would_fill(
+    tables: Tables, name: str, products_of_rows: NDArray[np.int64]
+) -> NDArray[np.int32] | None:
+    """What rows that have yet to come would take of a column of their products: int32[rows].
 
-    -1 where that is nothing; None where its table takes nothing at all.
+    -1 where that is nothing; None where no product has it.
+    products_of_rows: int64[rows], the product of each, -1 for none
     """
-    products, found = tables.products, products_of(tables, batch)
-    if found is None or not products.columns[name].is_allocated:
+    column = tables.products.columns[name]
+    if not column.is_allocated:
         return None
-    taken = products.columns[name].values[np.maximum(found, 0)]
-    return np.where(found >= 0, taken, -1).astype(np.int32)
+    taken = column.values[np.maximum(products_of_rows, 0)]
+    return np.where(products_of_rows >= 0, taken, -1).astype(np.int32)

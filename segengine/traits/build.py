@@ -19,6 +19,7 @@ from segengine.tables.batch import Batch
 from segengine.tables.column import Column
 from segengine.tables.dictionary import Dictionary
 from segengine.tables.list_column import ListColumn
+from segengine.tables.placing import Placing
 from segengine.tables.row_lists import RowLists
 from segengine.tables.tables import Tables
 from segengine.traits.catalogue import BLOCKS, FAMILIES, LISTED
@@ -138,14 +139,20 @@ def refresh(
 
 
 def worked_out_ahead(
-    tables: Tables, settings: TraitSettings, as_of: int, fits: Fits, batch: Batch
+    tables: Tables,
+    settings: TraitSettings,
+    as_of: int,
+    fits: Fits,
+    batch: Batch,
+    place: Placing | None,
 ) -> SomeBuyers | None:
     """The traits that buyers will have once a checked batch is in the tables, new ones too.
 
     They are there after its `write_back`, which is called when it is in. Nothing changes here, so
     that everybody may look meanwhile. None: they can be worked out only then.
+    place: where the batch goes, where that can be said before
     """
-    found = coming(tables, batch, settings.config.answers)
+    found = coming(tables, batch, settings.config.answers, place)
     if found is None:
         return None
     # Rows are added and no other changes: orders bring no lines, lines settle no order.

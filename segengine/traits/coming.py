@@ -2,8 +2,9 @@
 
 A batch that only adds rows says it before it is there: they come after all others of their buyers.
 So the traits of these buyers are worked out while everybody still looks at the tables, and what
-remains to be done with the gate closed is to write. What changes rows that are there, such as an
-order that is paid, or lines that its amount is the sum of, has to be in the tables first.
+remains to be done with the gate closed is to write. Which rows these are, and whose, is known of
+where the batch goes. What changes rows that are there, such as an order that is paid, or lines that
+its amount is the sum of, has to be in the tables first.
 """
 
 from __future__ import annotations
@@ -15,14 +16,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from segengine.schema.tables import FILLED, ORDER_LINES, ORDERS, PRODUCTS, STATUS_TIMES
+from segengine.schema.tables import CUSTOMERS, FILLED, ORDER_LINES, ORDERS, STATUS_TIMES
 from segengine.tables import order_loops
 from segengine.tables.batch import Batch
-from segengine.tables.collisions import settles_columns
 from segengine.tables.column import JoinedColumn
-from segengine.tables.events import NOT_GIVEN, EventTable
+from segengine.tables.events import NOT_GIVEN
 from segengine.tables.fill import would_fill
-from segengine.tables.key_index import first_places
+from segengine.tables.placing import Placing
 from segengine.tables.tables import Tables
 from segengine.traits.answers import makes_trait
 
@@ -45,6 +45,8 @@ class Coming:
     places: NDArray[np.int64]
     settled: Mapping[str, NDArray[Any]]
     """Columns and internal arrays that are settled of other tables and columns, by batch row."""
+    products: NDArray[np.int64] | None = None
+    """The product of each batch row, -1 for none; None where nothing is taken from products."""
 
     def values(self, tables: Tables, name: str) -> NDArray[Any]:
         """The values that the new rows will have in a column: T[m]."""
@@ -55,65 +57,54 @@ class Coming:
             found = self.batch.values(name).astype(column.dtype)[self.places]
         else:
             found = np.full(len(self.places), column.default, column.dtype)
-        if name in FILLED:
-            filled = would_fill(tables, self.batch, name)
+        if name in FILLED and self.products is not None:
+            filled = would_fill(tables, name, self.products)
             if filled is not None:
                 found = np.where(found < 0, filled[self.places], found)
         return found
 
 
-def coming(tables: Tables, batch: Batch, named: Mapping[str, str]) -> Coming | None:
+def coming(
+    tables: Tables, batch: Batch, named: Mapping[str, str], place: Placing | None
+) -> Coming | None:
     """What a checked batch will bring to its buyers; None where it does more than add rows.
 
     Asked before it is applied, as it is then.  named: the questions that settings name
+    place: where it goes, with its products; None where that is known only when it is applied
     """
-    if batch.table == PRODUCTS or batch.rows == 0:
+    if place is None or batch.rows == 0:
         return None
     table = tables.table(batch.table)
     # What was never written is read in another way.
-    if settles_columns(tables, batch):
-        return None
     kept = (table.columns[name] for name in batch.columns)
     if not all(each.is_allocated or isinstance(each, JoinedColumn) for each in kept):
         return None
-    if not isinstance(table, EventTable):
-        return _customers(tables, batch)
+    if batch.table == CUSTOMERS:
+        return _customers(batch, place)
     if "question" in batch.columns and makes_trait(tables, named, batch.values("question")):
         return None
-    settled: Mapping[str, NDArray[Any]] | None = {}
-    if batch.table == ORDER_LINES:
-        settled = _lines_of_orders(tables, batch)
-    elif table.spec.key and table.spec.key[-1] in batch.columns:
-        ids = batch.values(table.spec.key[-1])
-        settled = {} if _adds_all(table, ids, ids) else None
-    if settled is None:
+    if place.added < batch.rows:
         return None
+    settled: Mapping[str, NDArray[Any]] | None = {}
     if batch.table == ORDERS:
         settled = _orders(tables, batch)
-    owners, _ = tables.customers.numbered(batch.values("customer_id"))
-    places = np.argsort(owners, kind="stable")
-    buyers, counts = np.unique(owners[places], return_counts=True)
-    return Coming(batch, buyers, counts, table.rows + places, places, settled)
+    elif batch.table == ORDER_LINES:
+        settled = _lines_of_orders(tables, batch, place)
+    if settled is None:
+        return None
+    places = np.argsort(place.buyers, kind="stable")
+    ends = np.searchsorted(place.buyers[places], place.touched, side="right")
+    counts = np.diff(ends, prepend=0)
+    rows = table.rows + places
+    return Coming(batch, place.touched, counts, rows, places, settled, place.products)
 
 
-def _customers(tables: Tables, batch: Batch) -> Coming:
+def _customers(batch: Batch, place: Placing) -> Coming:
     """Buyers, each once, with what is given of them; they bring no events."""
-    rows, _ = tables.customers.numbered(batch.values("customer_id"))
+    rows = place.touched
     places = np.argsort(rows)
     nothing = np.empty(0, np.int64)
     return Coming(batch, rows[places], np.zeros(len(rows), np.int64), nothing, places, {})
-
-
-def _adds_all(table: EventTable, first: NDArray[Any], second: NDArray[Any]) -> bool:
-    """Whether no row with these two halves of a key has that of another, there or here.
-
-    The halves of a single key are the same; a row whose second half is missing has no key.
-    """
-    keyed = second != table.columns[table.spec.key[-1]].missing
-    first, second = first[keyed], second[keyed]
-    known = table.index().find((first, second), table.key_arrays()) >= 0
-    again = first_places((first, second)) != np.arange(len(first))
-    return not (known.any() or again.any())
 
 
 def _orders(tables: Tables, batch: Batch) -> Mapping[str, NDArray[Any]]:
@@ -145,21 +136,19 @@ def _orders(tables: Tables, batch: Batch) -> Mapping[str, NDArray[Any]]:
     return {"is_purchase": is_purchase, "has_status": statuses}
 
 
-def _lines_of_orders(tables: Tables, batch: Batch) -> Mapping[str, NDArray[Any]] | None:
-    """Whether new lines are purchases, and their orders; None where they change an order.
+def _lines_of_orders(
+    tables: Tables, batch: Batch, place: Placing
+) -> Mapping[str, NDArray[Any]] | None:
+    """Whether new lines are purchases, and their orders; None where they begin or change an order.
 
     An order that was given with its amount takes nothing from its lines.
     """
-    lines, orders = tables.events[ORDER_LINES], tables.events[ORDERS]
-    if "order_id" not in batch.columns:
-        return None
-    ids = batch.values("order_id")
-    rows = orders.index().find((ids, ids), orders.key_arrays())
-    if (rows < 0).any():
+    orders, rows = tables.events[ORDERS], place.order_rows
+    assert rows is not None
+    assert place.begins_order is not None
+    if len(place.begins_order):
         return None
     if not (orders.extra("row_given")[rows].all() and orders.extra("amount_given")[rows].all()):
-        return None
-    if "line_id" in batch.columns and not _adds_all(lines, rows, batch.values("line_id")):
         return None
     is_purchase = orders.columns["is_purchase"].values[rows]
     if "is_purchase" in batch.columns:

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 import segengine as se
 from segengine import current
+from segengine.tables.key_index import KeyIndex
 from segengine.traits.build import worked_out_ahead
 from tests.traits.histories import differences, traits_of
 from tests.traits.test_changed import refresh_all
@@ -237,3 +238,56 @@ def test_what_does_more_than_add_rows_is_worked_out_of_the_tables(
     before = traits_of(engine)
     refresh_all(engine)
     assert differences(before, traits_of(engine)) == []
+
+
+def test_lines_of_no_order_are_not_those_of_an_order_whose_buyer_is_gone(ahead: list[bool]) -> None:
+    engine = se.Engine()
+    gone = list(range(30))
+    known = {"customer_id": gone, "time": [engine.as_of] * 30, "amount": [5.0] * 30}
+    engine.load("orders", pa.table(known | {"order_id": gone}))
+    line = {"customer_id": [99], "time": [engine.as_of], "line_id": [1], "amount": [2.0]}
+    engine.load("order_lines", pa.table(line | {"order_id": [500]}))
+    for buyer in gone:
+        engine.delete_customer(buyer)
+    # Their orders have no id either, and the index still knows places of theirs.
+    engine.append("order_lines", pa.table(line | {"order_id": pa.array([None], pa.int64())}))
+    assert ahead == [False]
+    assert engine.segment("order_count = 2").ids().to_pylist() == [99]
+    before = traits_of(engine)
+    refresh_all(engine)
+    assert differences(before, traits_of(engine)) == []
+
+
+@pytest.mark.parametrize("table", ["customers", "orders", "order_lines", "behaviors"])
+def test_no_key_is_looked_up_again_of_rows_that_are_placed(
+    monkeypatch: pytest.MonkeyPatch, table: str
+) -> None:
+    engine = se.Engine(as_of=AS_OF)
+    product = {"product_id": ["p"], "category": ["c"]}
+    engine.load("products", pa.table(product))
+    known: dict[str, list[Any]] = {"customer_id": [1], "time": [AS_OF], "amount": [5.0]}
+    of: dict[str, dict[str, list[Any]]] = {
+        "customers": {"customer_id": [1], "member_level": [2]},
+        "orders": known,
+        "order_lines": known | {"line_id": [1], "product_id": ["p"]},
+        "behaviors": {"customer_id": [1], "time": [AS_OF], "kind": ["view"], "product_id": ["p"]},
+    }
+    for name in {"orders", table}:
+        with_order = {"order_id": [7]} if name.startswith("order") else {}
+        engine.append(name, pa.table(of[name] | with_order))
+    is_ahead: list[bool] = []
+
+    def looked_up(*_: Any) -> Any:
+        raise AssertionError("a key is looked up again")
+
+    def without_keys(*given: Any) -> Any:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(KeyIndex, "find", looked_up)
+            work = worked_out_ahead(*given)
+        is_ahead.append(work is not None)
+        return work
+
+    monkeypatch.setattr(current, "worked_out_ahead", without_keys)
+    more = {"orders": {"order_id": [8]}, "order_lines": {"order_id": [7], "line_id": [2]}}
+    engine.append(table, pa.table(of[table] | more.get(table, {})))
+    assert is_ahead == [True]
