@@ -4,7 +4,7 @@ Rules that an operator tries one after the other differ in their numbers and tex
 first of a shape is read by the parser; for the others its nodes are filled with the new values.
 What could change the reading (dates, intervals, escapes, anything unusual) is part of the shape.
 The rules of a page are a few conditions joined by AND, each time others: each condition has a shape
-of its own.
+of its own, and a whole that is new is filled as they are.
 """
 
 from __future__ import annotations
@@ -54,25 +54,49 @@ class Templates:
         """
         if not isinstance(text, str) or size_problem(text) is not None or _UNUSUAL.search(text):
             return None
-        parts = [self._read(part) for part in _conjuncts(text)]
-        if len(parts) > 1 and None not in parts:
-            return e.conjunction(tuple(part for part in parts if part is not None))
-        return parts[0] if len(parts) == 1 else self._read(text)
-
-    def _read(self, text: str) -> e.Expr | None:
-        """What a text says that is one shape."""
         shape, values, places = _taken_apart(text)
+        known, fill = self._known(shape)
+        if not known:
+            fill = self._joined(text, values) or _template(text, values, places)
+            self._keep(shape, fill)
+        return None if fill is None else fill(values)
+
+    def _joined(self, text: str, values: list[e.LiteralValue]) -> Fill | None:
+        """How to fill conditions that are joined, from what is known of each; None where not."""
+        parts = _conjuncts(text)
+        if len(parts) == 1:
+            return None
+        fills: list[tuple[Fill, int, int]] = []
+        taken: list[e.LiteralValue] = []
+        for part in parts:
+            shape, found, places = _taken_apart(part)
+            known, fill = self._known(shape)
+            if not known:
+                fill = _template(part, found, places)
+                self._keep(shape, fill)
+            if fill is None:
+                return None
+            fills.append((fill, len(taken), len(taken) + len(found)))
+            taken += found
+        if taken != values:
+            return None
+        return lambda given: e.conjunction(tuple(
+            fill(given[begin:end]) for fill, begin, end in fills
+        ))  # fmt: skip
+
+    def _known(self, shape: str) -> tuple[bool, Fill | None]:
+        """Whether a shape was seen before, and how it is filled."""
         with self._lock:
-            if shape in self._kept:
-                fill = self._kept[shape]
-                self._kept.move_to_end(shape)
-                return None if fill is None else fill(values)
-        found = _template(text, values, places)
+            if shape not in self._kept:
+                return False, None
+            self._kept.move_to_end(shape)
+            return True, self._kept[shape]
+
+    def _keep(self, shape: str, fill: Fill | None) -> None:
         with self._lock:
-            self._kept[shape] = found
+            self._kept[shape] = fill
             if len(self._kept) > _MOST:
                 self._kept.popitem(last=False)
-        return None if found is None else found(values)
 
 
 def _conjuncts(text: str) -> list[str]:
