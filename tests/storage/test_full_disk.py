@@ -56,6 +56,15 @@ engine.define_campaign(se.Campaign("spring", "true"))
 cities = 1
 long = "x" * 5_000
 '''
+LOAD = """
+products = pa.table({"product_id": ["p", "q"]})
+with full():
+    try:
+        engine.load("products", products)
+    except se.StoreError as error:
+        print("load:", error)
+    assert engine.segment("true").count() == 2
+"""
 CHANGES = {
     "append": 'lambda: engine.append("customers", batch(10), key="k")',
     "delete": "lambda: engine.delete_customer(0)",
@@ -105,14 +114,8 @@ with se.Engine.open(folder) as opened:
 def test_a_load_that_cannot_be_kept_says_so_and_the_store_is_what_it_was(tmp_path: Path) -> None:
     said = ran(
         tmp_path,
-        """
-products = pa.table({"product_id": ["p", "q"]})
-with full():
-    try:
-        engine.load("products", products)
-    except se.StoreError as error:
-        print(error)
-    assert engine.segment("true").count() == 2
+        LOAD
+        + """
 engine.close()
 with se.Engine.open(folder) as opened:
     assert opened.segment("true").count() == 2
@@ -122,6 +125,7 @@ with se.Engine.open(folder) as opened:
     assert len(opened.table("products")) == 2
 """,
     )
+    assert said.startswith("load: ")
     assert "cannot write a snapshot to `" in said
     assert "is in no file, and in this process alone" in said
 
@@ -131,13 +135,8 @@ def test_nothing_is_acknowledged_after_a_load_that_is_in_no_file_until_a_snapsho
 ) -> None:
     said = ran(
         tmp_path,
-        """
-products = pa.table({"product_id": ["p", "q"]})
-with full():
-    try:
-        engine.load("products", products)
-    except se.StoreError as error:
-        print("load:", error)
+        LOAD
+        + """
 for change in (lambda: engine.append("customers", batch(10), key="k"),
                lambda: engine.delete_customer(0)):
     try:
