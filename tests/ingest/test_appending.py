@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from random import Random
@@ -138,32 +138,42 @@ def test_batches_of_one_call_share_a_sync_and_have_reports_of_their_own(tmp_path
         assert engine._appending.syncs == before + 1
 
 
+def brought_at_once(
+    engine: se.Engine, buyers: Sequence[int], bring: Callable[[int], object]
+) -> list[BaseException]:
+    """What fails where a thread for each of these buyers brings something, and all wait in line."""
+    failures: list[BaseException] = []
+
+    def brought(buyer: int) -> None:
+        try:
+            bring(buyer)
+        except BaseException as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=brought, args=(buyer,)) for buyer in buyers]
+    with engine._writer:
+        for each in threads:
+            each.start()
+        while len(engine._appending._line) + len(failures) < len(threads):
+            pass
+    for each in threads:
+        each.join(30)
+    assert not any(each.is_alive() for each in threads)
+    return failures
+
+
 def test_whoever_waits_is_known_by_who_they_are_not_by_their_rows(tmp_path: Path) -> None:
     with opened(tmp_path) as engine:
         engine.append("behaviors", visits(1))
-        failures: list[BaseException] = []
 
-        def bring() -> None:
+        def bring(_: int) -> None:
             # Frames of polars cannot be compared to others with `==` in a condition.
-            try:
-                engine.append("behaviors", pl.from_arrow(visits(2, 3)))
-            except BaseException as error:
-                failures.append(error)
+            engine.append("behaviors", pl.from_arrow(visits(2, 3)))
 
-        with engine._writer:
-            threads = [threading.Thread(target=bring) for _ in range(8)]
-            for each in threads:
-                each.start()
-            while len(engine._appending._line) < len(threads):
-                pass
-        for each in threads:
-            each.join(30)
-        assert failures == []
+        assert brought_at_once(engine, range(8), bring) == []
 
 
-def test_batches_that_wait_for_each_other_share_a_sync(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_batches_that_wait_for_each_other_share_a_sync(tmp_path: Path) -> None:
     with opened(tmp_path) as engine:
         engine.append("behaviors", visits(1))
         before = engine._appending.syncs
@@ -172,14 +182,7 @@ def test_batches_that_wait_for_each_other_share_a_sync(
         def bring(buyer: int) -> None:
             offsets.append(engine.append("behaviors", visits(buyer)).offset)
 
-        with engine._writer:
-            threads = [threading.Thread(target=bring, args=(k,)) for k in range(2, 22)]
-            for each in threads:
-                each.start()
-            while len(engine._appending._line) < len(threads):
-                pass
-        for each in threads:
-            each.join(30)
+        assert brought_at_once(engine, range(2, 22), bring) == []
         assert sorted(o for o in offsets if o is not None) == list(range(2, 22))
         assert engine._appending.syncs == before + 1
         assert engine.segment("visits_7d = 1").count() == 21
