@@ -16,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import segengine as se
+from segengine import appending
 from segengine.appending import Append
 from segengine.errors import LoadError, StoreError
 from segengine.storage.log import Log
@@ -162,7 +163,11 @@ def brought_at_once(
     return failures
 
 
-def test_whoever_waits_is_known_by_who_they_are_not_by_their_rows(tmp_path: Path) -> None:
+def test_whoever_waits_is_known_by_who_they_are_not_by_their_rows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Whoever is done leaves the line while others stand in it.
+    monkeypatch.setattr(appending, "MOST_TOGETHER", 1)
     with opened(tmp_path) as engine:
         engine.append("behaviors", visits(1))
 
