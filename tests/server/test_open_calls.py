@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from queue import SimpleQueue
@@ -24,7 +24,7 @@ from segengine_server.wire.segengine_pb2_grpc import AudienceServiceStub, Ingest
 import segengine as se
 from segengine.storage.audit_file import read_audit
 from tests.server.fake_engine import FakeEngine
-from tests.server.serving import Served, channel_to, serving
+from tests.server.serving import channel_to, serving
 
 NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)
 LOOKS = 0.02
@@ -63,7 +63,6 @@ def texts(path: Path) -> dict[str, str]:
         "tool": created(path, "tool", ["read:audience"], NOW),
         "other": created(path, "other", ["read:audience"], NOW),
         "day": created(path, "day", ["read:audience", "write:events"], NOW, days=1),
-        "till": created(path, "till", ["write:events"], NOW),
     }
 
 
@@ -75,17 +74,21 @@ def engine() -> FakeEngine:
     return found
 
 
+@contextmanager
+def reached(engine: FakeEngine | se.Engine, path: Path, clock: Moment) -> Iterator[grpc.Channel]:
+    """A channel to a server of this engine, which asks for the tokens of a file."""
+    with (
+        serving(engine, tokens=Tokens(path, clock)) as served,
+        channel_to(served.target) as channel,
+    ):
+        yield channel
+
+
 @pytest.fixture
-def served(
+def channel(
     engine: FakeEngine, path: Path, clock: Moment, texts: dict[str, str]
-) -> Iterator[Served]:
-    with serving(engine, tokens=Tokens(path, clock)) as found:
-        yield found
-
-
-@pytest.fixture
-def channel(served: Served) -> Iterator[grpc.Channel]:
-    with channel_to(served.target) as found:
+) -> Iterator[grpc.Channel]:
+    with reached(engine, path, clock) as found:
         yield found
 
 
@@ -95,6 +98,18 @@ def stream(channel: grpc.Channel, text: str) -> Any:
         metadata=(("authorization", f"Bearer {text}"),),
     )  # fmt: skip
     return call
+
+
+def begun(channel: grpc.Channel, text: str) -> Any:
+    """A stream whose first buyers have come."""
+    call = stream(channel, text)
+    assert len(next(call).ipc) > 0
+    return call
+
+
+def let_look() -> None:
+    """Wait as long as several looks at the tokens take."""
+    time.sleep(10 * LOOKS)
 
 
 def ended(call: Any) -> tuple[str, str]:
@@ -132,11 +147,9 @@ def append(channel: grpc.Channel, sent: Sent, text: str) -> Any:
 def test_a_stream_ends_when_its_token_is_taken_out_and_no_other_does(
     channel: grpc.Channel, path: Path, texts: dict[str, str]
 ) -> None:
-    mine, others = stream(channel, texts["tool"]), stream(channel, texts["other"])
-    first = len(next(mine).ipc), len(next(others).ipc)
-    assert all(first)
+    mine, others = begun(channel, texts["tool"]), begun(channel, texts["other"])
     removed(path, "tool")
-    time.sleep(10 * LOOKS)
+    let_look()
     assert ended(mine) == ("UNAUTHENTICATED", "the token is not known")
     assert ended(others) == ("OK", "")
 
@@ -144,11 +157,9 @@ def test_a_stream_ends_when_its_token_is_taken_out_and_no_other_does(
 def test_a_stream_ends_when_its_token_expires(
     channel: grpc.Channel, clock: Moment, texts: dict[str, str]
 ) -> None:
-    mine, others = stream(channel, texts["day"]), stream(channel, texts["tool"])
-    next(mine)
-    next(others)
+    mine, others = begun(channel, texts["day"]), begun(channel, texts["tool"])
     clock.now = NOW + timedelta(days=1)
-    time.sleep(10 * LOOKS)
+    let_look()
     assert ended(mine) == ("UNAUTHENTICATED", "the token has expired")
     assert ended(others) == ("OK", "")
 
@@ -156,11 +167,10 @@ def test_a_stream_ends_when_its_token_expires(
 def test_a_stream_ends_when_its_token_is_for_it_no_more(
     channel: grpc.Channel, path: Path, texts: dict[str, str]
 ) -> None:
-    mine = stream(channel, texts["tool"])
-    next(mine)
+    mine = begun(channel, texts["tool"])
     said = path.read_text()
     path.write_text(said.replace('["read:audience"]', '["read:page"]', 1))
-    time.sleep(10 * LOOKS)
+    let_look()
     code, words = ended(mine)
     assert code == "PERMISSION_DENIED"
     assert "the token `tool` is not for `read:audience`" in words
@@ -182,36 +192,29 @@ def test_a_stream_whose_answer_is_still_being_made_ends_too(
 def test_a_token_file_that_cannot_be_read_ends_nobody(
     channel: grpc.Channel, path: Path, texts: dict[str, str]
 ) -> None:
-    mine = stream(channel, texts["tool"])
-    next(mine)
+    mine = begun(channel, texts["tool"])
     path.write_text("[[tokens")
-    time.sleep(10 * LOOKS)
+    let_look()
     assert ended(mine) == ("OK", "")
 
 
 @pytest.mark.parametrize("how", ["taken out", "expired"])
 def test_an_append_ends_with_its_token_and_keeps_what_was_taken_in(
-    tmp_path: Path, clock: Moment, path: Path, texts: dict[str, str], how: str
+    clock: Moment, path: Path, texts: dict[str, str], how: str
 ) -> None:
-    del texts
-    text = created(path, "pos", ["write:events"], NOW, days=1)
     sent = Sent()
-    with (
-        se.Engine(as_of=NOW) as engine,
-        serving(engine, tokens=Tokens(path, clock)) as served,
-        channel_to(served.target) as channel,
-    ):
-        call = append(channel, sent, text)
+    with se.Engine(as_of=NOW) as engine, reached(engine, path, clock) as channel:
+        call = append(channel, sent, texts["day"])
         sent.send(7)
         while not engine.segment("true").count():
             time.sleep(LOOKS)
         # A stream without anything to send lasts, as long as its token does.
-        time.sleep(10 * LOOKS)
+        let_look()
         assert not call.done()
         if how == "expired":
             clock.now = NOW + timedelta(days=1)
         else:
-            removed(path, "pos")
+            removed(path, "day")
         assert call.code().name == "UNAUTHENTICATED"
         sent.send(8)
         sent.close()
@@ -219,19 +222,15 @@ def test_an_append_ends_with_its_token_and_keeps_what_was_taken_in(
 
 
 def test_the_audit_log_says_why_a_stream_ended(
-    engine: FakeEngine, tmp_path: Path, path: Path, texts: dict[str, str]
+    engine: FakeEngine, tmp_path: Path, path: Path, clock: Moment, texts: dict[str, str]
 ) -> None:
     (tmp_path / "store.toml").write_text("[store]\nas_of = 2026-01-31T12:00:00Z\n")
     se.Engine.open(tmp_path).close()
     engine.folder = tmp_path  # type: ignore[assignment]
-    with (
-        serving(engine, tokens=Tokens(path, lambda: NOW)) as served,
-        channel_to(served.target) as channel,
-    ):
-        call = stream(channel, texts["tool"])
-        next(call)
+    with reached(engine, path, clock) as channel:
+        call = begun(channel, texts["tool"])
         removed(path, "tool")
-        time.sleep(10 * LOOKS)
+        let_look()
         assert ended(call)[0] == "UNAUTHENTICATED"
     (line,) = (each for each in read_audit(tmp_path) if each["how"] == "UNAUTHENTICATED")
     assert (line["who"], line["what"]) == ("tool", "AudienceService/StreamAudience")
@@ -239,15 +238,20 @@ def test_the_audit_log_says_why_a_stream_ended(
 
 
 def test_nobody_looks_when_no_stream_is_open(
-    served: Served, channel: grpc.Channel, texts: dict[str, str], monkeypatch: pytest.MonkeyPatch
+    channel: grpc.Channel, texts: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     looked: list[float] = []
     look = Tokens.look_again
-    monkeypatch.setattr(Tokens, "look_again", lambda self: (looked.append(0.0), look(self))[1])
+
+    def noting(tokens: Tokens) -> Any:
+        looked.append(0.0)
+        return look(tokens)
+
+    monkeypatch.setattr(Tokens, "look_again", noting)
     assert ended(stream(channel, texts["tool"]))[0] == "OK"
-    time.sleep(10 * LOOKS)
+    let_look()
     before = len(looked)
-    time.sleep(10 * LOOKS)
+    let_look()
     assert len(looked) == before
     assert ended(stream(channel, texts["tool"]))[0] == "OK"
     assert len(looked) > before
