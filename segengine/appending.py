@@ -76,7 +76,7 @@ class Steps:
     see: Callable[[Batch], object]
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class _Caller:
     """One caller's batches, in order, and what has come of them; equal to no other's."""
 
@@ -113,9 +113,11 @@ class Appending:
                 while not caller.is_done:
                     self._take(self._next())
         finally:
-            with self._lock, suppress(ValueError):
-                # Whoever does not wait any more.
-                self._line.remove(caller)
+            if not caller.is_done:
+                # Whoever does not wait any more. Not asked of others: to say that somebody is in no
+                # line, Python writes down all that they bring.
+                with self._lock, suppress(ValueError):
+                    self._line.remove(caller)
         return caller.reports, caller.error
 
     def _next(self) -> list[_Caller]:
