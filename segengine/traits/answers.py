@@ -24,6 +24,8 @@ from segengine.tables.tables import Tables
 from segengine.traits.trait import Family
 from segengine.traits.work import Work
 
+_SURVEY = "survey"
+
 
 def questions(tables: Tables, config: StoreConfig) -> dict[str, str | None]:
     """Every question asked so far and the trait with its answers, in the order first seen.
@@ -64,7 +66,7 @@ def _asked(tables: Tables) -> NDArray[np.int64]:
 def _survey(tables: Tables) -> int:
     kinds = tables.events["behaviors"].columns["kind"].dictionary
     assert kinds is not None
-    return int(kinds.codes_of(("survey",))[0])
+    return int(kinds.codes_of((_SURVEY,))[0])
 
 
 class _Asked(NamedTuple):
@@ -157,4 +159,6 @@ def _is_full(customers: CustomerTable) -> bool:
     return sum(name.startswith(PREFIX) for name in customers.traits) >= MOST_QUESTIONS
 
 
-ANSWERS = Family("answers", "", (), facts=_facts, reads=("behaviors",))
+ANSWERS = Family(
+    "answers", "", (), facts=_facts, reads=("behaviors",), kinds={"behaviors": (_SURVEY,)}
+)

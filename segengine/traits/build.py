@@ -165,7 +165,7 @@ def worked_out_ahead(
 
 def _work_out(work: SomeBuyers, fits: Fits) -> None:
     """What the families that have news come to."""
-    families = [f for f in FAMILIES if work.has_news_of(*f.read_by(work.settings))]
+    families = [family for family in FAMILIES if family.has_news(work)]
     for family in families:
         if family.facts is not None:
             family.facts(work)

@@ -18,7 +18,7 @@ from segengine.traits import membership_loops as loops
 from segengine.traits.trait import Family, Trait
 from segengine.traits.work import Work
 
-_NAME = "membership"
+_NAME, _CHECK_IN = "membership", "check_in"
 _TRAITS = (
     Trait("is_member", _NAME, Kind.BOOLEAN, "club", "a purchase, and member_level from 1 on",
           source="purchases, customers"),
@@ -45,7 +45,7 @@ def _facts(work: Work) -> None:
         *points, work.values("points", "time"), work.values("points", "kind"),
         work.values("points", "amount"), earn, spend, expire,
     )  # fmt: skip
-    (check_in,) = work.codes("behaviors", "kind", ("check_in",))
+    (check_in,) = work.codes("behaviors", "kind", (_CHECK_IN,))
     doings = loops.CheckIns(
         *behaviors, work.values("behaviors", "time"), work.values("behaviors", "kind"),
         check_in,
@@ -94,4 +94,5 @@ MEMBERSHIP = Family(
     facts=_facts,
     place=_place,
     reads=("points", "behaviors", CUSTOMERS, ORDERS),
+    kinds={"behaviors": (_CHECK_IN,)},
 )

@@ -75,6 +75,16 @@ class SomeBuyers(Work):
         """As of any work; a batch of events that is worked out ahead does."""
         return self._ahead is not None and self._ahead.batch.table != CUSTOMERS
 
+    def has_news_of_kinds(self, table: str, kinds: tuple[str, ...]) -> bool:
+        """As of any work; of a batch ahead it is told by its rows."""
+        if self._ahead is None or not self.only_adds or table != self._ahead.batch.table:
+            return super().has_news_of_kinds(table, kinds)
+        batch = self._ahead.batch
+        if "kind" not in batch.columns:
+            return False
+        codes = self.codes(table, "kind", kinds)
+        return bool(np.isin(batch.values("kind"), codes).any())
+
     def values(self, table: str, column: str) -> NDArray[Any]:
         """A column of these buyers' events, or of themselves: T[events] or T[n]."""
         if table != "customers" and table not in self.tables.events:

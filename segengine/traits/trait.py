@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 from segengine.schema.kinds import Kind
@@ -46,6 +47,7 @@ class Family:
 
     reads: the tables that facts and place come from, those of other families' traits included;
     an append to another table leaves the family alone. reads_also: further ones, as settings say.
+    kinds: of a table, the only kinds of events that count; an append of others leaves it alone too.
     """
 
     name: str
@@ -56,8 +58,17 @@ class Family:
     place: Callable[[Work, Any], None] | None = None
     reads: tuple[str, ...] = ()
     reads_also: Callable[[TraitSettings], tuple[str, ...]] | None = None
+    kinds: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: MappingProxyType({}))
 
     def read_by(self, settings: TraitSettings) -> tuple[str, ...]:
         """Every table that the family reads."""
         also = () if self.reads_also is None else self.reads_also(settings)
         return (*self.reads, *also)
+
+    def has_news(self, work: Work) -> bool:
+        """Whether something may be another since the traits were made."""
+        return any(
+            work.has_news_of(table)
+            and (table not in self.kinds or work.has_news_of_kinds(table, self.kinds[table]))
+            for table in self.read_by(work.settings)
+        )

@@ -136,6 +136,11 @@ class Work:
         """Whether any of these tables may have told something since the traits were made."""
         return self._changed is None or not self._changed.isdisjoint(tables)
 
+    def has_news_of_kinds(self, table: str, kinds: tuple[str, ...]) -> bool:
+        """Whether that may be of events of these kinds, which stand in the column `kind`."""
+        del kinds
+        return self.has_news_of(table)
+
     def since(self, days: int) -> np.int64:
         """The first instant of the `days` dates that end today."""
         return np.int64(self.settings.zone.start_of_day(self.today - (days - 1)))

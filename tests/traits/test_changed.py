@@ -52,7 +52,12 @@ def test_families_read_tables_that_there_are() -> None:
 @pytest.mark.parametrize(
     ("table", "rows", "reader", "left_alone"),
     [
-        ("behaviors", {"kind": ["view"]}, "interest", {"purchase", "RFM", "prediction", "service"}),
+        ("behaviors", {"kind": ["view"]}, "interest",
+         {"purchase", "RFM", "prediction", "service", "membership", "answers"}),
+        ("behaviors", {"kind": ["check_in"]}, "membership", {"answers"}),
+        ("behaviors", {"kind": ["survey"], "question": ["shoe size"], "answer": ["42"]}, "answers",
+         {"membership"}),
+        ("behaviors", {"product_id": [7]}, "interest", {"membership", "answers"}),
         ("points", {"kind": ["earn"], "amount": [3]}, "membership",
          {"purchase", "interest", "habit", "marketing"}),
         ("orders", {"amount": [3.0]}, "purchase", {"answers"}),
@@ -92,6 +97,8 @@ def test_a_family_that_reads_nothing_of_a_batch_is_not_asked(
         engine.append(table, pa.table({"customer_id": [buyer], "time": [AS_OF], **rows}))
         return set(asked)
 
+    # What is written for the first time may be read by anybody.
+    appended(1)
     for buyer in (1, 2):
         # Whoever is new begins with the traits of nobody.
         families_asked = appended(buyer)
