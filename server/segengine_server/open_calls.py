@@ -122,6 +122,8 @@ class _Written:
     async def write(self, message: Any) -> None:
         """Send it; where the task is cancelled meanwhile, it is sent all the same."""
         self._writing = asyncio.ensure_future(self._context.write(message))
+        # Where the caller has left, nobody asks any more how it ended; asyncio would log that.
+        self._writing.add_done_callback(lambda done: done.cancelled() or done.exception())
         await asyncio.shield(self._writing)
 
     async def all(self) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import gc
 import threading
 import time
 from collections.abc import Iterator
@@ -9,7 +11,7 @@ from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from queue import SimpleQueue
-from typing import Any
+from typing import Any, cast
 
 import grpc
 import numpy as np
@@ -255,3 +257,28 @@ def test_nobody_looks_when_no_stream_is_open(
     assert len(looked) == before
     assert ended(stream(channel, texts["tool"]))[0] == "OK"
     assert len(looked) > before
+
+
+def test_a_message_that_fails_after_its_caller_left_is_nothing_to_log() -> None:
+    said: list[Any] = []
+
+    class Broken:
+        async def write(self, message: bytes) -> None:
+            await asyncio.sleep(0)
+            raise RuntimeError("the connection is gone")
+
+    async def leaving() -> None:
+        asyncio.get_running_loop().set_exception_handler(lambda _, what: said.append(what))
+        written = open_calls._Written(cast("Any", Broken()))
+        call = asyncio.ensure_future(written.write(b"x"))
+        await asyncio.sleep(0)
+        call.cancel()
+        await asyncio.wait((call,))
+        await written.all()
+        del written, call
+        # What failed is told when nobody can ask for it any more.
+        gc.collect()
+        await asyncio.sleep(0)
+
+    asyncio.run(leaving())
+    assert said == []
