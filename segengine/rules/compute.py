@@ -8,8 +8,6 @@ a dictionary at a time for conditions on text. Values are arrays in the form col
 
 from __future__ import annotations
 
-import math
-import re
 from collections.abc import Callable
 from typing import Any
 
@@ -22,6 +20,7 @@ from segengine.days import DAY, HOUR, Zone, add_to_day
 from segengine.kernels import arithmetic, calendar
 from segengine.kernels import truth as kernels_truth
 from segengine.rules.block import FALSE, NO_INT, TRUE, UNKNOWN, Block, Values
+from segengine.rules.read_text import like_regex, number_in, whole_number_in
 from segengine.rules.term import SOURCES, Term
 from segengine.schema.kinds import Kind
 
@@ -177,31 +176,6 @@ def _like(term: Term, block: Block) -> NDArray[np.int8]:
     return _known(hits, _missing(operand))
 
 
-def like_regex(pattern: str, escape: str) -> str:
-    """A LIKE pattern as a regular expression over a whole text."""
-    parts, index = [], 0
-    while index < len(pattern):
-        char = pattern[index]
-        if escape and char == escape and index + 1 < len(pattern):
-            index += 1
-            parts.append(_plain(pattern[index]))
-        elif char == "%":
-            parts.append(".*")
-        elif char == "_":
-            parts.append(".")
-        else:
-            parts.append(_plain(char))
-        index += 1
-    return r"(?s)\A" + "".join(parts) + r"\z"
-
-
-def _plain(char: str) -> str:
-    """One character that means itself in a regular expression."""
-    if char.isalnum() and char.isascii():
-        return char
-    return rf"\x{{{ord(char):x}}}"
-
-
 _WHOLE = {
     "+": arithmetic.ADD, "-": arithmetic.SUBTRACT, "*": arithmetic.MULTIPLY,
     "//": arithmetic.DIVIDE, "%": arithmetic.REMAINDER,
@@ -254,25 +228,9 @@ def _to_double(term: Term, block: Block) -> Values:
     return np.where(missing, np.nan, found)
 
 
-def number_in(text: str | None) -> float | None:
-    """The finite number that a text says; None where it says none."""
-    try:
-        found = float(text) if text is not None and "_" not in text else math.nan
-    except ValueError:
-        return None
-    return found if math.isfinite(found) else None
-
-
 def _to_bigint(term: Term, block: Block) -> Values:
     found = [whole_number_in(value.as_py()) for value in compute(term.args[0], block)]
     return np.array([NO_INT if v is None else v for v in found], np.int64)
-
-
-def whole_number_in(text: str | None) -> int | None:
-    """The whole number within 64 bits that a text says; None where it says none."""
-    text = (text or "").strip()
-    number = int(text) if re.fullmatch("[+-]?[0-9]{1,19}", text) else NO_INT
-    return number if -(2**63) < number < 2**63 else None
 
 
 def _to_money(term: Term, block: Block) -> Values:

@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from segengine.rules.compute import number_in, whole_number_in
 from segengine.rules.plan import AllOf, AnyOf, Computed, Node
+from segengine.rules.read_text import number_in, whole_number_in
 from segengine.rules.term import SOURCES, Term
 
 _MOST_SORTS = 1 << 12
