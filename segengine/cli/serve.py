@@ -6,8 +6,8 @@ import gc
 import logging
 import sys
 import time
-from collections.abc import Callable, Iterable
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -136,9 +136,8 @@ def serve(
         crew = _crew(engine, workers, who, log_json=log_json)
         engine.catch_up()
         _ask_everything_once(engine)
-        keep_what_is_there()
         make_room()
-        with snapshots_written(engine):
+        with what_is_there_kept(), snapshots_written(engine):
             answer_until_told(
                 engine, host, port, ready=ready, tokens=who, insecure=insecure, tls=tls,
                 metrics_port=metrics_port, metrics_host=metrics_host, crew=crew,
@@ -146,14 +145,20 @@ def serve(
         _log.info("drained, and gone")
 
 
-def keep_what_is_there() -> None:
-    """Let the garbage collector not look again at what is there before the first caller comes.
+@contextmanager
+def what_is_there_kept() -> Iterator[None]:
+    """Let the garbage collector not look at what is there before the first caller comes.
 
     Rules and definitions are some hundred thousand objects that stay: to go through them takes
     tens of milliseconds, in which no page is decided.
     """
     gc.collect()
     gc.freeze()
+    try:
+        yield
+    finally:
+        # What is not collected at the end is told to operators as leaked, object by object.
+        gc.unfreeze()
 
 
 def _crew(engine: Engine, count: int, tokens: Tokens | None, *, log_json: bool) -> Crew | None:

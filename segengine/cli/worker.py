@@ -11,7 +11,7 @@ import os
 import sys
 from contextlib import suppress
 
-from segengine.cli.serve import keep_what_is_there, log_to_stderr
+from segengine.cli.serve import log_to_stderr, what_is_there_kept
 from segengine.errors import SegengineError
 
 
@@ -34,8 +34,8 @@ def main() -> int:
             # What cannot be is told to whoever asks for it.
             with suppress(SegengineError):
                 store.page(name, customer_id=None, context={})
-        keep_what_is_there()
-        asyncio.run(work(store, task))
+        with what_is_there_kept():
+            asyncio.run(work(store, task))
     except SegengineError as error:
         logging.getLogger("segengine").error("%s", error)
         return 1

@@ -221,6 +221,8 @@ def _of_arrow(connection: duckdb.DuckDBPyConnection, source: Any) -> Source:
         names = data.column_names
         if len({n.lower() for n in names}) < len(names):
             raise LoadError("the source has two columns of the same name", field="source")
+    if len(data.schema) == 0:
+        raise LoadError("the source has no columns", field="source")
     connection.register(_GIVEN, data)
     return Source(connection, _GIVEN, GIVEN_SHOWN, rows)
 

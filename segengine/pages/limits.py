@@ -15,6 +15,7 @@ from segengine.errors import did_you_mean
 from segengine.schema.cap_settings import Cap
 
 SHOWN, CLICKED = "shown", "clicked"
+_MOST = 2**31 - 1
 _CAP_KEYS = ("limit", "days")
 _DECAY_KEYS = ("priority", "after", "days")
 _NOT_OF_MODULES = (
@@ -82,9 +83,9 @@ def read_decay(decay: object) -> tuple[Decay | None, list[str]]:
 
 def _whole(what: str, value: object, least: int) -> list[str]:
     good = isinstance(value, int) and not isinstance(value, bool)
-    if good and least <= value < 2**31:  # type: ignore[operator]
+    if good and least <= value <= _MOST:  # type: ignore[operator]
         return []
-    return [f"`{what}` is a whole number from {least}, not `{value}`"]
+    return [f"`{what}` is a whole number from {least} to {_MOST:,}, not `{value}`"]
 
 
 def _unknown(what: str, given: Mapping[str, Any], known: tuple[str, ...]) -> list[str]:

@@ -46,7 +46,9 @@ def cap_mistakes(cap: object, channels: Sequence[str] | None = None) -> list[str
         return [f"a cap is a `limit` and `days`, not `{cap}`"]
     wrong = []
     if not _whole(cap.limit, 0, MOST_LIMIT):
-        wrong.append(f"`limit` of a cap is a whole number from 0, not `{cap.limit}`")
+        wrong.append(
+            f"`limit` of a cap is a whole number from 0 to {MOST_LIMIT:,}, not `{cap.limit}`"
+        )
     if not _whole(cap.days, 1, MOST_DAYS):
         wrong.append(f"`days` of a cap is a whole number from 1 to {MOST_DAYS}, not `{cap.days}`")
     if cap.channel is not None and not is_text(cap.channel):

@@ -42,6 +42,11 @@ def copy_store(store: Path, target: Path, told: Told = lambda _: None) -> int:
     """
     if not (store / FILE_NAME).is_file():
         raise StoreError(f"there is no store at `{store}`", field="store")
+    if target.resolve().is_relative_to(store.resolve()):
+        raise StoreError(
+            f"`{target}` is within the store that is copied; name a directory elsewhere",
+            field="target",
+        )
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise StoreError(f"`{target}` is not empty; name a new directory", field="target")
     was_there = target.exists()
