@@ -128,10 +128,9 @@ class Guard(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]
         self._look_again()
         token = self._bearer(header, method)
         if token.calls_per_second is not None and not self._takes(token.id, token.calls_per_second):
-            raise BusyError(
-                f"the token `{token.name}` may call {token.calls_per_second:g} times a second; "
-                "try again later"
-            )
+            often = token.calls_per_second
+            said = "once a second" if often == 1 else f"{often:g} times a second"
+            raise BusyError(f"the token `{token.name}` may call {said}; try again later")
         return token
 
     def _takes(self, token: str, per_second: float) -> bool:

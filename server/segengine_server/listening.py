@@ -55,7 +55,9 @@ def check_address(host: str, port: int, what: str = "") -> None:
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except (OSError, UnicodeError) as error:
-        raise ListenError(f"host `{host}`{what} is not known: {error}", field="host") from error
+        raise ListenError(
+            f"host `{host}`{what} is not known{_why_not_known(error)}", field="host"
+        ) from error
     refusals: list[OSError] = []
     for family, kind, protocol, _, address in found:
         try:
@@ -71,6 +73,13 @@ def check_address(host: str, port: int, what: str = "") -> None:
     if len(refusals) == len(found):
         why = (refusals[0].strerror or str(refusals[0])).lower()
         raise ListenError(f"cannot listen on `{host}`, port `{port}`{what}: {why}", field="host")
+
+
+def _why_not_known(error: OSError | UnicodeError) -> str:
+    """What is worth saying beside `is not known`."""
+    if isinstance(error, UnicodeError) or error.errno == socket.EAI_NONAME:
+        return "; give a name or an address of this machine"
+    return f": {(error.strerror or str(error)).lower()}"
 
 
 def taken(host: str, port: int, what: str = "") -> ListenError:
