@@ -219,7 +219,9 @@ def _tls(cert: Path | None, key: Path | None, client_ca: Path | None) -> Tls | N
         return None
     if cert is None or key is None:
         raise InputError("TLS needs both `--tls-cert` and `--tls-key`")
-    return Tls(cert, key, client_ca)
+    tls = Tls(cert, key, client_ca)
+    tls.check()
+    return tls
 
 
 def _ask_everything_once(engine: Engine) -> None:

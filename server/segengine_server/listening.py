@@ -99,6 +99,14 @@ def listen(server: grpc.aio.Server, host: str, port: int, tls: Tls | None) -> in
             return server.add_secure_port(address, tls.credentials())
         return server.add_insecure_port(address)
     except RuntimeError as error:
+        if tls is not None:
+            check_address(host, port)
+            # It is not the address.
+            raise ListenError(
+                f"gRPC cannot listen with the certificate `{tls.cert}` and the key `{tls.key}`, "
+                "though they fit; have them issued anew, such as with a key of EC P-256",
+                field="tls",
+            ) from error
         # Between our look and now somebody took it.
         raise taken(host, port) from error
 

@@ -53,3 +53,17 @@ def test_a_token_is_made_listed_and_taken_out(folder: Path) -> None:
 def test_what_cannot_be_is_bad_input(folder: Path, arguments: list[str], words: str) -> None:
     code, _, said = ask(*arguments, "--store", folder)
     assert (code, words in said) == (2, True), said
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--tls-cert", "none.pem", "--tls-key", "none.key"], "none.key` cannot be read: No such"),
+    ],
+)
+def test_what_keeps_a_server_from_listening_is_said_before_the_store_is_opened(
+    tmp_path: Path, arguments: list[str], words: str
+) -> None:
+    (tmp_path / "store.toml").write_text("cannot be opened")
+    code, _, said = ask("serve", "--insecure", "--port", "0", "--store", tmp_path, *arguments)
+    assert (code, words in said) == (2, True), said

@@ -145,10 +145,14 @@ def test_a_token_that_calls_too_often_is_refused_at_once(
     for name, often in (("slow", "2 times a second"), ("slowest", "once a second")):
         with Client(served.target, token=texts[name]) as client:
             client.page("home")
-            with pytest.raises(ServerError, match=f"may call {often}; try again later") as refused:
-                for _ in range(5):
+            refused: list[ServerError] = []
+            for _ in range(5):
+                try:
                     client.page("home")
-        assert refused.value.code == "RESOURCE_EXHAUSTED"
+                except ServerError as error:
+                    refused.append(error)
+        assert refused[-1].code == "RESOURCE_EXHAUSTED"
+        assert f"may call {often}; try again later" in str(refused[-1])
 
 
 def test_a_rate_fills_as_time_goes_by(monkeypatch: pytest.MonkeyPatch) -> None:
