@@ -203,6 +203,14 @@ def test_a_source_with_one_name_twice_is_refused() -> None:
         engine().load("customers", twice)
 
 
+@pytest.mark.parametrize("source", [pa.table({}), pa.table({}).to_reader()])
+def test_a_source_without_columns_is_refused(source: Any) -> None:
+    with pytest.raises(se.LoadError, match="the source has no columns"):
+        engine().load("customers", source)
+    with pytest.raises(se.LoadError, match="the source has no columns"):
+        engine().append("behaviors", pa.table({}))
+
+
 def test_a_source_or_a_query_is_given_not_both_nor_neither() -> None:
     for arguments in ({}, {"source": customers(1), "query": "SELECT 1"}):
         with pytest.raises(se.LoadError, match=r"either a source .* or `query`"):

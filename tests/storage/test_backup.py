@@ -61,6 +61,15 @@ def test_what_is_not_empty_is_not_copied_into(used: Path, tmp_path: Path) -> Non
     assert (tmp_path / "full" / "mine.txt").read_text() == "mine"
 
 
+@pytest.mark.parametrize("inside", [".", "backup", "snapshots/backup"])
+def test_a_backup_is_not_made_within_its_store(used: Path, inside: str) -> None:
+    before = sorted(used.rglob("*"))
+    code, said = ask("store", "backup", used / inside, "--store", used)
+    assert code == 2
+    assert "is within the store that is copied; name a directory elsewhere" in said
+    assert sorted(used.rglob("*")) == before
+
+
 def test_a_damaged_file_is_not_backed_up_and_is_found(used: Path, tmp_path: Path) -> None:
     assert all(each.error is None for each in verified(used))
     code, said = ask("store", "verify", "--store", used)
