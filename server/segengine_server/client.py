@@ -17,6 +17,7 @@ from segengine_server import campaign_convert, convert
 from segengine_server.answers import Census, Count, Explanation, Page
 from segengine_server.campaign_answers import MemberDiff, Plan, Receipt, Run, Texts
 from segengine_server.catalog_client import Catalog
+from segengine_server.connecting import connection_of
 from segengine_server.engine_api import CustomerId
 from segengine_server.errors import late_error, server_error_of, too_large_error
 from segengine_server.ipc_stream import Joined
@@ -29,9 +30,8 @@ from segengine_server.wire.segengine_pb2_grpc import (
     PageServiceStub,
 )
 
-# Pages of one call: enough that the way there and back is nothing, and far below the largest reply.
+# Pages of one call: enough that the way there and back is nothing, and far below `REPLY_BYTES`.
 PAGES_A_CALL = 100
-REPLY_BYTES = 64 << 20
 # Rows and bytes of one RecordMessages, which a server takes up to 4 MB.
 ROWS_A_CALL, BYTES_A_CALL = 20_000, 2 << 20
 CENSUS_SECONDS = 120.0
@@ -47,8 +47,9 @@ class Client:
     timeout: seconds that one answer may take, and of a stream each of its parts. Threads may share
     a client. token: what `segengine token create` printed. tls: PEM bytes of who signed the
     server's certificate, or True for those that this machine trusts; cert, key: the client's own,
-    in PEM.
-    Every method raises ServerError when the server refuses or cannot be reached.
+    in PEM, both or neither. White space at the ends of target and token is left out.
+    Raises TypeError and ValueError for arguments that cannot be, before anybody is asked. Every
+    method raises ServerError when the server refuses or cannot be reached.
     """
 
     def __init__(
@@ -61,15 +62,10 @@ class Client:
         cert: bytes | None = None,
         key: bytes | None = None,
     ) -> None:
-        self._target = target
+        self._connection = connection_of(target, token, tls, cert, key)
         self._timeout = timeout
-        options = [("grpc.max_receive_message_length", REPLY_BYTES)]
-        if tls is False:
-            self._channel = grpc.insecure_channel(target, options=options)
-        else:
-            credentials = grpc.ssl_channel_credentials(None if tls is True else tls, key, cert)
-            self._channel = grpc.secure_channel(target, credentials, options=options)
-        self._who = () if token is None else (("authorization", f"Bearer {token}"),)
+        self._channel = self._connection.channel()
+        self._who = self._connection.metadata
         self._audiences = AudienceServiceStub(self._channel)  # type: ignore[no-untyped-call]
         self._pages = PageServiceStub(self._channel)  # type: ignore[no-untyped-call]
         self._campaigns = CampaignServiceStub(self._channel)  # type: ignore[no-untyped-call]
@@ -345,7 +341,7 @@ class Client:
         try:
             return method(request, timeout=seconds, metadata=self._who)
         except grpc.RpcError as error:
-            raise server_error_of(error, self._target, seconds) from None
+            raise server_error_of(error, self._connection, seconds) from None
 
     def _batches(self, request: pb.StreamAudienceRequest) -> Iterator[pa.RecordBatch]:
         with self._reading(self._audiences.StreamAudience, request) as reader:
@@ -372,8 +368,8 @@ class Client:
                 reply = next(call, None)
             except grpc.RpcError as error:
                 if late.is_set():
-                    raise late_error(self._target, self._timeout) from None
-                raise server_error_of(error, self._target, self._timeout) from None
+                    raise late_error(self._connection.target, self._timeout) from None
+                raise server_error_of(error, self._connection, self._timeout) from None
             finally:
                 timer.cancel()
             return None if reply is None else reply.ipc

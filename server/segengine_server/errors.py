@@ -39,6 +39,7 @@ from segengine.errors import (
 )
 from segengine.ingest.report import LoadProblem, RefusedError
 from segengine.stopping import StoppedError
+from segengine_server.connecting import Connection
 
 DOMAIN = "segengine"
 
@@ -232,8 +233,9 @@ async def refuse(context: grpc.aio.ServicerContext[Any, Any], error: Exception) 
     await context.abort(code, status.message, (*told, (DETAILS_KEY, status.SerializeToString())))
 
 
-def server_error_of(error: grpc.RpcError, target: str, timeout: float) -> ServerError:
-    """What a client raises for a call to `target` that failed or outlasted `timeout` seconds."""
+def server_error_of(error: grpc.RpcError, asked: Connection, timeout: float) -> ServerError:
+    """What a client raises for a call that failed or outlasted `timeout` seconds."""
+    target = asked.target
     # A failed call is its own error; the stubs do not know.
     call: Any = error
     code, message = call.code().name, call.details() or ""
@@ -244,7 +246,8 @@ def server_error_of(error: grpc.RpcError, target: str, timeout: float) -> Server
         else:
             violations += [Violation(v.field, v.description) for v in detail.field_violations]
     if not reason and code == "UNAVAILABLE":
-        message = f"cannot reach a server at `{target}`: {message}"
+        hint = asked.hint(message)
+        message = f"cannot reach a server at `{target}`: {message}{'; ' if hint else ''}{hint}"
     elif not reason and code == message == "CANCELLED":
         # The server's gRPC has ended the call before anybody took it.
         code, reason = "RESOURCE_EXHAUSTED", "BUSY"

@@ -13,6 +13,7 @@ from typing import Any
 import grpc
 import pytest
 from prometheus_client import CollectorRegistry
+from segengine_server.connecting import Connection
 from segengine_server.errors import ServerError, server_error_of
 from segengine_server.turnstile import (
     MOST_UNTAKEN,
@@ -186,7 +187,7 @@ def test_a_refusal_is_busy_bears_the_calls_id_and_reads_nothing() -> None:
     assert let_in == b"a page"
     assert read == [b"\xff"]
     for number, error in enumerate(refused):
-        told = server_error_of(error, "", 1.0)
+        told = server_error_of(error, Connection("here:1"), 1.0)
         assert (told.code, told.reason) == ("RESOURCE_EXHAUSTED", "BUSY")
         assert dict(error.trailing_metadata())[REQUEST_ID] == f"r{number}"
 
@@ -212,7 +213,7 @@ def test_calls_beyond_those_that_may_wait_are_ended_and_health_is_told_all_the_s
             try:
                 found.append(ask(b"", timeout=30))
             except grpc.RpcError as error:
-                found.append(server_error_of(error, "here", 30.0))
+                found.append(server_error_of(error, Connection("here:1"), 30.0))
 
         with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
             ask = channel.unary_unary(GET_PAGE)
