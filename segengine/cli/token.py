@@ -28,11 +28,14 @@ _Scopes = Annotated[
     ),
 ]
 _Days = Annotated[
-    int | None, typer.Option("--days", metavar="N", help="It expires after so many days.")
+    int | None,
+    typer.Option("--days", metavar="N", help="It expires after so many days, 36500 at most."),
 ]
 _Rate = Annotated[
     float | None,
-    typer.Option("--calls-per-second", metavar="N", min=0.001, help="It may call so often."),
+    typer.Option(
+        "--calls-per-second", metavar="N", help="It may call so often, a million times at most."
+    ),
 ]
 _File = Annotated[
     Path | None,

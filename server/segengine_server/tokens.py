@@ -27,6 +27,9 @@ from segengine_server.errors import UnauthenticatedError
 SCOPES = ("read:page", "read:audience", "write:events", "write:catalog", "admin")
 """What a token may be for; `admin` is for everything."""
 FILE_NAME = "tokens.toml"
+MOST_DAYS = 36_500
+MOST_CALLS_PER_SECOND = 1_000_000
+"""More than a server answers: whoever may call so often is not bounded."""
 _TOKEN = re.compile(r"seg_([0-9a-f]{8})_([A-Za-z0-9_-]{43})")
 _NOBODY = hashlib.sha256(b"nobody").hexdigest()
 # More than one spelling of a header may hold one token.
@@ -67,7 +70,8 @@ def created(
 ) -> str:
     """Add a token to a file, which is made if there is none; its text, which is kept nowhere.
 
-    Raises `TokenFileError` for a scope that there is not, a name that is taken, or a bad file.
+    Raises `TokenFileError` for a scope that there is not, a name that is taken, days or calls out
+    of bounds, or a bad file.
     """
     there = read_tokens(path) if path.exists() else {}
     mistakes = [_unknown_scope(each) for each in scopes if each not in SCOPES]
@@ -77,8 +81,15 @@ def created(
         mistakes.append(f"`{name}` is no name: printable text, of whoever is to have the token")
     if any(each.name == name for each in there.values()):
         mistakes.append(f"there is a token of the name `{name}` already")
-    if days is not None and days < 1:
-        mistakes.append(f"a token holds for a day at least, not `{days}`")
+    if days is not None and not 1 <= days <= MOST_DAYS:
+        mistakes.append(
+            f"a token holds for 1 to {MOST_DAYS} days, not `{days}`; without any it never expires"
+        )
+    if calls_per_second is not None and not _is_rate(calls_per_second):
+        mistakes.append(
+            f"calls per second are above 0 and at most {MOST_CALLS_PER_SECOND}, not "
+            f"`{calls_per_second}`; without any a token may call as often as it likes"
+        )
     if mistakes:
         raise TokenFileError("\n".join(mistakes), field="token")
     number = secrets.token_hex(4)
@@ -202,6 +213,13 @@ def _unknown_scope(scope: object) -> str:
     return f"unknown scope `{scope}`; {hint}"
 
 
+def _is_rate(value: object) -> bool:
+    """Whether a token may have it; what is no number, NaN and infinity are none."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    return 0 < value <= MOST_CALLS_PER_SECOND
+
+
 def _token_of(entry: Mapping[str, Any]) -> tuple[Token | None, list[str]]:
     wrong = [f"`{key}` is not known" for key in entry if key not in _KEYS]
     texts = {key: entry.get(key) for key in ("id", "name", "sha256")}
@@ -218,9 +236,11 @@ def _token_of(entry: Mapping[str, Any]) -> tuple[Token | None, list[str]]:
     if expires is not None and (not isinstance(expires, datetime) or expires.tzinfo is None):
         wrong.append("`expires_at` is a moment with its timezone, such as 2027-01-31T00:00:00Z")
     rate = entry.get("calls_per_second")
-    if rate is not None and (isinstance(rate, bool) or not isinstance(rate, int | float)
-                             or rate <= 0):  # fmt: skip
-        wrong.append("`calls_per_second` is a number above 0")
+    if rate is not None and not _is_rate(rate):
+        wrong.append(
+            f"`calls_per_second` is a number above 0 and at most {MOST_CALLS_PER_SECOND}, "
+            f"not `{rate}`"
+        )
     if wrong:
         return None, wrong
     return Token(

@@ -40,6 +40,8 @@ def test_a_token_is_made_listed_and_taken_out(folder: Path) -> None:
     ("arguments", "words"),
     [
         (["token", "create", "x", "--scope", "read"], "unknown scope `read`"),
+        (["token", "create", "x", "--scope", "admin", "--days", "99999999"], "1 to 36500 days"),
+        (["token", "create", "x", "--scope", "admin", "--calls-per-second", "nan"], "above 0"),
         (["token", "remove", "x"], "cannot be read"),
         (["serve", "--port", "0"], "`--tokens FILE` names another file, and `--insecure` answers"),
         (["serve", "--port", "0"], "`segengine token create NAME --scope read:page --store"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -73,15 +74,40 @@ def test_what_cannot_be_a_token_is_refused_with_every_reason(path: Path) -> None
     created(path, "shop", ["read:page"], NOW)
     before = path.read_text()
     with pytest.raises(TokenFileError) as caught:
-        created(path, "shop", ["read:pages", "x"], NOW, days=0)
+        created(path, "shop", ["read:pages", "x"], NOW, days=0, calls_per_second=0)
     said = str(caught.value)
     assert "unknown scope `read:pages`; did you mean `read:page`?" in said
     assert "unknown scope `x`" in said
     assert "there is a token of the name `shop` already" in said
-    assert "not `0`" in said
+    assert "a token holds for 1 to 36500 days, not `0`" in said
+    assert "calls per second are above 0 and at most 1000000, not `0`" in said
     with pytest.raises(TokenFileError, match="no token of the name `shap`"):
         removed(path, "shap")
     assert path.read_text() == before
+
+
+@pytest.mark.parametrize("days", [-1, 0, 36_501, 99_999_999, 10**30])
+def test_a_token_holds_for_days_that_a_calendar_has(path: Path, days: int) -> None:
+    with pytest.raises(TokenFileError, match=f"1 to 36500 days, not `{days}`; without any it"):
+        created(path, "shop", ["read:page"], NOW, days=days)
+    assert not path.exists()
+    created(path, "shop", ["read:page"], NOW, days=36_500)
+    (token,) = read_tokens(path).values()
+    assert token.expires_at == NOW + timedelta(days=36_500)
+
+
+@pytest.mark.parametrize("rate", [math.inf, math.nan, 1e308, 1_000_001, 0.0, -math.inf])
+def test_calls_per_second_are_a_number_that_bounds(path: Path, rate: float) -> None:
+    with pytest.raises(TokenFileError, match="above 0 and at most 1000000, not `"):
+        created(path, "shop", ["read:page"], NOW, calls_per_second=rate)
+    assert not path.exists()
+    for most in (0.25, 1_000_000):
+        created(path, str(most), ["read:page"], NOW, calls_per_second=most)
+    assert [each.calls_per_second for each in read_tokens(path).values()] == [0.25, 1_000_000]
+    by_hand = path.read_text().replace("calls_per_second = 0.25", f"calls_per_second = {rate}")
+    path.write_text(by_hand)
+    with pytest.raises(TokenFileError, match="token 1: `calls_per_second` is a number above 0"):
+        read_tokens(path)
 
 
 def test_a_file_that_says_what_cannot_be_is_refused_with_every_reason(path: Path) -> None:
