@@ -108,7 +108,7 @@ def serve(
     """Answer over gRPC until SIGTERM or Ctrl-C; prints `ready on HOST:PORT` when it can."""
     from segengine_server import serve as answer_until_told
     from segengine_server.app import SERVICES
-    from segengine_server.listening import check_address
+    from segengine_server.listening import check_address, check_apart
     from segengine_server.metrics import METRICS
     from segengine_server.opening import not_serving_yet
     from segengine_server.snapshots import snapshots_written
@@ -126,6 +126,7 @@ def serve(
     check_address(host, port)
     if metrics_port is not None:
         check_address(metrics_host, metrics_port, METRICS)
+        check_apart(host, port, metrics_host, metrics_port, METRICS)
     who = _tokens(tokens, store, host, insecure=insecure)
     tls = _tls(tls_cert, tls_key, tls_client_ca)
     with (

@@ -37,6 +37,7 @@ from segengine_server.listening import (
     SILENCE_SECONDS,
     asked_whether_there,
     check_address,
+    check_apart,
     drain,
     listen,
     switching_quickly,
@@ -139,6 +140,7 @@ async def run(
     check_address(host, port)
     if metrics_port is not None:
         check_address(metrics_host, metrics_port, METRICS)
+        check_apart(host, port, metrics_host, metrics_port, METRICS)
     check_access(host, tokens, insecure=insecure)
     # INVARIANT: no thread of ours is in the engine once this returns, so it may be closed then.
     with (

@@ -12,6 +12,7 @@ import socket
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from ipaddress import ip_address
 
 import grpc
 
@@ -73,6 +74,28 @@ def check_address(host: str, port: int, what: str = "") -> None:
     if len(refusals) == len(found):
         why = (refusals[0].strerror or str(refusals[0])).lower()
         raise ListenError(f"cannot listen on `{host}`, port `{port}`{what}: {why}", field="host")
+
+
+def check_apart(host: str, port: int, other: str, other_port: int, what: str) -> None:
+    """ListenError when two addresses of one server are the same.
+
+    Hosts are such as `check_address` lets be. other: is for `what`, such as ` for metrics`. Who
+    listens at every address of the machine has that of the other too.
+    """
+    if port != other_port or port == 0:
+        return
+    one, two = _addresses(host), _addresses(other)
+    if one & two or any(ip_address(each).is_unspecified for each in one | two):
+        raise ListenError(
+            f"port `{port}` of `{host}` is asked for twice, for calls and{what}; choose another "
+            "for one of them",
+            field="port",
+        )
+
+
+def _addresses(host: str) -> set[str]:
+    found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    return {str(address[0]) for *_, address in found}
 
 
 def _why_not_known(error: OSError | UnicodeError) -> str:

@@ -9,6 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from segengine.cli.app import app
+from tests.server.ports import free_port
 
 
 def ask(*arguments: object) -> tuple[int, str, str]:
@@ -61,11 +62,14 @@ def test_what_cannot_be_is_bad_input(folder: Path, arguments: list[str], words: 
     ("arguments", "words"),
     [
         (["--tls-cert", "none.pem", "--tls-key", "none.key"], "none.key` cannot be read: No such"),
+        (["--port", "FREE", "--metrics-port", "FREE"], "is asked for twice, for calls and for"),
     ],
 )
 def test_what_keeps_a_server_from_listening_is_said_before_the_store_is_opened(
     tmp_path: Path, arguments: list[str], words: str
 ) -> None:
     (tmp_path / "store.toml").write_text("cannot be opened")
-    code, _, said = ask("serve", "--insecure", "--port", "0", "--store", tmp_path, *arguments)
+    port = str(free_port())
+    given = [port if each == "FREE" else each for each in arguments]
+    code, _, said = ask("serve", "--port", "0", "--insecure", "--store", tmp_path, *given)
     assert (code, words in said) == (2, True), said

@@ -17,10 +17,12 @@ from grpc_reflection.v1alpha.proto_reflection_descriptor_database import (
     ProtoReflectionDescriptorDatabase,
 )
 from segengine_server import Client, Limits, ListenError, ServerError, app
+from segengine_server.listening import check_apart
 from segengine_server.wire import segengine_pb2 as pb
 from segengine_server.wire.segengine_pb2_grpc import PageServiceStub
 
 from tests.server.fake_engine import FakeEngine
+from tests.server.ports import free_port
 from tests.server.serving import Served, serving
 
 
@@ -110,6 +112,27 @@ def test_an_address_that_cannot_be_is_a_clear_error(
 ) -> None:
     with pytest.raises(ListenError, match=message), serving(engine, host=host, port=port):
         pass
+
+
+@pytest.mark.parametrize(
+    ("host", "metrics_host"),
+    [("127.0.0.1", "127.0.0.1"), ("127.0.0.1", "0.0.0.0"), ("127.0.0.1", "localhost")],
+)
+def test_one_port_for_calls_and_metrics_is_a_clear_error(
+    engine: FakeEngine, host: str, metrics_host: str
+) -> None:
+    port = free_port()
+    message = rf"^port `{port}` of `{host}` is asked for twice, for calls and for metrics; choose"
+    with (
+        pytest.raises(ListenError, match=message),
+        serving(engine, host=host, port=port, metrics_host=metrics_host, metrics_port=port),
+    ):
+        pass
+
+
+def test_one_port_of_two_addresses_is_no_mistake() -> None:
+    check_apart("127.0.0.1", 9_100, "127.0.0.2", 9_100, " for metrics")
+    check_apart("127.0.0.1", 0, "127.0.0.1", 0, " for metrics")
 
 
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "::1"])
