@@ -25,7 +25,6 @@ from segengine.dry_run import Trying, asked
 from segengine.errors import (
     DefinitionError,
     SegengineError,
-    StoreError,
 )
 from segengine.pages.bought_together import bought_together
 from segengine.pages.census import Census, census
@@ -44,7 +43,7 @@ from segengine.rules.selection import Selection
 from segengine.rules.term import CheckedRule
 from segengine.rules.unfitted import unfitted
 from segengine.schema.answer_settings import MOST_QUESTIONS
-from segengine.schema.store_config import FILE_NAME, StoreConfig, parse_config, read_config
+from segengine.schema.store_config import StoreConfig, file_of, parse_config, read_config
 from segengine.storage.durable import MovedOnError
 from segengine.store import Store
 from segengine.traits import answers
@@ -93,18 +92,9 @@ class Engine(Store):
         to the moment by the clock, which takes as long as at midnight. A fixed as_of goes before.
         """
         folder = Path(path)
-        if not folder.is_dir():
-            raise StoreError(
-                f"there is no store at `{folder}`; `segengine init --store {folder}` makes one",
-                field="store",
-            )
-        if not (folder / FILE_NAME).is_file():
-            raise StoreError(
-                f"`{folder}` has no {FILE_NAME}; `segengine init --store {folder}` writes one",
-                field="store",
-            )
+        settings = file_of(folder)
         for turn in range(1, _TURNS + 1):
-            engine = cls(config=read_config(folder / FILE_NAME))
+            engine = cls(config=read_config(settings))
             stays = as_kept and not engine.as_of_is_fixed
             try:
                 engine._live_in(folder, read_only=read_only, as_kept=stays)

@@ -51,19 +51,23 @@ def example(*lines: str) -> str:
     return "\n\n".join(["Example:", *(line.replace("[", r"\[") for line in lines)])
 
 
+def check_store(folder: Path) -> None:
+    """`NoStoreError` where there is no store in a directory; nothing is opened."""
+    from segengine.schema.store_config import file_of
+
+    try:
+        file_of(folder)
+    except StoreError as error:
+        raise NoStoreError(str(error), field=error.field) from None
+
+
 @contextmanager
 def opened(folder: Path, *, as_kept: bool = False) -> Iterator[Engine]:
     """The store in a directory, as `Engine.open` has it; `NoStoreError` where there is none."""
     from segengine.engine import Engine
-    from segengine.schema.store_config import FILE_NAME
 
-    try:
-        engine = Engine.open(folder, as_kept=as_kept)
-    except StoreError as error:
-        if (folder / FILE_NAME).is_file():
-            raise
-        raise NoStoreError(str(error), field=error.field) from None
-    with engine:
+    check_store(folder)
+    with Engine.open(folder, as_kept=as_kept) as engine:
         yield engine
 
 

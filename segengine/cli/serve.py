@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from segengine.cli.options import HERE, AsJson, Store, opened, saved
+from segengine.cli.options import HERE, AsJson, Store, check_store, opened, saved
 from segengine.cli.outcome import InputError
 from segengine.cli.plain import print_json
 from segengine.errors import SegengineError
@@ -123,6 +123,7 @@ def serve(
             sys.stdout.write(f"ready on {shown}:{bound}\n")
         sys.stdout.flush()
 
+    check_store(store)
     check_address(host, port)
     if metrics_port is not None:
         check_address(metrics_host, metrics_port, METRICS)

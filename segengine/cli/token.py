@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from segengine.cli.options import HERE, AsJson, Store, example
+from segengine.cli.options import HERE, AsJson, Store, check_store, example
 from segengine.cli.plain import print_json
 from segengine.cli.show import console, note, table
 
@@ -103,4 +103,7 @@ def remove(name: _Name, tokens: _File = None, store: Store = HERE) -> None:
 def _path(file: Path | None, store: Path) -> Path:
     from segengine_server.tokens import FILE_NAME
 
-    return file or store / FILE_NAME
+    if file is not None:
+        return file
+    check_store(store)
+    return store / FILE_NAME

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from segengine import days
-from segengine.errors import ConfigError, did_you_mean
+from segengine.errors import ConfigError, StoreError, did_you_mean
 from segengine.schema.affinity_settings import AffinitySettings, read_affinity
 from segengine.schema.answer_settings import read_answers
 from segengine.schema.cap_settings import Cap, read_caps
@@ -121,6 +121,28 @@ class StoreConfig:
     def tables(self) -> dict[str, TableSpec]:
         """The tables this store has, by name."""
         return catalogue(self.channels, {k: dict(v) for k, v in self.further_tables.items()})
+
+
+def file_of(folder: Path) -> Path:
+    """The file that makes a directory a store; `StoreError` where there is none."""
+    if folder.is_file():
+        raise StoreError(
+            f"`{folder}` is a file, and a store is the directory that holds {FILE_NAME}; name "
+            f"`{folder.parent}`",
+            field="store",
+        )
+    if not folder.is_dir():
+        raise StoreError(
+            f"there is no store at `{folder}`; `segengine init --store {folder}` makes one",
+            field="store",
+        )
+    file = folder / FILE_NAME
+    if not file.is_file():
+        raise StoreError(
+            f"`{folder}` has no {FILE_NAME}; `segengine init --store {folder}` writes one",
+            field="store",
+        )
+    return file
 
 
 def read_config(path: Path) -> StoreConfig:

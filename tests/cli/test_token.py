@@ -73,3 +73,38 @@ def test_what_keeps_a_server_from_listening_is_said_before_the_store_is_opened(
     given = [port if each == "FREE" else each for each in arguments]
     code, _, said = ask("serve", "--port", "0", "--insecure", "--store", tmp_path, *given)
     assert (code, words in said) == (2, True), said
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["serve"],
+        ["serve", "--insecure"],
+        ["token", "create", "x", "--scope", "admin"],
+        ["token", "list"],
+        ["token", "remove", "x"],
+    ],
+)
+@pytest.mark.parametrize(
+    ("store", "words"),
+    [
+        ("nowhere", "there is no store at `{}`; `segengine init --store {}` makes one"),
+        ("empty", "`{}` has no store.toml; `segengine init --store {}` writes one"),
+        ("shop/store.toml", "`{}` is a file, and a store is the directory that holds store.toml"),
+    ],
+)
+def test_where_there_is_no_store_that_is_what_is_said(
+    tmp_path: Path, arguments: list[str], store: str, words: str
+) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "shop").mkdir()
+    (tmp_path / "shop" / "store.toml").touch()
+    code, _, said = ask(*arguments, "--store", tmp_path / store)
+    assert (code, words.replace("{}", str(tmp_path / store)) in said) == (2, True), said
+    assert not list(tmp_path.rglob("tokens.toml*"))
+
+
+def test_a_file_of_tokens_may_be_elsewhere_than_in_a_store(tmp_path: Path) -> None:
+    file = tmp_path / "who.toml"
+    code, text, _ = ask("token", "create", "x", "--scope", "admin", "--tokens", file)
+    assert (code, text.startswith("seg_"), file.exists()) == (0, True, True)

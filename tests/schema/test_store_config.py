@@ -231,6 +231,9 @@ def test_a_folder_without_a_store_is_named(tmp_path: Path) -> None:
         se.Engine.open(tmp_path / "nowhere")
     with pytest.raises(se.StoreError, match=r"has no store.toml"):
         se.Engine.open(tmp_path)
+    (tmp_path / "store.toml").touch()
+    with pytest.raises(se.StoreError, match=rf"store.toml` is a file, .* name `{tmp_path}`$"):
+        se.Engine.open(tmp_path / "store.toml")
 
 
 def test_a_config_given_to_the_engine_is_shaped_like_the_file() -> None:
