@@ -138,8 +138,9 @@ def _lacks(source: Source, spec: TableSpec, name: str, available: Mapping[str, s
     nearest = did_you_mean(name, [n.lower() for n in available])
     have = ", ".join(f"`{n}`" for n in available) or "none"
     return LoadError(
-        f"{source.shown} has no column `{name}`, which `{spec.name}` needs; map it with "
-        f'columns={{"{name}": "..."}}; {f"{nearest} " if nearest else ""}the source has {have}',
+        f"{source.shown} has no column `{name}`, which `{spec.name}` needs; give one this name, or "
+        f'`load` it with columns={{"{name}": "..."}}; {f"{nearest} " if nearest else ""}'
+        f"the source has {have}",
         field=name,
     )
 

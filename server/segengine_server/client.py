@@ -6,7 +6,6 @@ import json
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from itertools import repeat
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -19,8 +18,9 @@ from segengine_server.campaign_answers import MemberDiff, Plan, Receipt, Run, Te
 from segengine_server.catalog_client import Catalog
 from segengine_server.connecting import connection_of
 from segengine_server.engine_api import CustomerId
-from segengine_server.errors import late_error, server_error_of, too_large_error
+from segengine_server.errors import ServerError, late_error, server_error_of
 from segengine_server.ipc_stream import Joined
+from segengine_server.sending import Sending, ipc_of, refused_batch, request_of
 from segengine_server.wire import segengine_pb2 as pb
 from segengine_server.wire.segengine_pb2_grpc import (
     AudienceServiceStub,
@@ -35,8 +35,6 @@ PAGES_A_CALL = 100
 # Rows and bytes of one RecordMessages, which a server takes up to 4 MB.
 ROWS_A_CALL, BYTES_A_CALL = 20_000, 2 << 20
 CENSUS_SECONDS = 120.0
-MESSAGE_BYTES = (1 << 31) - (1 << 20)
-"""What one message of gRPC can hold at most, with room for all but the rows."""
 
 _T = TypeVar("_T")
 
@@ -252,7 +250,9 @@ class Client:
         data: anything that Arrow reads. key: the caller's own name for these rows; the same key
         again counts once and gives the same receipt. Raises ServerError where rows are bad.
         """
-        return self.append_all(table, [data], keys=[key], skip_bad_rows=skip_bad_rows)[0]
+        request = request_of(table, data, key, skip_bad_rows)
+        reply: pb.AppendReply = self._ask(self._ingest.Append, iter([request]))
+        return campaign_convert.from_proto_receipt(reply.receipts[0])
 
     def append_all(
         self,
@@ -264,26 +264,18 @@ class Client:
     ) -> list[Receipt]:
         """Add batches in one call, each a change of its own; a bad one ends it, those before stay.
 
-        keys: one for each batch. One that Arrow does not read ends it too, with Arrow's own error.
+        keys: one for each batch, None for a batch without. Both are read as they go. More of one
+        than of the other is a ValueError: before anything is sent where both have a length, else
+        when it shows, and those before it are taken in. A refused batch is a ServerError whose
+        `taken_in` counts those before it; one that Arrow does not read ends the call with Arrow's
+        own error. After no answer in time it is not known what is in: send it again with its keys.
         """
-        wrong: list[Exception] = []
-
-        def requests() -> Iterator[pb.AppendRequest]:
-            for batch, key in zip(batches, repeat(None) if keys is None else keys, strict=False):
-                yield pb.AppendRequest(
-                    table=table, ipc=_ipc_of(batch), key=key or "", skip_bad_rows=skip_bad_rows
-                )
-
-        def until_wrong() -> Iterator[pb.AppendRequest]:
-            # gRPC asks for them in a thread of its own, and would only say that something failed.
-            try:
-                yield from requests()
-            except Exception as error:
-                wrong.append(error)
-
-        reply: pb.AppendReply = self._ask(self._ingest.Append, until_wrong())
-        if wrong:
-            raise wrong[0]
+        sending = Sending(table, batches, keys, skip_bad_rows)
+        try:
+            reply: pb.AppendReply = self._ask(self._ingest.Append, sending.requests())
+        except ServerError as error:
+            raise refused_batch(error) from None
+        sending.see_end(len(reply.receipts))
         return [campaign_convert.from_proto_receipt(each) for each in reply.receipts]
 
     def upsert_customers(
@@ -291,7 +283,7 @@ class Client:
     ) -> Receipt:
         """Add buyers, and set columns of those there are; what is not sent stays as it was."""
         request = pb.UpsertCustomersRequest(
-            ipc=_ipc_of(data), key=key or "", skip_bad_rows=skip_bad_rows
+            ipc=ipc_of(data), key=key or "", skip_bad_rows=skip_bad_rows
         )
         return campaign_convert.from_proto_receipt(self._ask(self._ingest.UpsertCustomers, request))
 
@@ -382,14 +374,6 @@ class Client:
                 pass
         finally:
             call.cancel()
-
-
-def _ipc_of(data: Any) -> bytes:
-    """Rows as one Arrow IPC stream; ServerError for more than any server could be sent."""
-    rows = data if isinstance(data, pa.Table) else pa.table(data)
-    if rows.nbytes > MESSAGE_BYTES:
-        raise too_large_error(rows.nbytes, MESSAGE_BYTES)
-    return campaign_convert.to_proto_messages(rows)
 
 
 def _stream_request(

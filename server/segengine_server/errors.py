@@ -50,6 +50,8 @@ STATUS_BYTES = 7_000
 MESSAGE_BYTES = 1_200
 TEXT_BYTES = 400
 DETAILS_KEY = "grpc-status-details-bin"
+# What `load` alone can do about a column that is not there.
+_LOADED_WITH = re.compile(r', or `load` it with columns=\{"[^"]*": "\.\.\."\}')
 # As gRPC itself says it.
 _TOO_LARGE = re.compile(r"SERVER: Received message larger than max \((\d+) vs\. (\d+)\)")
 
@@ -86,7 +88,7 @@ class BadDataError(SegengineError):
     reason = "BAD_DATA"
 
     def __init__(self, error: LoadError) -> None:
-        super().__init__(str(error), field=error.field)
+        super().__init__(_in_words_of_the_wire(str(error)), field=error.field)
         self.violations: tuple[Violation, ...] = ()
         if isinstance(error, RefusedError):
             problems = error.report.problems
@@ -144,17 +146,24 @@ class ServerError(Exception):
     """What a server answered in place of a result, or that there was no answer.
 
     code: a gRPC status name, such as `NOT_FOUND`; reason: a stable upper-case word, such as
-    `UNKNOWN_CUSTOMER`, or empty; message: for people; violations: each mistake in the request.
+    `UNKNOWN_CUSTOMER`, or empty; message: for people; violations: each mistake in the request;
+    taken_in: where batches were sent, how many before the refused one were taken in, else None.
     """
 
     def __init__(
-        self, code: str, reason: str, message: str, violations: Sequence[Violation] = ()
+        self,
+        code: str,
+        reason: str,
+        message: str,
+        violations: Sequence[Violation] = (),
+        taken_in: int | None = None,
     ) -> None:
-        super().__init__(code, reason, message, tuple(violations))
+        super().__init__(code, reason, message, tuple(violations), taken_in)
         self.code = code
         self.reason = reason
         self.message = message
         self.violations = tuple(violations)
+        self.taken_in = taken_in
 
     def __str__(self) -> str:
         return self.message or self.code
@@ -186,23 +195,29 @@ _CODES: tuple[tuple[type[SegengineError], grpc.StatusCode], ...] = (
 _CODE_OF_NUMBER = {code.value[0]: code for code in grpc.StatusCode}
 
 
-def status_of(error: BaseException) -> status_pb2.Status:
-    """The status that tells a caller of `error`, small enough for any gRPC client."""
+def status_of(error: BaseException, taken_in: int | None = None) -> status_pb2.Status:
+    """The status that tells a caller of `error`, small enough for any gRPC client.
+
+    taken_in: of batches, how many before the one that is wrong were taken in.
+    """
+    batch, counted = _batch_after(taken_in), {}
+    if taken_in is not None:
+        counted["taken_in"] = str(taken_in)
     code = next((code for kind, code in _CODES if isinstance(error, kind)), None)
     if code is None or not isinstance(error, SegengineError):
         # A bad file or a bug of ours: paths and values in its text are not the caller's.
         return _status(
             grpc.StatusCode.INTERNAL,
-            "the server failed to answer; its log says why",
+            f"{batch}the server failed to answer; its log says why",
             "INTERNAL",
-            {},
+            counted,
         )
-    metadata = {"field": error.field} if error.field else {}
+    metadata = counted | ({"field": error.field} if error.field else {})
     if isinstance(error, UnknownCustomer):
         metadata["customer_id"] = str(error.customer_id)
     elif isinstance(error, RuleError) and error.place:
         metadata["place"] = error.place
-    return _status(code, str(error), error.reason, metadata, violations_of(error))
+    return _status(code, f"{batch}{error}", error.reason, metadata, violations_of(error))
 
 
 def violations_of(error: SegengineError) -> Sequence[Violation]:
@@ -220,12 +235,17 @@ def violations_of(error: SegengineError) -> Sequence[Violation]:
     return ()
 
 
-async def refuse(context: grpc.aio.ServicerContext[Any, Any], error: Exception) -> NoReturn:
-    """End a call with what `error` means to its caller; log what is no fault of theirs."""
+async def refuse(
+    context: grpc.aio.ServicerContext[Any, Any], error: Exception, taken_in: int | None = None
+) -> NoReturn:
+    """End a call with what `error` means to its caller; log what is no fault of theirs.
+
+    taken_in: of batches, how many before the one that is wrong were taken in.
+    """
     if isinstance(error, grpc.aio.AbortError | grpc.aio.InternalError):
         # The call has ended; or nothing can be sent any more, as the caller has left.
         raise error
-    status = status_of(error)
+    status = status_of(error, taken_in)
     code = _CODE_OF_NUMBER[status.code]
     if code is grpc.StatusCode.INTERNAL:
         _log.error("a call failed", exc_info=error)
@@ -239,10 +259,12 @@ def server_error_of(error: grpc.RpcError, asked: Connection, timeout: float) -> 
     # A failed call is its own error; the stubs do not know.
     call: Any = error
     code, message = call.code().name, call.details() or ""
-    reason, violations = "", []
+    reason, violations, taken_in = "", [], None
     for detail in _details_of(call):
         if isinstance(detail, error_details_pb2.ErrorInfo):
             reason = detail.reason
+            if "taken_in" in detail.metadata:
+                taken_in = int(detail.metadata["taken_in"])
         else:
             violations += [Violation(v.field, v.description) for v in detail.field_violations]
     if not reason and code == "UNAVAILABLE":
@@ -256,7 +278,7 @@ def server_error_of(error: grpc.RpcError, asked: Connection, timeout: float) -> 
         return late_error(target, timeout)
     elif not reason and (sizes := _TOO_LARGE.match(message)):
         return too_large_error(*map(int, sizes.groups()))
-    return ServerError(code, reason, message, violations)
+    return ServerError(code, reason, message, violations, taken_in)
 
 
 def too_large_error(size: int, most: int) -> ServerError:
@@ -307,10 +329,23 @@ def _bad_request(violations: Sequence[Violation], room: int) -> error_details_pb
     return bad
 
 
+def _batch_after(taken_in: int | None) -> str:
+    """Which batch is wrong, from the second on: one alone would be a strange first of many."""
+    if not taken_in:
+        return ""
+    before = "one before it was" if taken_in == 1 else f"{taken_in:,} before it were"
+    return f"batch {taken_in + 1:,} (the {before} taken in): "
+
+
 def _described(problem: Problem) -> str:
     """One mistake in a rule on one line: where, what, and what to do."""
     told = f"line {problem.line}, column {problem.column}: {problem.message}"
     return f"{told}; {problem.help}" if problem.help else told
+
+
+def _in_words_of_the_wire(text: str) -> str:
+    """What to do about rows, as a caller can: the engine names the arguments of its methods."""
+    return _LOADED_WITH.sub("", text).replace('on_error="skip"', "`skip_bad_rows`")
 
 
 def _bad_rows(problem: LoadProblem) -> str:

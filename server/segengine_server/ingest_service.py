@@ -56,27 +56,24 @@ class IngestService(IngestServiceServicer):
         receipts: list[pb.Receipt] = []
         try:
             async for batches in read_ahead(requests):
-                if len(receipts) + len(batches) > MOST_BATCHES:
+                fit = batches[: MOST_BATCHES - len(receipts)]
+                found, wrong = await self._work.do(self._appended, fit)
+                receipts += found
+                if wrong is not None:
+                    raise wrong
+                if len(fit) < len(batches):
                     raise RequestError(
                         Violation("", f"one call takes at most {MOST_BATCHES:,} batches")
                     )
-                receipts += await self._work.do(self._appended, batches)
         except Exception as error:
-            await refuse(context, error)
+            await refuse(context, error, taken_in=len(receipts))
         return pb.AppendReply(receipts=receipts)
 
     async def UpsertCustomers(  # noqa: N802 - the wire's name
         self, request: pb.UpsertCustomersRequest, context: _Context
     ) -> pb.Receipt:
         """New buyers, and columns of those there are."""
-        (receipt,) = await self._answer(
-            context, self._appended,
-            [pb.AppendRequest(
-                table=_CUSTOMERS, ipc=request.ipc, key=request.key,
-                skip_bad_rows=request.skip_bad_rows,
-            )],
-        )  # fmt: skip
-        return receipt
+        return await self._answer(context, self._upserted, request)
 
     async def DeleteCustomer(  # noqa: N802 - the wire's name
         self, request: pb.DeleteCustomerRequest, context: _Context
@@ -97,8 +94,10 @@ class IngestService(IngestServiceServicer):
         except Exception as error:
             await refuse(context, error)
 
-    def _appended(self, requests: Sequence[pb.AppendRequest]) -> list[pb.Receipt]:
-        """The receipts of all of them; raises what is wrong with one, those before it taken in."""
+    def _appended(
+        self, requests: Sequence[pb.AppendRequest]
+    ) -> tuple[list[pb.Receipt], BaseException | None]:
+        """The receipts of those taken in, and what is wrong with the one after them."""
         batches: list[Append] = []
         unread: RequestError | None = None
         for each in requests:
@@ -108,15 +107,17 @@ class IngestService(IngestServiceServicer):
                 unread = refused
                 break
         found, error = self._engine.append_each(batches)
-        if isinstance(error, LoadError):
-            raise BadDataError(error) from error
-        if isinstance(error, StoreError):
-            raise _unwritten(error) from error
-        if error is not None:
-            raise error
-        if unread is not None:
-            raise unread
-        return [campaign_convert.to_proto_receipt(each) for each in found]
+        receipts = [campaign_convert.to_proto_receipt(each) for each in found]
+        return receipts, unread if error is None else _told(error)
+
+    def _upserted(self, request: pb.UpsertCustomersRequest) -> pb.Receipt:
+        batch = pb.AppendRequest(
+            table=_CUSTOMERS, ipc=request.ipc, key=request.key, skip_bad_rows=request.skip_bad_rows
+        )
+        receipts, wrong = self._appended([batch])
+        if wrong is not None:
+            raise wrong
+        return receipts[0]
 
     def _deleted(self, request: pb.DeleteCustomerRequest) -> pb.DeleteCustomerReply:
         customer = convert.from_proto_customer(request.customer)
@@ -142,6 +143,18 @@ def _from_proto(request: pb.AppendRequest) -> Append:
     on_error = "skip" if request.skip_bad_rows else "refuse"
     # Two who count their batches alike do not know of each other.
     return Append(request.table, rows, on_error, request.key or None, who.get())
+
+
+def _told(error: BaseException) -> BaseException:
+    """What a caller hears of an error of the engine, which stays its cause in the log."""
+    told: BaseException = error
+    if isinstance(error, LoadError):
+        told = BadDataError(error)
+    elif isinstance(error, StoreError):
+        told = _unwritten(error)
+    if told is not error:
+        told.__cause__ = error
+    return told
 
 
 def _unwritten(error: StoreError) -> NotWrittenError:

@@ -142,9 +142,9 @@ def test_a_required_column_that_is_missing_is_named_with_what_there_is() -> None
     with pytest.raises(se.LoadError) as caught:
         engine().load("customers", pa.table({"customerid": [1], "city": ["x"]}))
     assert str(caught.value) == (
-        "the data given has no column `customer_id`, which `customers` needs; map it with "
-        'columns={"customer_id": "..."}; did you mean `customerid`? the source has `customerid`, '
-        "`city`"
+        "the data given has no column `customer_id`, which `customers` needs; give one this name, "
+        'or `load` it with columns={"customer_id": "..."}; did you mean `customerid`? the source '
+        "has `customerid`, `city`"
     )
     assert caught.value.field == "customer_id"
     for table, needs in (("products", "product_id"), ("orders", "time"), ("points", "time")):

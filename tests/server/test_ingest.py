@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pytest
-from segengine_server import Client, ServerError
+from segengine_server import Client, ServerError, ingest_service
 from segengine_server.tokens import Tokens, created
 from segengine_server.wire import segengine_pb2 as pb
 
@@ -105,6 +105,8 @@ def test_a_bad_batch_ends_the_call_and_those_before_it_stay(client: Client) -> N
     with pytest.raises(ServerError) as refused:
         client.append_all("behaviors", [views(1), bad, views(4)])
     assert (refused.value.code, refused.value.reason) == ("INVALID_ARGUMENT", "BAD_DATA")
+    assert str(refused.value).startswith("batch 2 (the one before it was taken in): `behaviors`: ")
+    assert refused.value.taken_in == 1
     (violation,) = refused.value.violations
     assert violation.field == "time"
     assert "`never`" in violation.description
@@ -112,6 +114,88 @@ def test_a_bad_batch_ends_the_call_and_those_before_it_stay(client: Client) -> N
     receipt = client.append("behaviors", bad, skip_bad_rows=True)
     assert (receipt.rows_loaded, receipt.rows_skipped) == (1, 1)
     assert receipt.problems[0].column == "time"
+
+
+@pytest.mark.parametrize("table", ["behaviors", "behaviours", ""])
+def test_a_refused_batch_is_numbered_whatever_is_wrong(
+    client: Client, engine: se.Engine, table: str
+) -> None:
+    bad = views(2).drop(["customer_id"])
+    with pytest.raises(ServerError, match=r"^batch 1 \(none was taken in\): ") as refused:
+        client.append_all(table, [bad, views(4)])
+    assert refused.value.taken_in == 0
+    with pytest.raises(ServerError) as alone:
+        client.append(table, bad)
+    assert f"batch 1 (none was taken in): {alone.value}" == str(refused.value)
+    assert engine.segment("true").count() == 0
+
+
+def test_a_batch_far_on_in_a_stream_is_numbered_in_the_whole_call(
+    client: Client, engine: se.Engine
+) -> None:
+    bad = views(1).drop(["time"])
+    batches = [bad if number == 151 else views(number) for number in range(1, 200)]
+    said = r"^batch 151 \(the 150 before it were taken in\): "
+    with pytest.raises(ServerError, match=said) as refused:
+        client.append_all("behaviors", batches)
+    assert refused.value.taken_in == engine.segment("true").count() == 150
+
+
+def test_a_refusal_says_what_a_caller_over_the_wire_can_do(client: Client) -> None:
+    bad = views(1, 2).set_column(1, "time", pa.array([AS_OF, "never"]))
+    with pytest.raises(ServerError, match=r"or load the other rows with `skip_bad_rows`$"):
+        client.append("behaviors", bad)
+    with pytest.raises(ServerError) as refused:
+        client.append("behaviors", views(1).rename_columns(["customerid", "time", "kind"]))
+    assert "give one this name; did you mean `customerid`? the source has" in str(refused.value)
+
+
+def test_a_call_takes_so_many_batches_and_says_how_many_it_took(
+    client: Client, engine: se.Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ingest_service, "MOST_BATCHES", 3)
+    said = r"^batch 4 \(the 3 before it were taken in\): .*one call takes at most 3 batches"
+    with pytest.raises(ServerError, match=said):
+        client.append_all("behaviors", map(views, range(5)))
+    assert engine.segment("true").count() == 3
+    assert len(client.append_all("behaviors", map(views, range(3)))) == 3
+
+
+def test_keys_that_are_not_one_for_each_batch_are_refused_before_anything_is_sent(
+    client: Client, engine: se.Engine
+) -> None:
+    batches = [views(1), views(2), views(3)]
+    for keys in (["a"], ["a", "b", "c", "d"], []):
+        said = f"^`keys` has {len(keys)} and `batches` 3: .*; nothing was sent$"
+        with pytest.raises(ValueError, match=said):
+            client.append_all("behaviors", batches, keys=keys)
+    with pytest.raises(TypeError, match="`keys` is a list with one key for each batch"):
+        client.append_all("behaviors", batches, keys="abc")
+    with pytest.raises(TypeError, match="send one with `append`"):
+        client.append_all("behaviors", views(1))
+    assert engine.segment("true").count() == 0
+    receipts = client.append_all("behaviors", batches, keys=["a", None, "c"])
+    assert [each.offset for each in receipts] == [1, 2, 3]
+    receipts = client.append_all("behaviors", iter(batches), keys=iter(["a", None, "c"]))
+    assert [each.offset for each in receipts] == [1, 4, 3]
+
+
+def test_keys_of_a_stream_that_end_early_or_late_are_said_when_it_shows(
+    client: Client, engine: se.Engine
+) -> None:
+    def sent(keys: Iterable[str]) -> None:
+        client.append_all("behaviors", map(views, [1, 2, 3]), keys=keys)
+
+    said = r"^`keys` ended after 2, `batches` has more: .*; batches that were taken in: 2$"
+    with pytest.raises(ValueError, match=said):
+        sent(["a", "b"])
+    assert engine.segment("true").ids().to_pylist() == [1, 2]
+    with pytest.raises(ValueError, match=r"^`keys` ended after 0, .*; nothing was sent$"):
+        sent(iter(()))
+    said = r"^`batches` ended after 3, `keys` has more: .*; batches that were taken in: 3$"
+    with pytest.raises(ValueError, match=said):
+        sent(f"key-{number}" for number in range(9))
+    assert engine.segment("true").ids().to_pylist() == [1, 2, 3]
 
 
 def test_buyers_are_added_and_changed_and_the_rest_of_them_stays(
@@ -199,8 +283,9 @@ def test_a_batch_that_arrow_does_not_read_ends_the_call_with_its_error(
     client: Client, caplog: pytest.LogCaptureFixture
 ) -> None:
     ragged = {"customer_id": [2, 3], "time": [AS_OF], "kind": ["view"]}
-    with pytest.raises(pa.ArrowInvalid, match="expected length 2 but got length 1"):
+    with pytest.raises(pa.ArrowInvalid, match="expected length 2 but got length 1") as wrong:
         client.append_all("behaviors", [views(1), ragged, views(4)])
+    assert wrong.value.__notes__ == ["batch 2 was not sent; the one before it was taken in"]
     assert client.count(rule="views_7d >= 1").count == 1
     with pytest.raises(TypeError):
         client.append("behaviors", 7)
