@@ -136,6 +136,7 @@ def serve(
     ):
         engine.claim()
         crew = _crew(engine, workers, who, log_json=log_json)
+        _warn_of_no_buyers(engine, store)
         engine.catch_up()
         _ask_everything_once(engine)
         make_room()
@@ -224,6 +225,15 @@ def _tls(cert: Path | None, key: Path | None, client_ca: Path | None) -> Tls | N
     tls = Tls(cert, key, client_ca)
     tls.check()
     return tls
+
+
+def _warn_of_no_buyers(engine: Engine, store: Path) -> None:
+    if engine.vitals()["buyers"][1] == 0:
+        _log.warning(
+            "the store at `%s` holds no buyers: audiences are empty until some are sent to this "
+            "server, or are loaded while it does not run, by `segengine load --store %s`",
+            store, store,
+        )  # fmt: skip
 
 
 def _ask_everything_once(engine: Engine) -> None:

@@ -173,7 +173,9 @@ async def run(
             registry = CollectorRegistry()
             registry.register(summed)
         if metrics_port is not None:
-            stack.enter_context(scraped(registry, metrics_host, metrics_port))
+            scraped_at = stack.enter_context(scraped(registry, metrics_host, metrics_port))
+            shown = f"[{metrics_host}]" if ":" in metrics_host else metrics_host
+            _log.info("metrics for Prometheus are at http://%s:%d/metrics", shown, scraped_at)
         await server.start()
         try:
             if workers is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import socket
 import subprocess
@@ -46,6 +47,7 @@ def test_serve_says_where_it_is_answers_and_drains(shop: Path) -> None:
         out, err = process.communicate(timeout=60)
         assert process.returncode == 0
         assert out == ""
+        assert "holds no buyers" not in err
         # Nor what other programs' code has to say of the end.
         assert err.splitlines()[-1].endswith("drained, and gone")
         assert "Traceback" not in err
@@ -75,6 +77,21 @@ def test_an_address_that_cannot_be_ends_with_2(shop: Path, arguments: list[str])
     asked = ask("serve", "--store", shop, *arguments)
     assert asked.status == 2
     assert asked.out == ""
+
+
+def test_a_store_without_buyers_is_served_and_that_is_logged_with_what_to_do(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "store.toml").touch()
+    metrics = ("--metrics-port", "0")
+    with served("--store", str(tmp_path), "--port", "0", *metrics) as (process, line):
+        assert line.startswith("ready on 127.0.0.1:")
+        process.send_signal(signal.SIGTERM)
+        _, err = process.communicate(timeout=60)
+    assert f"WARNING the store at `{tmp_path}` holds no buyers" in err
+    assert f"`segengine load --store {tmp_path}`" in err
+    # The port that was asked for as 0 is found nowhere else.
+    assert re.search(r"INFO metrics .* http://127.0.0.1:[1-9][0-9]*/metrics$", err, re.MULTILINE)
 
 
 def test_a_store_with_a_mistake_is_served_and_the_mistake_is_logged(tmp_path: Path) -> None:
