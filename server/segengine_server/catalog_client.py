@@ -63,7 +63,10 @@ class Catalog:
     def in_force(
         self, kind: str | None = None, *, prefix: str = "", definitions: bool = False
     ) -> Iterator[Definition]:
-        """What is in force, by kind and name; definitions=True: with what each says."""
+        """What is in force, by kind and name; definitions=True: with what each says.
+
+        Read as it goes: nothing is asked, and nothing is refused, before the first is taken.
+        """
         request = pb.ListDefinitionsRequest(
             kind=kind or "", prefix=prefix, with_definitions=definitions
         )
@@ -85,7 +88,7 @@ class Catalog:
         return [from_proto_version(each) for each in reply.definitions]
 
     def versions(self, kind: str, name: str) -> Iterator[Definition]:
-        """Every version of a definition, the newest first."""
+        """Every version of a definition, the newest first; read as it goes, as `in_force` is."""
         request = pb.ListVersionsRequest(kind=kind, name=name)
         while True:
             reply = self._ask(self._stub.Versions, request)
