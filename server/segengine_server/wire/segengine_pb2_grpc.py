@@ -910,7 +910,8 @@ class IngestServiceServicer:
         """Batches of rows that have just happened, each a change of its own, in their order: those that
         come while others are taken in are made lasting together. Whoever sends faster than that waits.
         The reply comes when all are lasting and seen by whoever asks. A bad batch ends the call; those
-        before it were taken in. A batch with a key may be sent again: it counts once.
+        before it were taken in, and `taken_in` of the ErrorInfo counts them. A batch with a key may be
+        sent again: it counts once.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
