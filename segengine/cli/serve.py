@@ -108,7 +108,7 @@ def serve(
     """Answer over gRPC until SIGTERM or Ctrl-C; prints `ready on HOST:PORT` when it can."""
     from segengine_server import serve as answer_until_told
     from segengine_server.app import SERVICES
-    from segengine_server.listening import check_address, check_apart
+    from segengine_server.listening import address_of, check_address, check_apart
     from segengine_server.metrics import METRICS
     from segengine_server.opening import not_serving_yet
     from segengine_server.snapshots import snapshots_written
@@ -119,8 +119,7 @@ def serve(
         if as_json:
             print_json({"ready": True, "host": at, "port": bound})
         else:
-            shown = f"[{at}]" if ":" in at else at
-            sys.stdout.write(f"ready on {shown}:{bound}\n")
+            sys.stdout.write(f"ready on {address_of(at, bound)}\n")
         sys.stdout.flush()
 
     check_store(store)
@@ -139,12 +138,14 @@ def serve(
         _warn_of_no_buyers(engine, store)
         engine.catch_up()
         _ask_everything_once(engine)
-        make_room()
-        with what_is_there_kept(), snapshots_written(engine):
-            answer_until_told(
-                engine, host, port, ready=ready, tokens=who, insecure=insecure, tls=tls,
-                metrics_port=metrics_port, metrics_host=metrics_host, crew=crew,
-            )  # fmt: skip
+        with what_is_there_kept():
+            # Not before: until the server itself listens, nobody does.
+            make_room()
+            with snapshots_written(engine):
+                answer_until_told(
+                    engine, host, port, ready=ready, tokens=who, insecure=insecure, tls=tls,
+                    metrics_port=metrics_port, metrics_host=metrics_host, crew=crew,
+                )  # fmt: skip
         _log.info("drained, and gone")
 
 

@@ -8,8 +8,8 @@ from typing import Annotated, Any
 
 import typer
 
-from segengine.cli.options import HERE, AsJson, Store, example, opened
-from segengine.cli.outcome import FAILURE, NoStoreError
+from segengine.cli.options import HERE, AsJson, Store, check_store, example, opened
+from segengine.cli.outcome import FAILURE
 from segengine.cli.plain import print_json
 from segengine.cli.show import console, counted, note, table
 from segengine.errors import StoreError
@@ -39,11 +39,9 @@ _AUDIT_COLUMNS = ("time", "who", "what", "how")
 @store.command(epilog=example("segengine store verify --store my-store"))
 def verify(store: Store = HERE, as_json: AsJson = False) -> None:
     """Read every file and compare it with what was written; exit 1 where one is damaged."""
-    from segengine.schema.store_config import FILE_NAME
     from segengine.storage.verify import verified
 
-    if not (store / FILE_NAME).is_file():
-        raise NoStoreError(f"there is no store at `{store}`", field="store")
+    check_store(store)
     found: list[dict[str, Any]] = []
     for each in verified(store):
         shown = str(each.file.relative_to(store))
@@ -130,11 +128,9 @@ def _progress(path: Path) -> None:
 @store.command(epilog=example("segengine store audit --who storefront --store my-store"))
 def audit(store: Store = HERE, who: _Who = None, as_json: AsJson = False) -> None:
     """Show what servers of this store have handed out, changed and deleted, and for whom."""
-    from segengine.schema.store_config import FILE_NAME
     from segengine.storage.audit_file import read_audit
 
-    if not (store / FILE_NAME).is_file():
-        raise NoStoreError(f"there is no store at `{store}`", field="store")
+    check_store(store)
     found = [each for each in read_audit(store) if who in (None, each.get("who"))]
     if as_json:
         print_json({"lines": found})

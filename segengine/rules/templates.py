@@ -14,6 +14,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import fields
 from decimal import Decimal
+from functools import partial
 from threading import Lock
 from typing import Any
 
@@ -55,10 +56,9 @@ class Templates:
         if not isinstance(text, str) or size_problem(text) is not None or _UNUSUAL.search(text):
             return None
         shape, values, places = _taken_apart(text)
-        known, fill = self._known(shape)
-        if not known:
-            fill = self._joined(text, values) or _template(text, values, places)
-            self._keep(shape, fill)
+        fill = self._fill(
+            shape, lambda: self._joined(text, values) or _template(text, values, places)
+        )
         return None if fill is None else fill(values)
 
     def _joined(self, text: str, values: list[e.LiteralValue]) -> Fill | None:
@@ -70,10 +70,7 @@ class Templates:
         taken: list[e.LiteralValue] = []
         for part in parts:
             shape, found, places = _taken_apart(part)
-            known, fill = self._known(shape)
-            if not known:
-                fill = _template(part, found, places)
-                self._keep(shape, fill)
+            fill = self._fill(shape, partial(_template, part, found, places))
             if fill is None:
                 return None
             fills.append((fill, len(taken), len(taken) + len(found)))
@@ -84,19 +81,18 @@ class Templates:
             fill(given[begin:end]) for fill, begin, end in fills
         ))  # fmt: skip
 
-    def _known(self, shape: str) -> tuple[bool, Fill | None]:
-        """Whether a shape was seen before, and how it is filled."""
+    def _fill(self, shape: str, made: Callable[[], Fill | None]) -> Fill | None:
+        """How a shape is filled, made when it is first met."""
         with self._lock:
-            if shape not in self._kept:
-                return False, None
-            self._kept.move_to_end(shape)
-            return True, self._kept[shape]
-
-    def _keep(self, shape: str, fill: Fill | None) -> None:
+            if shape in self._kept:
+                self._kept.move_to_end(shape)
+                return self._kept[shape]
+        fill = made()
         with self._lock:
             self._kept[shape] = fill
             if len(self._kept) > _MOST:
                 self._kept.popitem(last=False)
+        return fill
 
 
 def _conjuncts(text: str) -> list[str]:

@@ -68,7 +68,8 @@ class Family:
     def has_news(self, work: Work) -> bool:
         """Whether something may be another since the traits were made."""
         return any(
-            work.has_news_of(table)
-            and (table not in self.kinds or work.has_news_of_kinds(table, self.kinds[table]))
+            work.has_news_of_kinds(table, self.kinds[table])
+            if table in self.kinds
+            else work.has_news_of(table)
             for table in self.read_by(work.settings)
         )

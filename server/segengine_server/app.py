@@ -35,6 +35,7 @@ from segengine_server.health import Health
 from segengine_server.ingest_service import IngestService
 from segengine_server.listening import (
     SILENCE_SECONDS,
+    address_of,
     asked_whether_there,
     check_address,
     check_apart,
@@ -174,8 +175,8 @@ async def run(
             registry.register(summed)
         if metrics_port is not None:
             scraped_at = stack.enter_context(scraped(registry, metrics_host, metrics_port))
-            shown = f"[{metrics_host}]" if ":" in metrics_host else metrics_host
-            _log.info("metrics for Prometheus are at http://%s:%d/metrics", shown, scraped_at)
+            shown = address_of(metrics_host, scraped_at)
+            _log.info("metrics for Prometheus are at http://%s/metrics", shown)
         await server.start()
         try:
             if workers is not None:

@@ -329,12 +329,17 @@ def _bad_request(violations: Sequence[Violation], room: int) -> error_details_pb
     return bad
 
 
+def before_it(taken_in: int) -> str:
+    """What became of the batches before one that is wrong."""
+    if taken_in == 0:
+        return "none was taken in"
+    before = "one before it was" if taken_in == 1 else f"{taken_in:,} before it were"
+    return f"the {before} taken in"
+
+
 def _batch_after(taken_in: int | None) -> str:
     """Which batch is wrong, from the second on: one alone would be a strange first of many."""
-    if not taken_in:
-        return ""
-    before = "one before it was" if taken_in == 1 else f"{taken_in:,} before it were"
-    return f"batch {taken_in + 1:,} (the {before} taken in): "
+    return f"batch {taken_in + 1:,} ({before_it(taken_in)}): " if taken_in else ""
 
 
 def _described(problem: Problem) -> str:

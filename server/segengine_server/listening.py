@@ -40,6 +40,11 @@ def asked_whether_there(after_seconds: float) -> tuple[tuple[str, int], ...]:
     )
 
 
+def address_of(host: str, port: int) -> str:
+    """Both as one text; an IPv6 address stands in brackets."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
 def check_address(host: str, port: int, what: str = "") -> None:
     """ListenError, in words that help, when a server could not listen there.
 
@@ -116,7 +121,7 @@ def taken(host: str, port: int, what: str = "") -> ListenError:
 
 def listen(server: grpc.aio.Server, host: str, port: int, tls: Tls | None) -> int:
     """The port that `server` is bound to now."""
-    address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    address = address_of(host, port)
     try:
         if tls is not None:
             return server.add_secure_port(address, tls.credentials())

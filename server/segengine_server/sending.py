@@ -13,7 +13,7 @@ from typing import Any
 import pyarrow as pa
 
 from segengine_server import campaign_convert
-from segengine_server.errors import ServerError, too_large_error
+from segengine_server.errors import ServerError, before_it, too_large_error
 from segengine_server.wire import segengine_pb2 as pb
 
 MESSAGE_BYTES = (1 << 31) - (1 << 20)
@@ -58,7 +58,7 @@ class Sending:
         if self.error is None:
             return
         if not self._is_of_keys:
-            self.error.add_note(f"batch {taken_in + 1:,} was not sent; {_before(taken_in)}")
+            self.error.add_note(f"batch {taken_in + 1:,} was not sent; {before_it(taken_in)}")
         raise self.error
 
     def _with_keys(self) -> Iterator[tuple[Any, str | None]]:
@@ -103,15 +103,5 @@ def refused_batch(error: ServerError) -> ServerError:
     """
     if error.taken_in != 0:
         return error
-    message = f"batch 1 (none was taken in): {error.message}"
+    message = f"batch 1 ({before_it(0)}): {error.message}"
     return ServerError(error.code, error.reason, message, error.violations, error.taken_in)
-
-
-def _before(taken_in: int) -> str:
-    if taken_in == 0:
-        return "none was taken in"
-    return (
-        "the one before it was taken in"
-        if taken_in == 1
-        else (f"the {taken_in:,} before it were taken in")
-    )
