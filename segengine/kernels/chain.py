@@ -8,12 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segengine.kernels.jit import brief_kernel, inlined
-from segengine.kernels.matching import INT8, key_of, load_at
+from segengine.kernels.matching import key_of
+from segengine.kernels.memory import INT8, load_at
 
 ADDRESS, STRIDE, ITEM, FIRST, END, MISSING, MISSING_HOLDS, TRUTHS, WANTED, WIDTH = range(10)
 """The columns of a table of tests.
 
-ADDRESS, STRIDE, ITEM: where a column's values are and what they are, as in `matching`. FIRST, END:
+ADDRESS, STRIDE, ITEM: where a column's values are and what they are, as in `memory`. FIRST, END:
 the test's places in `bounds`; MISSING: the key of a missing value, MISSING_HOLDS: whether it
 satisfies. TRUTHS: the address of int8 truths by 1 + code, 0 for a test by bounds; WANTED: which
 truth satisfies.

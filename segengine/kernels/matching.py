@@ -9,63 +9,20 @@ that they order as it does.
 
 from __future__ import annotations
 
-import ctypes
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
-from segengine.kernels.jit import JIT_OFF, Words, brief_kernel, inlined, kernel
+from segengine.kernels.jit import Words, brief_kernel, inlined, kernel
+from segengine.kernels.memory import FLOAT64, load_at
 from segengine.kernels.scan import trailing_zeros
 
-INT8, INT32, INT64, FLOAT64, MADE = 0, 1, 2, 3, 4
-"""What a trait's array holds; MADE: there is none, its key is given."""
-ADDRESS, STRIDE, ITEM, MISSING, LIMIT, EDGES, EDGES_END, ROWS = range(8)
+MADE = 4
+"""In the place of what a trait's array holds: there is none, its key is given."""
+ADDRESS, STRIDE, ITEM, MISSING, LIMIT, EDGES, EDGES_END, ROWS, TRAIT_WIDTH = range(9)
 """The columns of a table of traits."""
 NO_KEY = -(2**63)
 _TURNED = 2**63 - 1
 _INFINITE = 0x7FF << 52
-
-
-def _load_python(item: Any, address: Any) -> int:
-    """The value at an address, a float64 as its bits. The twin of the intrinsics."""
-    kinds: tuple[Any, ...] = (ctypes.c_int8, ctypes.c_int32, ctypes.c_int64, ctypes.c_int64)
-    return int(kinds[int(item)].from_address(int(address)).value)
-
-
-if JIT_OFF:
-    load_at = _load_python
-else:
-    from llvmlite import ir
-    from numba import types
-    from numba.extending import intrinsic
-
-    def _loading(bits: int) -> Any:
-        @intrinsic
-        def load(typingctx, address):  # type: ignore[no-untyped-def]
-            """The whole number of so many bits at an address."""
-            signature = types.int64(types.int64)
-
-            def generate(context, builder, sig, args):  # type: ignore[no-untyped-def]
-                kind = ir.IntType(bits)
-                place = builder.inttoptr(args[0], kind.as_pointer())
-                loaded = builder.load(place, align=bits // 8)
-                return loaded if bits == 64 else builder.sext(loaded, ir.IntType(64))
-
-            return signature, generate
-
-        return load
-
-    _load_8, _load_32, _load_64 = _loading(8), _loading(32), _loading(64)
-
-    @inlined
-    def load_at(item: Any, address: Any) -> Any:
-        """The value at an address, a float64 as its bits."""
-        if item == INT8:
-            return _load_8(address)
-        if item == INT32:
-            return _load_32(address)
-        return _load_64(address)
 
 
 @inlined
@@ -134,7 +91,7 @@ def match_row(
     made, are candidates: they go to `candidates`, ascending. The row of bits of each trait goes to
     `state[traits:]`, 0 for a value not known, and to `state[-1]` whether there is such a one.
 
-    traits: int64[traits, 8], see above; a key above `LIMIT` was not known
+    traits: int64[traits, TRAIT_WIDTH], see above; a key above `LIMIT` was not known
     edges: int64[e], ascending per trait
     rows: uint64[rows of bits, words of conjunctions]; row 0 has every conjunction; a trait has one
     for a missing value, then one per interval

@@ -8,14 +8,13 @@ bounded earlier, never later.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from segengine import days
-from segengine.pages import seen_loops
 from segengine.pages.active import NEVER
 from segengine.rules.block import NO_INT, Block, Clock
 from segengine.rules.compute import compute
@@ -25,11 +24,13 @@ from segengine.rules.population import Population
 from segengine.rules.segment import View
 from segengine.rules.term import SOURCES, Term
 from segengine.schema.kinds import Kind
+from segengine.tables.column import Column
 from segengine.traits.products import CURRENT
 from segengine.traits.products import KINDS as PRODUCT_TRAITS
 
 _CALENDAR = "calendar"
 _NEAR = 2 * days.DAY
+_FAR = 2**62
 _COMPARES = ("=", "<>", "<", "<=", ">", ">=", "distinct")
 _OF_DATES = ("year", "month", "day", "dayofweek")
 _FROM_TODAY = ("days_since", "days_until", "in_last_days", "days_until_birthday")
@@ -258,7 +259,6 @@ class Standing:
     until: the least bound of all visitors. ahead: event tables with rows later than as_of.
     """
 
-    view: View
     until: int
     ahead: tuple[str, ...]
 
@@ -277,7 +277,7 @@ def standing(reads: Reads, view: View) -> Standing:
         for name in ahead:
             times = tables[name].columns["time"].values[: tables[name].rows]
             until = min(until, int(times[times > as_of].min()))
-    return Standing(view, until, tuple(ahead) if reads.own else ())
+    return Standing(until, tuple(ahead) if reads.own else ())
 
 
 def _next_hour(instant: int, zone: days.Zone) -> int:
@@ -286,57 +286,48 @@ def _next_hour(instant: int, zone: days.Zone) -> int:
     return min(border, zone.next_change(instant))
 
 
+def met_by_columns(
+    crossings: Iterable[Crossing], population: Population
+) -> tuple[list[tuple[Column, int]], tuple[Crossing, ...]]:
+    """Of crossings those of a column of the buyer's with their spans, and the others.
+
+    now() meets a value of the column where it is the span later.
+    """
+    columns, others = [], []
+    for crossing in crossings:
+        if crossing.table is None and crossing.other.op == "column" and crossing.span is not None:
+            column = population.column(crossing.other)
+            if column.kind is Kind.TIMESTAMP:
+                # Beyond it is no moment that now() could come to.
+                if abs(crossing.span) < _FAR:
+                    columns.append((column, crossing.span))
+                continue
+        others.append(crossing)
+    return columns, tuple(others)
+
+
 def holds_until(
-    reads: Reads,
-    stands: Standing,
+    crossings: Iterable[Crossing],
+    view: View,
     row: int,
     context: Mapping[str, str],
     buckets: BucketsOf | None,
 ) -> int:
-    """The first moment at which time alone could change this visitor's answer; `NEVER` for none."""
-    view, until = stands.view, stands.until
-    population, clock = view.population, view.clock
-    for name in stands.ahead:
-        head = int(population.customers.heads(name)[row])
-        if head >= 0:
-            table = population.tables.events[name]
-            until = min(until, int(seen_loops.next_time(
-                head, table.extra("previous"), table.columns["time"].values, clock.as_of
-            )))  # fmt: skip
-    if reads.crossings:
+    """The first moment at which now() meets a time of this visitor; `NEVER` for none.
 
-        def block() -> Block:
-            return population.block(slice(row, row + 1), clock, None, context, buckets)
-
-        for crossing in reads.crossings:
-            until = min(until, _crossed(crossing, block, population, row, clock))
+    crossings: of those that `met_by_columns` left
+    """
+    population, clock, until = view.population, view.clock, NEVER
+    for crossing in crossings:
+        of_buyer = population.block(slice(row, row + 1), clock, None, context, buckets)
+        if crossing.table is None:
+            times = compute(crossing.other, of_buyer)
+        else:
+            events = population.events_of(crossing.table)
+            rows = events.rows_for(row, crossing.where, clock)
+            times = compute(crossing.other, events.block(rows, clock)) if len(rows) else rows
+        until = min(until, meets(crossing, times, of_buyer, clock))
     return until
-
-
-def _crossed(
-    crossing: Crossing,
-    block: Callable[[], Block],
-    population: Population,
-    row: int,
-    clock: Clock,
-) -> int:
-    """The next moment at which now() and one of the times that stand are equal, or were just."""
-    if crossing.table is None and crossing.other.op == "column" and crossing.span is not None:
-        column = population.column(crossing.other)
-        if column.kind is Kind.TIMESTAMP:
-            moment = int(column.values[row])
-            met = moment - crossing.span
-            if moment == column.missing or met < clock.as_of:
-                return NEVER
-            return max(met, clock.as_of + 1)
-    of_buyer = block()
-    if crossing.table is None:
-        times = compute(crossing.other, of_buyer)
-    else:
-        events = population.events_of(crossing.table)
-        rows = events.rows_for(row, crossing.where, clock)
-        times = compute(crossing.other, events.block(rows, clock)) if len(rows) else rows
-    return meets(crossing, times, of_buyer, clock)
 
 
 def meets(crossing: Crossing, times: NDArray[np.int64], block: Block, clock: Clock) -> int:

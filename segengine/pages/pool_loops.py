@@ -31,6 +31,8 @@ RECENT, TOGETHER, CATEGORY, RECENT_CATEGORY, BRAND, PRICE, BEST_SELLER = range(7
 ) = range(9)
 
 MILLION = 1_000_000
+ALIKE = 1e-12
+"""Terms that differ by less are equally great: sums of the same may differ in their last digits."""
 BLOCK = 64
 """Of so many rivals the best is kept, so that the next best is found among few."""
 NONE_LEFT = np.int64(-1)
@@ -385,14 +387,18 @@ def ranked(
             terms.price[shelf.level[place] + 1],
             terms.sells * shelf.selling[place],
         )
-        score, most, reason = 0.0, 0.0, LISTED
+        score, most = 0.0, 0.0
         for part in range(6):
             score += parts[part]
-            if parts[part] > most:
-                most = parts[part]
-                reason = of_own if part == 0 else VIEWED + part
+            most = max(most, parts[part])
         scores[k] = np.floor(score * MILLION + 0.5) / MILLION
-        reasons[k] = reason
+        reasons[k] = LISTED
+        if most > 0:
+            # The first of those that are the greatest, but for the last digits of a sum.
+            part = 0
+            while parts[part] < most - ALIKE:
+                part += 1
+            reasons[k] = of_own if part == 0 else VIEWED + part
         if k < first.shape[0]:
             reasons[k] = PINNED if k < wanted.pins.shape[0] else OPEN_CART
     for k in range(touched.shape[0]):

@@ -14,8 +14,8 @@ weights, in millionths:
 First come pins, then, where asked, open cart items, then the others by score, of equals the better
 seller, then the smaller product_id. What the buyer has just bought is left out, pins excepted. A
 category that has its most of the places is passed over while others have candidates. The reason of
-a product is the term that gives it most. Everything counts in whole dates, so that an answer stands
-until midnight, while nothing happens.
+a product is the term that gives it most, of equals the first. Everything counts in whole dates, so
+that an answer stands until midnight, while nothing happens.
 """
 
 from __future__ import annotations

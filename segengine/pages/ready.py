@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,14 +18,15 @@ from segengine.audiences.bucketing import fnv1a, share_limit, variant_table
 from segengine.pages import fill_loops as at
 from segengine.pages.active import Active, Windows, active_at, windows
 from segengine.pages.answer import Placement, Reason, Rejected
-from segengine.pages.certificate import Reads, Standing
-from segengine.pages.fill_loops import fill_slots
+from segengine.pages.bound_page import Asked, BoundPage, bound_page
+from segengine.pages.certificate import Reads
 from segengine.pages.page import Module, Page
 from segengine.pages.pool_candidates import ReadyPool
 from segengine.pages.pool_rank import products_for
 from segengine.pages.pool_visit import POOL_TRAITS, Visit
 from segengine.pages.pools_of_page import PoolsOfPage
 from segengine.pages.seen import Watch, Watching
+from segengine.pages.visit_loops import fill_page
 from segengine.rules.match import Matcher
 from segengine.rules.segment import View
 from segengine.rules.term import CheckedRule, Term
@@ -61,30 +61,17 @@ class CheckedModule:
         return (0 if self.rule is None else -self.rule.leaves, self.module.name)
 
 
-class Filling(NamedTuple):
-    """One visitor before the modules of a page; see `fill_loops.fill_slots`."""
-
-    holds: NDArray[np.uint8]
-    page_holds: bool
-    active: NDArray[np.uint8]
-    barren: NDArray[np.uint8]
-    seen: NDArray[np.int32]
-    text: NDArray[np.uint8]
-    size: int
-
-
 @dataclass(slots=True)
 class Kept:
-    """What follows from the moment and the texts of tables alone, kept between decisions.
+    """What follows from the data and the moment alone, kept between decisions.
 
     Each is replaced as a whole, so that two requests at once at worst both make it.
     """
 
     active: Active | None = None
     watching: Watching | None = None
-    watched_at: View | None = None
     reads: Reads | None = None
-    standing: Standing | None = None
+    bound: BoundPage | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -98,7 +85,7 @@ class CheckedPage:
     shown: for each module its placement, by variant
     shown_to_all: for each module the placement that all get who see it, None where they differ;
     a last None serves a slot that stays empty
-    unseen: int32[watches, 2] of 0  fertile: uint8[modules] of 0, no pool of theirs is empty
+    fertile: uint8[modules] of 0, no pool of theirs is empty
     pools: those of the modules
     """
 
@@ -117,7 +104,6 @@ class CheckedPage:
     fades: bool
     shown: tuple[tuple[Placement, ...], ...]
     shown_to_all: tuple[Placement | None, ...]
-    unseen: NDArray[np.int32]
     fertile: NDArray[np.uint8]
     pools: PoolsOfPage
     kept: Kept = field(default_factory=Kept)
@@ -129,19 +115,12 @@ class CheckedPage:
             found = self.kept.active = active_at(self.windows, as_of, zone)
         return found
 
-    def filled(self, filling: Filling) -> NDArray[np.int32]:
-        """The module in each slot, -1 for none, and its bucket for variants: int32[slots, 2]."""
-        return self._walked(filling, in_order=not self.fades)[0]
-
-    def _walked(
-        self, filling: Filling, *, in_order: bool
-    ) -> tuple[NDArray[np.int32], NDArray[np.uint8], NDArray[np.int64]]:
-        """What `fill_slots` writes: the chosen, the outcome of each module, and its rank."""
-        count = len(self.modules)
-        ranks, outcome = np.empty(count, np.int64), np.empty(count, np.uint8)
-        chosen = np.empty((len(self.slots), 2), np.int32)
-        fill_slots(self.table, self.ends, self.names, *filling, in_order, ranks, outcome, chosen)
-        return chosen, outcome, ranks
+    def bound(self, view: View) -> BoundPage:
+        """The page ready to be asked for at a view."""
+        bound = self.kept.bound
+        if bound is None or bound.view is not view:
+            bound = self.kept.bound = bound_page(self, view)
+        return bound
 
     def placement(
         self, slot: int, place: int, bucket: int, has_id: bool, visit: Visit | None
@@ -159,10 +138,21 @@ class CheckedPage:
             )  # fmt: skip
         return shown[arm]
 
-    def losers(self, filling: Filling) -> Rejected:
-        """Every module that does not show and why, slot by slot, in the order of each slot."""
+    def losers(
+        self,
+        bound: BoundPage,
+        asked: Asked,
+        barren: NDArray[np.uint8],
+        out: NDArray[np.uint8],
+    ) -> Rejected:
+        """Every module that does not show and why, slot by slot, in the order of each slot.
+
+        All as `visit_loops.fill_page` takes it; out: what came of the visit.
+        """
         found = []
-        _, outcome, ranks = self._walked(filling, in_order=False)
+        count = len(self.modules)
+        ranks, outcome = np.empty(count, np.int64), np.empty(count, np.uint8)
+        fill_page(bound.table, *asked, barren, False, ranks, outcome, out.copy())
         ends = self.ends.tolist()
         for (slot, _), begin, end in zip(self.slots, ends[:-1], ends[1:], strict=True):
             places = range(begin, end)
@@ -232,8 +222,7 @@ def ready_page(
         windows([(m.starts, m.ends, m.module.hours) for m in modules]),
         tuple(watches), any(m.module.decay is not None for m in modules),
         shown, (*alike, None),
-        np.zeros((len(watches), 2), np.int32), np.zeros(len(modules), np.uint8),
-        pools,
+        np.zeros(len(modules), np.uint8), pools,
     )  # fmt: skip
 
 

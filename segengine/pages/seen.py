@@ -1,8 +1,8 @@
-"""How often has this visitor seen the modules that are capped or make room?
+"""Of which modules, capped or making room, are impressions counted, and since when?
 
-One pass over the visitor's impressions, whatever page they were on. What is compiled are the
-codes of module names and the instants at which dates begin: it follows the date and the texts
-of the table, not its rows.
+One pass over the visitor's impressions counts them, whatever page they were on. What is compiled
+are the codes of module names and the instants at which dates begin: it follows the date and the
+texts of the table, not its rows.
 """
 
 from __future__ import annotations
@@ -80,24 +80,3 @@ def _codes(column: Column, names: Sequence[str]) -> list[int]:
     assert column.dictionary is not None
     found = column.dictionary.find(pa.array(names, pa.large_string()))
     return [_NO_CODE if code < 0 else code for code in found.tolist()]
-
-
-def seen_by(row: int, view: View, watched: Watching, nothing: NDArray[np.int32]) -> NDArray[
-    np.int32
-]:  # fmt: skip
-    """Impressions by watch: int32[watches, 2], under its cap, and since its last click.
-
-    nothing: what comes out for a visitor without impressions.
-    """
-    population = view.population
-    head = int(population.customers.heads(IMPRESSIONS)[row])
-    if head < 0 or not len(watched.table):
-        return nothing
-    table = population.tables.events[IMPRESSIONS]
-    columns, out = table.columns, np.zeros_like(nothing)
-    seen_loops.count_seen(
-        head, table.extra("previous"), columns["time"].values, columns["module"].values,
-        columns["kind"].values, watched.shown, watched.clicked, view.clock.as_of, watched.table,
-        np.empty(len(watched.table), np.int64), out,
-    )  # fmt: skip
-    return out

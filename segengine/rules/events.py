@@ -56,17 +56,23 @@ _FEW_TEXTS = 1024
 
 @dataclass(slots=True)
 class Few:
-    """What a condition asks of one buyer's events at a moment, None: at every.
+    """What a condition asks of one buyer's events.
 
+    moment, date: that it is for; None: for all
     tests: None where the columns of the table do not decide it  version: of the data that they are
     known to stand for
     """
 
     where: Term
     moment: int | None
+    date: int | None
     node: Node
     tests: Tests | None
     version: int
+
+    def serves(self, clock: Clock) -> bool:
+        """Whether it is for this moment too."""
+        return self.moment in (None, clock.as_of) and self.date in (None, clock.today)
 
 
 @dataclass(slots=True)
@@ -223,9 +229,17 @@ class Events:
         refund = self.table.columns["refund_amount"]
         return operand.args[0] if not refund.is_allocated else None
 
+    def chains(self) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.int64]]:
+        """Each buyer's latest row, and for each row the one before it and its time."""
+        table = self.table
+        heads = self.population.customers.heads(table.spec.name)
+        # What has no rows is not looked at: nothing is made for it.
+        times = table.columns["time"].values if table.rows else _NO_ROWS
+        return heads, table.extra("previous"), times
+
     def count_for(self, buyer: int, where: Term, clock: Clock) -> int:
         """How many of one buyer's events a condition holds for."""
-        few = self._few(where, clock)
+        few = self.few_of(where, clock)
         if few.tests is None:
             return len(self.rows_for(buyer, where, clock))
         table, tests = self.table, few.tests
@@ -242,7 +256,7 @@ class Events:
         head = int(self.population.customers.heads(self.table.spec.name)[buyer])
         if head < 0:
             return np.empty(0, np.int64)
-        few, previous = self._few(where, clock), self.table.extra("previous")
+        few, previous = self.few_of(where, clock), self.table.extra("previous")
         if few.tests is not None:
             return self._walked(head, previous, few.tests, clock)
         rows = self._walked(head, previous, NO_TESTS, clock)
@@ -260,11 +274,11 @@ class Events:
             chain.rows_where(*asked, rows)
         return rows[:count][::-1]
 
-    def _few(self, where: Term, clock: Clock) -> Few:
+    def few_of(self, where: Term, clock: Clock) -> Few:
         """What a condition asks of one buyer's events, kept for the moment it needs."""
         kept, version = self.few.get(id(where)), self.population.version
         # The term is kept beside its identity, or another one might come to stand there.
-        if kept is None or kept.where is not where or kept.moment not in (None, clock.as_of):
+        if kept is None or kept.where is not where or not kept.serves(clock):
             node = plan_events(where, self.domain, clock, self.money_scale, ())
         elif kept.version == version:
             return kept
@@ -278,8 +292,9 @@ class Events:
             return truths(self, column.dictionary, part.term, clock)
 
         tests = NO_TESTS if where == ALL else tests_of(node, self.table, _FEW_TEXTS, truths_of)
-        moment = clock.as_of if where.reads_clock else None
-        found = Few(where, moment, node, tests, version)
+        moment = clock.as_of if where.reads_now else None
+        date = clock.today if where.reads_clock else None
+        found = Few(where, moment, date, node, tests, version)
         if len(self.few) > _MOST_PLANS:
             self.few.clear()
         self.few[id(where)] = found

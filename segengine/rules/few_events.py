@@ -59,12 +59,11 @@ def tests_of(node: Node, table: EventTable, most_texts: int, truths_of: TruthsOf
         column = table.columns[part.source.value[1]]
         if isinstance(column, JoinedColumn) or column.dtype.name not in ITEMS:
             return None
-        # What was never written holds one value everywhere and owns no memory.
-        array = column.values if column.is_allocated else np.full(1, column.default, column.dtype)
+        array, stride = column.standing()
         columns.append(column)
         arrays.append(array)
         row[chain.ADDRESS] = array.ctypes.data
-        row[chain.STRIDE] = array.itemsize if column.is_allocated else 0
+        row[chain.STRIDE] = stride
         row[chain.ITEM] = ITEMS[column.dtype.name]
         if isinstance(part, Ranges):
             row[chain.FIRST] = len(bounds)

@@ -11,9 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segengine.kernels import matching
+from segengine.rules import mark_loops as at
 from segengine.rules.block import Clock
 from segengine.rules.codes import RunsKept, affordable, runs_of
 from segengine.rules.conjunctions import Conjunction
+from segengine.rules.counted import Counted, counted
 from segengine.rules.made_values import MadeValues, made_leaf, made_values
 from segengine.rules.plan import Entries, Node, Ranges
 from segengine.rules.population import Population
@@ -31,10 +33,10 @@ MOST_EDGES = 127
 
 @dataclass(slots=True)
 class Scratch:
-    """What one match writes to; shapes as in `matching.match_row`."""
+    """What one match writes to, see `mark_loops.mark_row`; state, candidates: parts of it."""
 
+    memory: NDArray[np.int64]
     state: NDArray[np.int64]
-    words: NDArray[np.uint64]
     candidates: NDArray[np.int32]
 
 
@@ -45,7 +47,7 @@ class Layout:
     columns: by trait, one without a name where values are made  made: what makes them
     known: dictionary entries when laid out  second: by conjunction from `settled`
     exact: by leaf of the first tier that a code may be too new for
-    request: the leaves that the request alone decides
+    request: the leaves that the request alone decides  counted: those of counts, see `counted`
     """
 
     columns: tuple[Column, ...]
@@ -64,6 +66,7 @@ class Layout:
     second: tuple[tuple[Leaf, ...], ...]
     exact: Mapping[int, Leaf]
     request: RequestTier
+    counted: Counted
     rule_of: list[int]
     defaults: tuple[NDArray[Any], ...]
     scratch: list[Scratch] = field(default_factory=list)
@@ -74,11 +77,10 @@ class Layout:
         try:
             return self.scratch.pop()
         except IndexError:
-            return Scratch(
-                np.zeros(2 * len(self.columns) + 1, np.int64),
-                np.zeros(self.rows.shape[1], np.uint64),
-                np.zeros(len(self.rule_of), np.int32),
-            )
+            state, candidates = 2 * len(self.columns) + 1, (len(self.rule_of) + 1) // 2
+            kept = state + self.rows.shape[1] + len(self.counted.sources)
+            memory = np.zeros(kept + candidates, np.int64)
+            return Scratch(memory, memory[:state], memory[kept:].view(np.int32))
 
     def serves(self, population: Population) -> bool:
         """Whether it is still about the columns there are, and most of their entries."""
@@ -97,6 +99,16 @@ class Layout:
             column.values if column.is_allocated else default
             for column, default in zip(self.columns, self.defaults, strict=True)
         ]
+
+    def places(self) -> dict[int, NDArray[Any]]:
+        """What of it a loop reads, by its place in the table of `mark_loops`."""
+        return {
+            at.EDGES: self.edges, at.BITS: self.rows, at.UNSURE_OF: self.unsure_of,
+            at.UNSURE: self.unsure, at.CONJUNCTIONS: self.conjunctions,
+            at.LEAVES_OF: self.leaves_of, at.LEAVES: self.leaves, at.BOUNDS: self.bounds,
+            at.OPEN_OF: self.counted.open_of, at.OPEN_LEAVES: self.counted.open_leaves,
+            at.OPEN_BOUNDS: self.counted.bounds,
+        }  # fmt: skip
 
     def addresses(self, arrays: Sequence[NDArray[Any]]) -> NDArray[np.int64]:
         """The table of traits with the places of these arrays."""
@@ -217,6 +229,7 @@ def laid_out(
         {p: leaf_of(-1 - p, each.node, {}) for p, each in enumerate(first)
          if isinstance(each.node, Entries)},
         request_tier([(place, of[3]) for place, of in enumerate(every)], rows[0].copy()),
+        counted([outer for _, _, outer, _ in open_]),
         [rule for rule, _, _, _ in every],
         tuple(np.full(1, c.default, c.dtype) for c in columns),
     )  # fmt: skip
@@ -307,7 +320,7 @@ def _traits(
     columns: Sequence[Column], edges: Sequence[NDArray[np.int64]]
 ) -> tuple[NDArray[np.int64], int]:
     """The table of traits without addresses, and how many rows of bits they have in all."""
-    traits = np.zeros((len(columns), 8), np.int64)
+    traits = np.zeros((len(columns), matching.TRAIT_WIDTH), np.int64)
     begin, row = 0, 1
     for trait, (column, chosen) in enumerate(zip(columns, edges, strict=True)):
         of_trait = traits[trait]

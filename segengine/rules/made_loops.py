@@ -7,9 +7,10 @@ from numpy.typing import NDArray
 
 from segengine.kernels.calendar import until_birthday
 from segengine.kernels.jit import brief_kernel
-from segengine.kernels.matching import FLOAT64, INT32, INT64, NO_KEY, key_of, load_at
+from segengine.kernels.matching import NO_KEY, key_of
+from segengine.kernels.memory import FLOAT64, INT32, INT64, load_at
 
-PLACE, CODE, ROWS, BEGINS, COUNTS, CODES, SCORES, NEW_CODES, NEW_SCORES, LIKED = range(10)
+PLACE, CODE, ROWS, BEGINS, COUNTS, CODES, SCORES, NEW_CODES, NEW_SCORES, LIKED_WIDTH = range(10)
 """The columns of a table of values liked.
 
 PLACE: where the key goes. CODE: of the value. ROWS: how many rows have a list; the rest are the
@@ -30,7 +31,7 @@ def write_keys(
     """Write the key of each made value for one row, see `matching.key_of`.
 
     `NO_KEY` for a buyer without a list of the kind, and without a date.
-    today: days since 1970  liked: int64[n, LIKED]  birthdays: int64[m, BIRTHDAY]: int32 dates
+    today: days since 1970  liked: int64[n, LIKED_WIDTH]  birthdays: int64[m, BIRTHDAY]: int32 dates
     keys: as `state` of `matching.match_row`
     """
     for value in range(liked.shape[0]):

@@ -89,10 +89,10 @@ class MadeValues:
         dates = [column.values if column.is_allocated else None for _, column in self.birthdays]
         if before is not None and before.stand(codes, lists, dates):
             return before
-        liked = np.zeros((len(codes), at.LIKED), np.int64)
+        liked = np.zeros((len(codes), at.LIKED_WIDTH), np.int64)
         for row, (trait, _, _), code, of in zip(liked, self.affinities, codes, lists, strict=True):
             row[at.PLACE], row[at.CODE], row[at.ROWS] = trait, code, len(of.counts)
-            row[at.BEGINS : at.LIKED] = [array.ctypes.data for array in of]
+            row[at.BEGINS : at.LIKED_WIDTH] = [array.ctypes.data for array in of]
         birthdays = np.zeros((len(dates), at.BIRTHDAY), np.int64)
         defaults = np.array([column.default for _, column in self.birthdays], np.int32)
         for place, (trait, column) in enumerate(self.birthdays):

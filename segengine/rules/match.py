@@ -22,11 +22,12 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from segengine.kernels import matching
-from segengine.rules import made_loops
+from segengine.kernels.memory import write_places
+from segengine.rules import mark_loops as at
 from segengine.rules.catalogue import Definition, SegmentCatalogue
 from segengine.rules.codes import RunsKept
 from segengine.rules.conjunctions import Conjoined, conjoined
+from segengine.rules.counted import BoundCounts
 from segengine.rules.frame import BucketsOf
 from segengine.rules.interval_rows import BUDGET, MOST_EDGES, Layout, Scratch, laid_out
 from segengine.rules.made_values import BoundValues
@@ -41,21 +42,47 @@ _NO_REQUEST: Mapping[str, str] = {}
 
 
 @dataclass(frozen=True, slots=True)
-class _Bound:
-    """A layout at one view: where the values of each column stand.
+class Bound:
+    """A layout at one view: where all stands that a loop reads.
 
-    made: where values that are in no column are made from
+    table: see `mark_loops`; the other arrays are those whose addresses stand in it
+    made, counts: where values that are in no column are made from
     """
 
     view: View
     layout: Layout
+    table: NDArray[np.int64]
     traits: NDArray[np.int64]
     arrays: list[NDArray[Any]]
     made: BoundValues
+    counts: BoundCounts
 
     def stands(self, layout: Layout, arrays: Sequence[NDArray[Any]]) -> bool:
         """Whether the values of a layout are where they were."""
         return self.layout is layout and all(map(is_, self.arrays, arrays))
+
+    def left_open(
+        self, row: int, context: Mapping[str, str] | None, buckets: BucketsOf | None
+    ) -> NDArray[np.uint64]:
+        """The conjunctions that a request leaves open: uint64[words]."""
+
+        def truth_of(node: Node) -> bool:
+            return Asked(self.view, row, context, buckets).truth_of(node)
+
+        return self.layout.request.left_open(context or _NO_REQUEST, truth_of)
+
+    def confirm(
+        self,
+        scratch: Scratch,
+        left: int,
+        row: int,
+        context: Mapping[str, str] | None,
+        buckets: BucketsOf | None,
+        out: NDArray[np.uint8],
+    ) -> None:
+        """Mark the rules of the conjunctions that `mark_row` has left, if they hold."""
+        asked = Asked(self.view, row, context, buckets)
+        _mark_candidates(self.layout, scratch, left, asked, out)
 
 
 class Matcher(Generic[Key]):
@@ -77,7 +104,7 @@ class Matcher(Generic[Key]):
         self._rules = list(rules)
         self._budget, self._most_edges = budget, most_edges
         self._lock = threading.Lock()
-        self._bound: _Bound | None = None
+        self._bound: Bound | None = None
         self._keys = np.empty(len(rules), object)
         for place, (key, _) in enumerate(rules):
             self._keys[place] = key
@@ -122,28 +149,20 @@ class Matcher(Generic[Key]):
         out: NDArray[np.uint8],
     ) -> None:
         """As `match`, a 1 at the place of each rule that holds: uint8[rules or more], of 0."""
+        bound = self.bound(view)
+        scratch = bound.layout.take_scratch()
+        request = bound.left_open(row, context, buckets)
+        left = at.mark_row(bound.table, row, request, scratch.memory, out)
+        if left:
+            bound.confirm(scratch, left, row, context, buckets, out)
+        bound.layout.scratch.append(scratch)
+
+    def bound(self, view: View) -> Bound:
+        """The rules ready to be asked at a view."""
         bound = self._bound
-        if bound is None or bound.view is not view:
-            bound = self._bind(view)
-        layout = bound.layout
-        scratch = layout.take_scratch()
-        state = scratch.state
-        made_loops.write_keys(row, view.clock.today, bound.made.liked, bound.made.birthdays, state)
+        return bound if bound is not None and bound.view is view else self._bind(view)
 
-        def truth_of(node: Node) -> bool:
-            return Asked(view, row, context, buckets).truth_of(node)
-
-        scratch.words[:] = layout.request.left_open(context or _NO_REQUEST, truth_of)
-        found = matching.match_row(
-            row, bound.traits, layout.edges, layout.rows, layout.unsure_of, layout.unsure,
-            layout.conjunctions, layout.leaves_of, layout.leaves, layout.bounds, layout.settled,
-            state, scratch.words, scratch.candidates, out,
-        )  # fmt: skip
-        if found:
-            _mark_candidates(layout, scratch, found, Asked(view, row, context, buckets), out)
-        layout.scratch.append(scratch)
-
-    def _bind(self, view: View) -> _Bound:
+    def _bind(self, view: View) -> Bound:
         with self._lock:
             before = self._bound
             if before is not None and before.view is view:
@@ -154,9 +173,21 @@ class Matcher(Generic[Key]):
                 traits = before.traits
             else:
                 traits = layout.addresses(arrays)
-            same = before is not None and before.layout is layout
-            made = layout.made.bound(view.population, before.made if same and before else None)
-            self._bound = _Bound(view, layout, traits, arrays, made)
+            same = before if before is not None and before.layout is layout else None
+            made = layout.made.bound(view.population, None if same is None else same.made)
+            counts = layout.counted.bound(
+                view.population, view.clock, None if same is None else same.counts
+            )
+            table = np.zeros(at.WIDTH, np.int64) if same is None else same.table.copy()
+            table[at.TODAY], table[at.AS_OF] = view.clock.today, view.clock.as_of
+            table[at.SETTLED], table[at.WORDS] = layout.settled, layout.rows.shape[1]
+            if same is None:
+                write_places(table, layout.places())
+            write_places(table, {
+                at.TRAITS: traits, at.LIKED: made.liked, at.BIRTHDAYS: made.birthdays,
+                at.COUNTS: counts.table,
+            })  # fmt: skip
+            self._bound = Bound(view, layout, table, traits, arrays, made, counts)
             return self._bound
 
     def _layout(self, view: View, before: Layout | None) -> Layout:

@@ -67,6 +67,11 @@ class Term:
         """Whether it depends on as_of beside its traits."""
         return any(t.op in CLOCK_OPS for t in self.walk())
 
+    @property
+    def reads_now(self) -> bool:
+        """Whether it depends on more of as_of than its date, but for events that lie ahead."""
+        return any(t.op == "now" for t in self.walk())
+
 
 BROKEN = Term("broken", None)
 """In place of what cannot be; it was reported and passes as anything."""

@@ -6,14 +6,14 @@ import math
 
 import numpy as np
 
-from segengine.kernels import matching
+from segengine.kernels import matching, memory
 from segengine.rules.ranges import Range
 from segengine.tables.column import Column
 
 GREATEST = 2**63 - 1
 ITEMS = {
-    "int8": matching.INT8, "int32": matching.INT32, "int64": matching.INT64,
-    "float64": matching.FLOAT64,
+    "int8": memory.INT8, "int32": memory.INT32, "int64": memory.INT64,
+    "float64": memory.FLOAT64,
 }  # fmt: skip
 """What kernels call the types of arrays that have keys."""
 

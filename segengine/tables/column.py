@@ -95,6 +95,13 @@ class Column:
                 array = self._array
         return array
 
+    def standing(self) -> tuple[NDArray[Any], int]:
+        """An array and how many bytes its rows are apart; nothing is made for a default."""
+        array = self._array
+        if array is None:
+            return np.full(1, self.default, self.dtype), 0
+        return array, array.itemsize
+
     def scan_codes(self, rows: int) -> ScanCodes:
         """The codes of a column, made at the first scan; new rows at the first after them."""
         codes = self._codes

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from segengine.kernels import chain
-from segengine.kernels.matching import FLOAT64, INT8, INT32, INT64, NO_KEY
+from segengine.kernels.matching import NO_KEY
+from segengine.kernels.memory import FLOAT64, INT8, INT32, INT64
 from segengine.rules.value_keys import float_key
 
 ROWS = 40

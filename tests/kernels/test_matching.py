@@ -5,41 +5,17 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from segengine.kernels import matching
-from segengine.kernels.jit import JIT_OFF
 from segengine.kernels.matching import NO_KEY
+from segengine.kernels.memory import FLOAT64, INT8, INT32, INT64
 
 GREATEST = 2**63 - 1
-TYPES = {
-    np.int8: matching.INT8,
-    np.int32: matching.INT32,
-    np.int64: matching.INT64,
-    np.float64: matching.FLOAT64,
-}
+TYPES = {np.int8: INT8, np.int32: INT32, np.int64: INT64, np.float64: FLOAT64}
 LEAVES = 12
-
-
-@pytest.mark.skipif(JIT_OFF, reason="there is no intrinsic with the JIT off")
-@pytest.mark.parametrize("dtype", TYPES)
-def test_a_value_at_an_address_is_what_its_python_twin_loads(dtype: Any) -> None:
-    import numba
-
-    @numba.njit
-    def loaded(item: int, address: int) -> Any:
-        return matching.load_at(item, address)
-
-    values = np.array([-128, -1, 0, 1, 127], dtype)
-    for place in range(len(values)):
-        address = values.ctypes.data + place * values.itemsize
-        expected = matching._load_python(TYPES[dtype], address)
-        assert loaded(TYPES[dtype], address) == expected
-        if dtype is not np.float64:
-            assert expected == values[place]
 
 
 @given(st.integers(0, 2**32 - 1))
