@@ -59,8 +59,9 @@ class BoundPage:
 
     rules: those of the page, None for a page without  arrays: whose addresses stand in the table
     crossings: times that now() meets and that no column holds
-    size: bytes of what comes out  holds: where in it the rules are  unpack: the instant, then the
-    module and the bucket of each slot  moments: instants as they are told
+    finds: whether the loop finds a buyer whose id is a number
+    size: bytes of what comes out  holds: where in it the rules are  unpack: the row, the instant,
+    then the module and the bucket of each slot  moments: instants as they are told
     """
 
     view: View
@@ -69,6 +70,7 @@ class BoundPage:
     arrays: list[Any]
     crossings: tuple[Crossing, ...]
     as_of: datetime
+    finds: bool
     size: int
     holds: int
     unpack: Struct
@@ -115,12 +117,16 @@ def bound_page(checked: CheckedPage, view: View) -> BoundPage:
         kept.watching = watching(checked.watches, view, kept.watching)
         table[at.SHOWN], table[at.CLICKED] = kept.watching.shown, kept.watching.clicked
         places |= _impressions(view, kept.watching)
+    lookup = population.customers.lookup()
+    if lookup is not None:
+        places[at.KEYS], places[at.PLACES] = lookup
     write_places(table, places)
     chosen = 2 * len(checked.slots)
     holds = at.HEAD_BYTES + 4 * chosen + 8 * len(checked.watches)
     return BoundPage(
         view, rules, table, [places, times, events], crossings,
-        days.moment(clock.as_of), holds + len(checked.rules) + 1, holds, Struct(f"=q{chosen}i"), {},
+        days.moment(clock.as_of), lookup is not None, holds + len(checked.rules) + 1, holds,
+        Struct(f"=qq{chosen}i"), {},
     )  # fmt: skip
 
 

@@ -19,7 +19,8 @@ from segengine.pages.answer import PageAnswer, Placement, Reason
 from segengine.pages.bound_page import asked_by
 from segengine.pages.certificate import holds_until
 from segengine.pages.ready import CheckedModule, CheckedPage, ready_module, ready_page
-from segengine.pages.visit_loops import fill_page, visit_page
+from segengine.pages.visit_loops import DIGITS, FIND, fill_page, visit_page
+from segengine.rules.frame import BucketsOf
 from segengine.rules.segment import View
 from segengine.tables.customers import NOBODY
 
@@ -35,20 +36,29 @@ def decide(
     checked: CheckedPage, view: View, customer_id: int | str | None, context: Mapping[str, str]
 ) -> PageAnswer:
     """The page for one visitor; an unknown one is a buyer with no history."""
-    row = None if customer_id is None else view.population.customers.row_of(customer_id)
-    if row is None:
-        row = NOBODY
-    buckets = partial(_own_bucket, customer_id) if row == NOBODY else None
     bound, asked = checked.bound(view), asked_by(customer_id)
+    if asked.size == DIGITS and bound.finds:
+        row = FIND
+    else:
+        known = None if customer_id is None else view.population.customers.row_of(customer_id)
+        row = NOBODY if known is None else known
     rules, out, left = bound.rules, np.zeros(bound.size, np.uint8), 0
     if rules is None:
         visit_page(bound.table, row, *asked, _NO_REQUEST, _NO_SCRATCH, out)
+        row, until, *filled = bound.unpack.unpack_from(out.data)
     else:
-        scratch, request = rules.layout.take_scratch(), rules.left_open(row, context, buckets)
+        layout = rules.layout
+        scratch, request = (
+            layout.take_scratch(),
+            layout.request.left_open(context, rules.of_request),
+        )
         left = visit_page(bound.table, row, *asked, request, scratch.memory, out)
+        row, until, *filled = bound.unpack.unpack_from(out.data)
         if left:
-            rules.confirm(scratch, left, row, context, buckets, out[bound.holds :])
-        rules.layout.scratch.append(scratch)
+            rules.confirm(
+                scratch, left, row, context, _buckets(row, customer_id), out[bound.holds :]
+            )
+        layout.scratch.append(scratch)
     visit, barren = checked.pools.visit(view, row), checked.fertile
     if visit is not None:
         barren = checked.pools.barren(visit)
@@ -56,13 +66,14 @@ def decide(
         count = len(barren)
         ranks, outcome = np.empty(count, np.int64), np.empty(count, np.uint8)
         fill_page(bound.table, *asked, barren, not checked.fades, ranks, outcome, out)
-    until, *filled = bound.unpack.unpack_from(out.data)
+        _, _, *filled = bound.unpack.unpack_from(out.data)
     placements = tuple([
         checked.shown_to_all[place]
         or checked.placement(slot, place, filled[2 * slot + 1], asked.size != -1, visit)
         for slot, place in enumerate(filled[::2])
     ])  # fmt: skip
     if bound.crossings:
+        buckets = _buckets(row, customer_id)
         until = min(until, holds_until(bound.crossings, view, row, context, buckets))
     if visit is not None:
         until = min(until, checked.pools.hold_until(visit))
@@ -70,6 +81,11 @@ def decide(
         checked.page.name, placements, bound.as_of, view.data_version, bound.moment(until),
         checked.traits, partial(checked.losers, bound, asked, barren, out),
     )  # fmt: skip
+
+
+def _buckets(row: int, customer_id: int | str | None) -> BucketsOf | None:
+    """The buckets of a visitor where they are not those of a row."""
+    return partial(_own_bucket, customer_id) if row == NOBODY else None
 
 
 def _own_bucket(customer_id: int | str | None, salt: str) -> NDArray[np.float64]:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from segengine.kernels.hashing import find_key
 from segengine.kernels.jit import Words, brief_kernel, inlined
 from segengine.kernels.memory import INT64, int32_at, int64_at, load_at, uint8_at
 from segengine.pages.fill_loops import WIDTH as MODULE_WIDTH
@@ -19,13 +20,14 @@ from segengine.pages.fill_loops import fill_slots
 from segengine.pages.seen_loops import FIELDS, count_seen, next_time
 from segengine.rules.mark_loops import WIDTH as RULES_WIDTH
 from segengine.rules.mark_loops import ints, mark_row, rows_of, short_ints
+from segengine.tables.customers import NOBODY
 
 RULE_COUNT, HAS_RULE, NAMES, IN_ORDER, FILLS, AS_OF, UNTIL, SHOWN, CLICKED, SEEN = range(10)
 (
     RULES, MODULES, SLOTS, ACTIVE, BARREN, WATCHES, HEADS, PREVIOUS, TIMES, MODULE_CODES,
-    KIND_CODES, AHEAD, MET,
-) = range(10, 36, 2)  # fmt: skip
-WIDTH = 36
+    KIND_CODES, AHEAD, MET, KEYS, PLACES,
+) = range(10, 40, 2)  # fmt: skip
+WIDTH = 40
 """The places in a table of what one page reads; arrays have their address, then their rows.
 
 RULES: the table of `mark_loops`, where there are any (RULE_COUNT); HAS_RULE: the first is the
@@ -33,20 +35,23 @@ page's own. MODULES, SLOTS, NAMES, ACTIVE, IN_ORDER: as in `fill_loops`. FILLS: 
 too; BARREN: uint8[modules], where none does. UNTIL: what bounds every visitor's answer. SEEN: rows
 of what was seen; WATCHES to KIND_CODES, SHOWN, CLICKED: as in `seen_loops.count_seen`, HEADS
 int32[buyers]. AHEAD: int64[n, AHEAD_WIDTH], the tables with events later than AS_OF. MET:
-int64[n, MET_WIDTH], the buyer's own times that now() meets.
+int64[n, MET_WIDTH], the buyer's own times that now() meets. KEYS, PLACES: as `hashing.find_key`
+takes the ids of buyers and their table of places.
 """
 LATER_HEADS, LATER_PREVIOUS, LATER_TIMES = range(0, 6, 2)
 AHEAD_WIDTH = 6
 ADDRESS, STRIDE, MISSING, SPAN, MET_WIDTH = range(5)
 """The columns of MET: where a column of times is, and how long before now() each is met."""
-HEAD_BYTES = 8
-"""What comes out begins with an instant, int64.
+HEAD_BYTES = 16
+"""What comes out begins with the visitor's row and an instant, int64.
 
-Behind it stand int32[slots, 2], the module and its bucket as in `fill_slots`; int32[SEEN, 2] as in
-`count_seen`; and uint8[RULE_COUNT + 1], which rules hold, 1 at last for modules without one.
+Behind them stand int32[slots, 2], the module and its bucket as in `fill_slots`; int32[SEEN, 2] as
+in `count_seen`; and uint8[RULE_COUNT + 1], which rules hold, 1 at last for modules without one.
 """
 DIGITS = -2
 """In the place of a text's size: it is the number's digits.  -1: there is no id."""
+FIND = -1
+"""In the place of a row."""
 
 
 @inlined
@@ -82,10 +87,8 @@ def _parts(page: NDArray[np.int64], out: NDArray[np.uint8]) -> Any:
 
 
 @inlined
-def _look_back(
-    page: NDArray[np.int64], row: int, seen: NDArray[np.int32], out: NDArray[np.uint8]
-) -> None:
-    """Write what the visitor has seen, and until when their own events and times stand."""
+def _look_back(page: NDArray[np.int64], row: int, seen: NDArray[np.int32]) -> int:
+    """Write what the visitor has seen; until when their own events and times stand."""
     as_of = page[AS_OF]
     if page[WATCHES + 1] > 0:
         head = short_ints(page, HEADS)[row]
@@ -111,7 +114,7 @@ def _look_back(
         time = load_at(INT64, met[each, ADDRESS] + row * met[each, STRIDE])
         if time != met[each, MISSING] and time - met[each, SPAN] >= as_of:
             until = min(until, max(time - met[each, SPAN], as_of + 1))
-    out[:HEAD_BYTES].view(np.int64)[0] = until
+    return until
 
 
 @inlined
@@ -153,16 +156,20 @@ def visit_page(
     """Decide a page; how many conjunctions are left to be asked, see `mark_loops.mark_row`.
 
     Where some are left, or a module has a pool, no slot is filled yet.
-    page: int64[WIDTH], see above  row: the visitor's
+    page: int64[WIDTH], see above  row: the visitor's, or `FIND` for the one whose id is the number
     number, text, size: the visitor's id as `fill_slots` takes it, or a number and `DIGITS`
     request, scratch: as `mark_row` takes them  out: uint8[n], see above, begins as 0
     """
     _, seen, holds = _parts(page, out)
+    if row == FIND:
+        keys = ints(page, KEYS)
+        row = max(NOBODY, find_key(number, number, keys, keys, short_ints(page, PLACES)))
     holds[page[RULE_COUNT]] = 1
     left = 0
     if page[RULE_COUNT] > 0:
         left = mark_row(int64_at(page[RULES], RULES_WIDTH), row, request, scratch, holds)
-    _look_back(page, row, seen, out)
+    head = out[:HEAD_BYTES].view(np.int64)
+    head[0], head[1] = row, _look_back(page, row, seen)
     if left == 0 and page[FILLS] != 0:
         modules = page[MODULES + 1]
         _fill(

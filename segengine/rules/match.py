@@ -36,6 +36,7 @@ from segengine.rules.ranges import Domain
 from segengine.rules.second_tier import Asked, Leaf
 from segengine.rules.segment import View
 from segengine.rules.term import CheckedRule, Term
+from segengine.tables.customers import NOBODY
 
 Key = TypeVar("Key", bound=Hashable)
 _NO_REQUEST: Mapping[str, str] = {}
@@ -61,15 +62,9 @@ class Bound:
         """Whether the values of a layout are where they were."""
         return self.layout is layout and all(map(is_, self.arrays, arrays))
 
-    def left_open(
-        self, row: int, context: Mapping[str, str] | None, buckets: BucketsOf | None
-    ) -> NDArray[np.uint64]:
-        """The conjunctions that a request leaves open: uint64[words]."""
-
-        def truth_of(node: Node) -> bool:
-            return Asked(self.view, row, context, buckets).truth_of(node)
-
-        return self.layout.request.left_open(context or _NO_REQUEST, truth_of)
+    def of_request(self, context: Mapping[str, str], leaf: Node) -> bool:
+        """Whether a leaf holds that the request alone decides, whoever the buyer."""
+        return Asked(self.view, NOBODY, context, None).truth_of(leaf)
 
     def confirm(
         self,
@@ -151,7 +146,7 @@ class Matcher(Generic[Key]):
         """As `match`, a 1 at the place of each rule that holds: uint8[rules or more], of 0."""
         bound = self.bound(view)
         scratch = bound.layout.take_scratch()
-        request = bound.left_open(row, context, buckets)
+        request = bound.layout.request.left_open(context or _NO_REQUEST, bound.of_request)
         left = at.mark_row(bound.table, row, request, scratch.memory, out)
         if left:
             bound.confirm(scratch, left, row, context, buckets, out)

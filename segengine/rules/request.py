@@ -33,12 +33,12 @@ def request_texts(context: Mapping[str, object] | None) -> dict[str, str]:
     if context is not None and type(context) is not dict and not isinstance(context, Mapping):
         said = f"`context` is a mapping such as {{'device': 'mobile'}}, not `{context}`"
         raise ConfigError(said, field="context")
-    found: dict[str, str] = {}
-    for said_key, value in () if context is None else context.items():
-        if value is not None:
-            key = str(said_key).lower()
-            if key in found:
-                said = f"`context` gives `{key}` twice, as keys are read in lower case; keep one"
-                raise ConfigError(said, field="context")
-            found[key] = str(value)
+    given = {} if context is None else context
+    found = {str(key).lower(): str(value) for key, value in given.items() if value is not None}
+    if len(found) < len(given):
+        keys = [str(key).lower() for key, value in given.items() if value is not None]
+        twice = next((key for key in keys if keys.count(key) > 1), None)
+        if twice is not None:
+            said = f"`context` gives `{twice}` twice, as keys are read in lower case; keep one"
+            raise ConfigError(said, field="context")
     return found

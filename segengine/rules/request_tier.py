@@ -10,6 +10,7 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,20 +29,12 @@ _READERS: dict[str, Callable[[str | None], float | int | None]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Number:
+class Number(NamedTuple):
     """A number of the request, and all that rules compare it with, ascending."""
 
     key: str
     read: Callable[[str | None], float | int | None]
     borders: tuple[float | int, ...]
-
-    def place(self, context: Mapping[str, str]) -> int:
-        """Where it lies among the borders, on one or between two; -1 where there is none."""
-        value = self.read(context.get(self.key))
-        if value is None:
-            return -1
-        return bisect_left(self.borders, value) + bisect_right(self.borders, value)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -64,33 +57,44 @@ class RequestTier:
     truths: dict[tuple[int, _Sort], bool] = field(default_factory=dict)
 
     def left_open(
-        self, context: Mapping[str, str], holds: Callable[[Node], bool]
+        self, context: Mapping[str, str], holds: Callable[[Mapping[str, str], Node], bool]
     ) -> NDArray[np.uint64]:
-        """The conjunctions that a request leaves open: uint64[words]; `holds` asks a leaf."""
+        """The conjunctions that a request leaves open: uint64[words].
+
+        holds: whether a leaf does, of a sort of request that comes for the first time
+        """
         if not self.leaves:
             return self.every
-        sort = (
-            *[context.get(key) for key in self.texts],
-            *[number.place(context) for number in self.numbers],
-        )
-        found = self.kept.get(sort)
-        if found is None:
-            found = self.every.copy()
-            for place, needing in enumerate(self.needs):
-                if not self._truth(place, sort, holds):
-                    found &= ~needing
-            if len(self.kept) >= _MOST_SORTS:
-                self.kept.clear()
-            self.kept[sort] = found
-        return found
+        sort: list[str | int | None] = [context.get(key) for key in self.texts]
+        for key, read, borders in self.numbers:
+            value = read(context.get(key))
+            # Where it lies among the borders, on one or between two; -1 where there is none.
+            sort.append(
+                -1 if value is None else bisect_left(borders, value) + bisect_right(borders, value)
+            )
+        known = tuple(sort)
+        found = self.kept.get(known)
+        return self._made(known, context, holds) if found is None else found
 
-    def _truth(self, place: int, sort: _Sort, holds: Callable[[Node], bool]) -> bool:
-        known = place, tuple([sort[each] for each in self.reads[place]])
-        found = self.truths.get(known)
-        if found is None:
-            if len(self.truths) >= _MOST_TRUTHS:
-                self.truths.clear()
-            found = self.truths[known] = holds(self.leaves[place])
+    def _made(
+        self,
+        sort: _Sort,
+        context: Mapping[str, str],
+        holds: Callable[[Mapping[str, str], Node], bool],
+    ) -> NDArray[np.uint64]:
+        found = self.every.copy()
+        for place, needing in enumerate(self.needs):
+            known = place, tuple([sort[each] for each in self.reads[place]])
+            truth = self.truths.get(known)
+            if truth is None:
+                if len(self.truths) >= _MOST_TRUTHS:
+                    self.truths.clear()
+                truth = self.truths[known] = holds(context, self.leaves[place])
+            if not truth:
+                found &= ~needing
+        if len(self.kept) >= _MOST_SORTS:
+            self.kept.clear()
+        self.kept[sort] = found
         return found
 
 

@@ -252,6 +252,16 @@ class CustomerTable(Table):
         row = self._index.find_one(key, column.values)
         return row if row >= 0 else None
 
+    def lookup(self) -> tuple[NDArray[np.int64], NDArray[np.int32]] | None:
+        """Ids that are numbers and their table of places, as `hashing.find_key` takes them.
+
+        None where ids are no whole numbers, and where there is nobody.
+        """
+        column = self.columns["customer_id"]
+        if self.rows == 1 or column.kind is not Kind.BIGINT:
+            return None
+        return column.values, self._index.slots
+
     def numbered(self, ids: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[Any]]:
         """The row of each customer_id, and the ids that have none yet, each once, in their order.
 

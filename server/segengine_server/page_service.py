@@ -86,8 +86,10 @@ class PageService(PageServiceServicer):
 
     def _page(self, request: pb.GetPageRequest) -> bytes:
         """A serialized `GetPageReply`."""
-        customer_id = convert.from_proto_customer(request.customer)
-        return self._bytes.of(self._engine.page(request.page, customer_id, dict(request.context)))
+        customer_id, said = convert.from_proto_customer(request.customer), request.context
+        # `dict` of it would ask for its keys in Python.
+        visit = {key: said[key] for key in said}
+        return self._bytes.of(self._engine.page(request.page, customer_id, visit))
 
     async def _pages(self, request: pb.BatchGetPagesRequest) -> bytes:
         """A serialized `BatchGetPagesReply`."""
