@@ -27,7 +27,8 @@ from benchmarks.load.serving import token_in
 
 CONNECTIONS = 32
 """More than of one process: the kernel deals them out by chance."""
-_ROUNDS = 3
+_ROUNDS = 9
+"""Turns of each, a third of `seconds` long: a machine that others use changes within seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +116,7 @@ def own_bytes(pid: int) -> int:
 def measure_workers(
     folder: Path, customers: int, modules: int, seconds: float, workers: int
 ) -> dict[str, Any]:
-    """The figures of several processes; seconds: of each load."""
+    """The figures of several processes; seconds: of each load, of which a turn is a third."""
     with (
         crewed(folder, customers, modules, workers) as page,
         echoes(page.server, workers) as echo,
@@ -125,8 +126,8 @@ def measure_workers(
         found: dict[str, list[Loaded]] = {"echo": [], "page": []}
         for number in range(_ROUNDS):
             say(f"as many as are answered, round {number + 1} of {_ROUNDS}: the Echo, then GetPage")
-            found["echo"].append(echo.load(seconds))
-            found["page"].append(page.load(seconds))
+            found["echo"].append(echo.load(seconds / 3))
+            found["page"].append(page.load(seconds / 3))
         own = [own_bytes(pid) for pid in page.pids[1:]]
     each = {
         name: {
