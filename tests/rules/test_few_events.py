@@ -38,13 +38,17 @@ def store() -> se.Engine:
 
 
 def check(engine: se.Engine, expected: list[list[int]]) -> None:
-    """Each rule counts so many events of buyers 1 and 2, asked of one buyer and of all."""
-    for rule, counts in zip(RULES, expected, strict=True):
+    """Each rule counts so many events of buyers 1 and 2: asked of one, of all, and by a match."""
+    for number, (rule, counts) in enumerate(zip(RULES, expected, strict=True)):
         for customer_id, count in zip((1, 2), counts, strict=True):
             for asked in {count, count + 1, 0}:
                 segment = engine.segment(rule.format(asked))
                 assert segment.contains(customer_id) == (asked == count)
                 assert (customer_id in segment.ids().to_pylist()) == (asked == count)
+                engine.define_segment(f"{number} {asked}", rule.format(asked))
+    for place, customer_id in enumerate((1, 2)):
+        wanted = {f"{n} {counts[place]}" for n, counts in enumerate(expected)}
+        assert set(engine.match(customer_id)) == wanted
 
 
 def test_a_buyer_alone_counts_as_all_buyers_do() -> None:
