@@ -21,6 +21,7 @@ from segengine_server.workers import Crew
 from benchmarks.load.echo import serve_echo
 from benchmarks.load.processes import say
 from benchmarks.load.shop import bare_shop, opened_shop, placed, request_of, with_page
+from segengine.cli.serve import what_is_there_kept
 
 
 def token_in(folder: Path) -> tuple[str, Path]:
@@ -57,10 +58,12 @@ def _store(asked: argparse.Namespace) -> None:
         }
         told["metrics_port"] = metrics = _free_port()
         tokens = Tokens(asked.tokens, clock.now)
-        serve(
-            engine, port=0, tokens=tokens, crew=crew, metrics_port=metrics, limits=limits,
-            ready=lambda _, port: _ready({"port": port, **told}),
-        )  # fmt: skip
+        # As `segengine serve` does.
+        with what_is_there_kept():
+            serve(
+                engine, port=0, tokens=tokens, crew=crew, metrics_port=metrics, limits=limits,
+                ready=lambda _, port: _ready({"port": port, **told}),
+            )  # fmt: skip
 
 
 def _free_port() -> int:
@@ -72,10 +75,11 @@ def _free_port() -> int:
 def _echo(asked: argparse.Namespace) -> None:
     tokens = Tokens(asked.tokens, clock.now)
     reply = asked.reply.read_bytes()
-    serve_echo(
-        reply, tokens, lambda port: _ready({"port": port}), folder=asked.tokens.parent,
-        port=asked.port, reuse_port=asked.reuse_port,
-    )  # fmt: skip
+    with what_is_there_kept():
+        serve_echo(
+            reply, tokens, lambda port: _ready({"port": port}), folder=asked.tokens.parent,
+            port=asked.port, reuse_port=asked.reuse_port,
+        )  # fmt: skip
 
 
 def main() -> None:
