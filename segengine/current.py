@@ -63,7 +63,11 @@ class Current:
         self.tables, self.settings, self.standing = tables, settings, standing
         self.as_of = tables.as_of = as_of
         self.version = 0
-        """Grows with every change of data, definitions or moment."""
+        """Grows with every change of data, definitions or moment.
+
+        INVARIANT: within the gate, before anything is written: loops read by addresses that were
+        true for the version before, also after a change that was broken off.
+        """
         self.fits = Fits(as_of)
         self.are_fits_current = False
         """Whether the fits are those of the tables as they are."""
@@ -106,9 +110,9 @@ class Current:
                 self.are_fits_current = True
 
     def _move(self, target: int, orders: _Rows) -> None:
+        self.version += 1
         self.as_of = self.tables.as_of = target
         settle(self.tables, orders)
-        self.version += 1
 
     def begin(self, derived: Derived | None, tail: Tail, *, as_kept: bool) -> None:
         """Bring up to date what a snapshot held, or derive it where that was for another date.
@@ -140,6 +144,7 @@ class Current:
         growth = None if place is None else Growth(self.tables, batch, place)
         ahead = worked_out_ahead(self.tables, self.settings, self.as_of, self.fits, batch, place)
         with self.tables.gate.writing():
+            self.version += 1
             if growth is not None:
                 growth.take()
             change = apply(self.tables, batch, place)
@@ -151,7 +156,6 @@ class Current:
                 ahead.write_back()
                 self.are_fits_current = False
             self._note(name, change.touched)
-            self.version += 1
         return change
 
     def load(self, batch: Batch, building: Building | None = None) -> Change:
@@ -159,26 +163,26 @@ class Current:
         if self.builds_later:
             return apply(self.tables, batch)
         with self.tables.gate.writing():
+            self.version += 1
             change = apply(self.tables, batch)
             if batch.table in _FEED_TRAITS:
                 self.rebuild(building)
             else:
                 self._refresh(change.touched)
                 self._note(batch.table, change.touched)
-            self.version += 1
         return change
 
     @contextmanager
     def together(self, building: Building | None = None) -> Iterator[None]:
         """Loads within are one change, after which traits are built; nobody looks until then."""
         with self.tables.gate.writing():
+            self.version += 1
             self.builds_later = True
             try:
                 yield
             finally:
                 self.builds_later = False
                 self.rebuild(building)
-                self.version += 1
 
     def lose(self, row: int, unread: Unread) -> None:
         """A buyer is gone. unread: answers that have still to read something of the buyers."""
@@ -187,11 +191,11 @@ class Current:
         with self.tables.gate.writing():
             # Those that were given in between.
             unread.read()
+            self.version += 1
             forget(self.tables, row)
             rows = np.array([row], np.int64)
             self._refresh(rows)
             self.standing.note(rows)
-            self.version += 1
 
     def redefine(self, goals: Mapping[str, Goal], adopt: Callable[[], object]) -> None:
         """Put definitions into force by `adopt`; buyers of campaigns with another goal follow.
@@ -204,9 +208,9 @@ class Current:
         touched = np.unique(np.concatenate([nobody, *(addressed(self.tables, n) for n in other)]))
         # Whoever holds loads together holds the gate already.
         with nullcontext() if self.builds_later else self.tables.gate.writing():
+            self.version += 1
             adopt()
             self.aim({**before, **goals})
-            self.version += 1
             if len(touched) and not self.builds_later:
                 self._refresh(touched)
                 self.standing.note(touched)

@@ -117,7 +117,7 @@ def replies_of(server: Server) -> list[bytes]:
 def measure_pages(
     folder: Path, customers: int, modules: int, seconds: float, events: float
 ) -> dict[str, Any]:
-    """The figures of GetPage; seconds: of each load."""
+    """The figures of GetPage; seconds: of a load, of which a turn of what is compared is a part."""
     with shop_served(folder, customers, modules) as page, echo_served(page) as echo:
         page.load(1.0)
         echo.load(1.0)

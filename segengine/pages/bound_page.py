@@ -1,7 +1,6 @@
 """Where does all stand that a page reads, at one moment of the data?
 
-Made when the page is first asked for after a change of data, definitions or moment; what has not
-moved is taken over.
+Made when the page is first asked for after a change of data, definitions or moment.
 """
 
 from __future__ import annotations
@@ -23,6 +22,7 @@ from segengine.pages.seen import IMPRESSIONS, Watching, watching
 from segengine.rules.match import Bound
 from segengine.rules.segment import View
 from segengine.tables.column import Column
+from segengine.tables.customers import NOBODY
 
 if TYPE_CHECKING:
     from segengine.pages.ready import CheckedPage
@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 _MOST_MOMENTS = 1_024
 
 
-class Asked(NamedTuple):
-    """Who asks, as `visit_loops.fill_page` takes it."""
+class Visitor(NamedTuple):
+    """Who asks, as `visit_loops.visit_page` takes it."""
 
     number: int
     text: NDArray[np.uint8]
@@ -40,39 +40,42 @@ class Asked(NamedTuple):
 
 # Written to by nobody, as is the text of an id; but all are of one type, so that one loop serves.
 _NO_TEXT = np.zeros(1, np.uint8)
-_NOBODY = Asked(0, _NO_TEXT, -1)
+_NO_ID = Visitor(0, _NO_TEXT, -1)
 
 
-def asked_by(customer_id: int | str | None) -> Asked:
+def visitor_of(customer_id: int | str | None) -> Visitor:
     """A visitor by their id, whatever it is; None for one without."""
     if type(customer_id) is int and -(2**63) <= customer_id < 2**63:
-        return Asked(customer_id, _NO_TEXT, at.DIGITS)
+        return Visitor(customer_id, _NO_TEXT, at.DIGITS)
     if customer_id is None:
-        return _NOBODY
+        return _NO_ID
     said = str(customer_id).encode(errors="surrogatepass")
-    return Asked(0, np.frombuffer(bytearray(said + b"\0"), np.uint8), len(said))
+    return Visitor(0, np.frombuffer(bytearray(said + b"\0"), np.uint8), len(said))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class BoundPage:
     """A page at one view, see `visit_loops`.
 
-    rules: those of the page, None for a page without  arrays: whose addresses stand in the table
+    rules: those of the page, None for a page without  active: see `Active`
+    kept: what else the table has addresses of
     crossings: times that now() meets and that no column holds
     finds: whether the loop finds a buyer whose id is a number
-    size: bytes of what comes out  holds: where in it the rules are  unpack: the row, the instant,
-    then the module and the bucket of each slot  moments: instants as they are told
+    size: bytes of what comes out  rules_at: where in it the rules are
+    unpack: the row, the instant, then the module and the bucket of each slot
+    moments: instants as they are told
     """
 
     view: View
     rules: Bound | None
     table: NDArray[np.int64]
-    arrays: list[Any]
+    active: NDArray[np.uint8]
+    kept: tuple[Any, ...]
     crossings: tuple[Crossing, ...]
     as_of: datetime
     finds: bool
     size: int
-    holds: int
+    rules_at: int
     unpack: Struct
     moments: dict[int, datetime | None]
 
@@ -104,7 +107,7 @@ def bound_page(checked: CheckedPage, view: View) -> BoundPage:
     table[at.NAMES], table[at.IN_ORDER] = checked.names, not checked.fades
     table[at.FILLS] = not checked.pools.are_any
     table[at.AS_OF], table[at.UNTIL] = clock.as_of, min(active.until, stands.until)
-    table[at.SEEN] = len(checked.watches)
+    table[at.SEEN], table[at.NOBODY] = len(checked.watches), NOBODY
     met, times = _met(columns)
     ahead, events = _ahead(view, stands.ahead)
     places: dict[int, NDArray[Any]] = {
@@ -122,10 +125,11 @@ def bound_page(checked: CheckedPage, view: View) -> BoundPage:
         places[at.KEYS], places[at.PLACES] = lookup
     write_places(table, places)
     chosen = 2 * len(checked.slots)
-    holds = at.HEAD_BYTES + 4 * chosen + 8 * len(checked.watches)
+    rules_at = at.HEAD_BYTES + 4 * chosen + 8 * len(checked.watches)
     return BoundPage(
-        view, rules, table, [places, times, events], crossings,
-        days.moment(clock.as_of), lookup is not None, holds + len(checked.rules) + 1, holds,
+        view, rules, table, active.bits, (places, times, events), crossings,
+        days.moment(clock.as_of), lookup is not None, rules_at + len(checked.rules) + 1,
+        rules_at,
         Struct(f"=qq{chosen}i"), {},
     )  # fmt: skip
 

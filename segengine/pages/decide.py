@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from segengine.audiences.bucketing import BUCKETS, bucket_of
 from segengine.pages.answer import PageAnswer, Placement, Reason
-from segengine.pages.bound_page import asked_by
+from segengine.pages.bound_page import visitor_of
 from segengine.pages.certificate import holds_until
 from segengine.pages.ready import CheckedModule, CheckedPage, ready_module, ready_page
 from segengine.pages.visit_loops import DIGITS, FIND, fill_page, visit_page
@@ -28,7 +28,7 @@ __all__ = [
     "CheckedModule", "CheckedPage", "PageAnswer", "Placement", "Reason", "decide", "ready_module",
     "ready_page",
 ]  # fmt: skip
-_NO_REQUEST = np.empty(0, np.uint64)
+_NO_WORDS = np.empty(0, np.uint64)
 _NO_SCRATCH = np.empty(0, np.int64)
 
 
@@ -36,15 +36,15 @@ def decide(
     checked: CheckedPage, view: View, customer_id: int | str | None, context: Mapping[str, str]
 ) -> PageAnswer:
     """The page for one visitor; an unknown one is a buyer with no history."""
-    bound, asked = checked.bound(view), asked_by(customer_id)
-    if asked.size == DIGITS and bound.finds:
+    bound, visitor = checked.bound(view), visitor_of(customer_id)
+    if visitor.size == DIGITS and bound.finds:
         row = FIND
     else:
         known = None if customer_id is None else view.population.customers.row_of(customer_id)
         row = NOBODY if known is None else known
     rules, out, left = bound.rules, np.zeros(bound.size, np.uint8), 0
     if rules is None:
-        visit_page(bound.table, row, *asked, _NO_REQUEST, _NO_SCRATCH, out)
+        visit_page(bound.table, row, *visitor, _NO_WORDS, _NO_SCRATCH, out)
         row, until, *filled = bound.unpack.unpack_from(out.data)
     else:
         layout = rules.layout
@@ -52,11 +52,11 @@ def decide(
             layout.take_scratch(),
             layout.request.left_open(context, rules.of_request),
         )
-        left = visit_page(bound.table, row, *asked, request, scratch.memory, out)
+        left = visit_page(bound.table, row, *visitor, request, scratch.memory, out)
         row, until, *filled = bound.unpack.unpack_from(out.data)
         if left:
             rules.confirm(
-                scratch, left, row, context, _buckets(row, customer_id), out[bound.holds :]
+                scratch, left, row, context, _buckets(row, customer_id), out[bound.rules_at :]
             )
         layout.scratch.append(scratch)
     visit, barren = checked.pools.visit(view, row), checked.fertile
@@ -65,11 +65,11 @@ def decide(
     if left or visit is not None:
         count = len(barren)
         ranks, outcome = np.empty(count, np.int64), np.empty(count, np.uint8)
-        fill_page(bound.table, *asked, barren, not checked.fades, ranks, outcome, out)
+        fill_page(bound.table, *visitor, barren, not checked.fades, ranks, outcome, out)
         _, _, *filled = bound.unpack.unpack_from(out.data)
     placements = tuple([
         checked.shown_to_all[place]
-        or checked.placement(slot, place, filled[2 * slot + 1], asked.size != -1, visit)
+        or checked.placement(slot, place, filled[2 * slot + 1], visitor.size != -1, visit)
         for slot, place in enumerate(filled[::2])
     ])  # fmt: skip
     if bound.crossings:
@@ -79,7 +79,7 @@ def decide(
         until = min(until, checked.pools.hold_until(visit))
     return PageAnswer(
         checked.page.name, placements, bound.as_of, view.data_version, bound.moment(until),
-        checked.traits, partial(checked.losers, bound, asked, barren, out),
+        checked.traits, partial(checked.losers, bound.table, bound.active, visitor, barren, out),
     )  # fmt: skip
 
 

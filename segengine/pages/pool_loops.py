@@ -396,7 +396,7 @@ def ranked(
         if most > 0:
             # The first of those that are the greatest, but for the last digits of a sum.
             part = 0
-            while parts[part] < most - ALIKE:
+            while parts[part] <= 0 or parts[part] < most - ALIKE:
                 part += 1
             reasons[k] = of_own if part == 0 else VIEWED + part
         if k < first.shape[0]:

@@ -18,7 +18,7 @@ from segengine.audiences.bucketing import fnv1a, share_limit, variant_table
 from segengine.pages import fill_loops as at
 from segengine.pages.active import Active, Windows, active_at, windows
 from segengine.pages.answer import Placement, Reason, Rejected
-from segengine.pages.bound_page import Asked, BoundPage, bound_page
+from segengine.pages.bound_page import BoundPage, Visitor, bound_page
 from segengine.pages.certificate import Reads
 from segengine.pages.page import Module, Page
 from segengine.pages.pool_candidates import ReadyPool
@@ -140,19 +140,23 @@ class CheckedPage:
 
     def losers(
         self,
-        bound: BoundPage,
-        asked: Asked,
+        table: NDArray[np.int64],
+        active: NDArray[np.uint8],
+        visitor: Visitor,
         barren: NDArray[np.uint8],
         out: NDArray[np.uint8],
     ) -> Rejected:
         """Every module that does not show and why, slot by slot, in the order of each slot.
 
-        All as `visit_loops.fill_page` takes it; out: what came of the visit.
+        All as `visit_loops.fill_page` takes it. table: that of the moment, of which it reads what
+        this page keeps and `active`: an answer keeps no data of the store. out: what came of the
+        visit.
         """
+        del active
         found = []
         count = len(self.modules)
         ranks, outcome = np.empty(count, np.int64), np.empty(count, np.uint8)
-        fill_page(bound.table, *asked, barren, False, ranks, outcome, out.copy())
+        fill_page(table, *visitor, barren, False, ranks, outcome, out.copy())
         ends = self.ends.tolist()
         for (slot, _), begin, end in zip(self.slots, ends[:-1], ends[1:], strict=True):
             places = range(begin, end)

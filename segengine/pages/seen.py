@@ -1,6 +1,6 @@
 """Of which modules, capped or making room, are impressions counted, and since when?
 
-One pass over the visitor's impressions counts them, whatever page they were on. What is compiled
+A walk over the visitor's impressions counts them, whatever page they were on. What is compiled
 are the codes of module names and the instants at which dates begin: it follows the date and the
 texts of the table, not its rows.
 """

@@ -14,20 +14,20 @@ from numpy.typing import NDArray
 
 from segengine.kernels.hashing import find_key
 from segengine.kernels.jit import Words, brief_kernel, inlined
+from segengine.kernels.matching import NO_KEY
 from segengine.kernels.memory import INT64, int32_at, int64_at, load_at, uint8_at
 from segengine.pages.fill_loops import WIDTH as MODULE_WIDTH
 from segengine.pages.fill_loops import fill_slots
 from segengine.pages.seen_loops import FIELDS, count_seen, next_time
 from segengine.rules.mark_loops import WIDTH as RULES_WIDTH
 from segengine.rules.mark_loops import ints, mark_row, rows_of, short_ints
-from segengine.tables.customers import NOBODY
 
-RULE_COUNT, HAS_RULE, NAMES, IN_ORDER, FILLS, AS_OF, UNTIL, SHOWN, CLICKED, SEEN = range(10)
+RULE_COUNT, HAS_RULE, NAMES, IN_ORDER, FILLS, AS_OF, UNTIL, SHOWN, CLICKED, SEEN, NOBODY = range(11)
 (
     RULES, MODULES, SLOTS, ACTIVE, BARREN, WATCHES, HEADS, PREVIOUS, TIMES, MODULE_CODES,
     KIND_CODES, AHEAD, MET, KEYS, PLACES,
-) = range(10, 40, 2)  # fmt: skip
-WIDTH = 40
+) = range(11, 41, 2)  # fmt: skip
+WIDTH = 41
 """The places in a table of what one page reads; arrays have their address, then their rows.
 
 RULES: the table of `mark_loops`, where there are any (RULE_COUNT); HAS_RULE: the first is the
@@ -36,7 +36,7 @@ too; BARREN: uint8[modules], where none does. UNTIL: what bounds every visitor's
 of what was seen; WATCHES to KIND_CODES, SHOWN, CLICKED: as in `seen_loops.count_seen`, HEADS
 int32[buyers]. AHEAD: int64[n, AHEAD_WIDTH], the tables with events later than AS_OF. MET:
 int64[n, MET_WIDTH], the buyer's own times that now() meets. KEYS, PLACES: as `hashing.find_key`
-takes the ids of buyers and their table of places.
+takes the ids of buyers and their table of places; NOBODY: the row of whoever is none of them.
 """
 LATER_HEADS, LATER_PREVIOUS, LATER_TIMES = range(0, 6, 2)
 AHEAD_WIDTH = 6
@@ -157,13 +157,17 @@ def visit_page(
 
     Where some are left, or a module has a pool, no slot is filled yet.
     page: int64[WIDTH], see above  row: the visitor's, or `FIND` for the one whose id is the number
-    number, text, size: the visitor's id as `fill_slots` takes it, or a number and `DIGITS`
+    number, text, size: the visitor's id as a text, see `fill_slots`; or a number and `DIGITS`
     request, scratch: as `mark_row` takes them  out: uint8[n], see above, begins as 0
     """
     _, seen, holds = _parts(page, out)
     if row == FIND:
         keys = ints(page, KEYS)
-        row = max(NOBODY, find_key(number, number, keys, keys, short_ints(page, PLACES)))
+        row = page[NOBODY]
+        # What is missing is no id, but stands where a deleted buyer's was.
+        if number != NO_KEY:
+            found = find_key(number, number, keys, keys, short_ints(page, PLACES))
+            row = found if found >= 0 else row
     holds[page[RULE_COUNT]] = 1
     left = 0
     if page[RULE_COUNT] > 0:
@@ -193,7 +197,8 @@ def fill_page(
 ) -> None:
     """Fill the slots of a visitor whose rules are all decided.
 
-    out: as `visit_page` and whoever marked more rules left it; the others as `fill_slots` takes
-    them
+    Of the page it reads MODULES, SLOTS, NAMES, ACTIVE, HAS_RULE, RULE_COUNT and SEEN.
+    number, text, size: as `visit_page` takes them  out: as it and whoever marked more rules left it
+    The others are as `fill_slots` takes them.
     """
     _fill(page, number, text, size, barren, in_order, ranks, outcome, out)

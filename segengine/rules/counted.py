@@ -19,6 +19,7 @@ from segengine.kernels.memory import write_places
 from segengine.rules import mark_loops as at
 from segengine.rules.block import Clock
 from segengine.rules.events import ALL
+from segengine.rules.few_events import Tests
 from segengine.rules.plan import Ranges
 from segengine.rules.population import Population
 from segengine.rules.second_tier import Leaf
@@ -46,11 +47,13 @@ class Counted(NamedTuple):
     ):  # fmt: skip
         """Where the counts are made from now; `before` serves as long as no array has moved."""
         arrays: list[NDArray[Any]] = []
+        kept: list[Tests | None] = []
         for source in self.sources:
             events = population.events_of(source.value.table)
             tests = events.few_of(source.args[1], clock).tests
             # Where the columns of events do not decide it, nothing is counted here.
             asked = (_NOTHING, _NOTHING) if tests is None else (tests.table, tests.bounds)
+            kept.append(tests)
             arrays += [*events.chains(), *asked]
         if before is not None and all(map(is_, before.arrays, arrays)):
             return before
@@ -59,14 +62,18 @@ class Counted(NamedTuple):
             of_source = arrays[5 * number : 5 * number + 5]
             write_places(row, dict(zip(_PLACES, of_source, strict=True)))
             row[at.IS_COUNTED] = of_source[-1] is not _NOTHING
-        return BoundCounts(rows, arrays)
+        return BoundCounts(rows, arrays, kept)
 
 
 class BoundCounts(NamedTuple):
-    """Where counts are made from, see `mark_loops`.  arrays: those whose addresses stand there"""
+    """Where counts are made from, see `mark_loops`.
+
+    arrays: those whose addresses stand there  tests: what the addresses in their tables are of
+    """
 
     table: NDArray[np.int64]
     arrays: list[NDArray[Any]]
+    tests: list[Tests | None]
 
 
 _NOTHING = np.zeros((0, 0), np.int64)

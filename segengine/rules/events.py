@@ -242,32 +242,25 @@ class Events:
         few = self.few_of(where, clock)
         if few.tests is None:
             return len(self.rows_for(buyer, where, clock))
-        table, tests = self.table, few.tests
-        head = self.population.customers.heads(table.spec.name).item(buyer)
-        if head < 0:
-            return 0
-        times, previous = table.columns["time"].values, table.extra("previous")
+        heads, previous, times = self.chains()
+        tests = few.tests
         return int(chain.rows_where(
-            head, previous, times, clock.as_of, tests.table, tests.bounds, _NO_ROWS
+            heads.item(buyer), previous, times, clock.as_of, tests.table, tests.bounds, _NO_ROWS
         ))  # fmt: skip
 
     def rows_for(self, buyer: int, where: Term, clock: Clock) -> NDArray[np.int64]:
         """One buyer's events that a condition holds for, in arrival order."""
-        head = int(self.population.customers.heads(self.table.spec.name)[buyer])
-        if head < 0:
-            return np.empty(0, np.int64)
-        few, previous = self.few_of(where, clock), self.table.extra("previous")
+        few = self.few_of(where, clock)
         if few.tests is not None:
-            return self._walked(head, previous, few.tests, clock)
-        rows = self._walked(head, previous, NO_TESTS, clock)
+            return self._walked(buyer, few.tests, clock)
+        rows = self._walked(buyer, NO_TESTS, clock)
         return rows[self._holds(few.node, rows, clock)] if len(rows) else rows
 
-    def _walked(
-        self, head: int, previous: NDArray[np.int32], tests: Tests, clock: Clock
-    ) -> NDArray[np.int64]:
-        """The events of a chain that have happened and satisfy some tests, in arrival order."""
-        times, rows = self.table.columns["time"].values, np.empty(_SHORT, np.int64)
-        asked = head, previous, times, clock.as_of, tests.table, tests.bounds
+    def _walked(self, buyer: int, tests: Tests, clock: Clock) -> NDArray[np.int64]:
+        """The events of a buyer that have happened and satisfy some tests, in arrival order."""
+        heads, previous, times = self.chains()
+        rows = np.empty(_SHORT, np.int64)
+        asked = heads.item(buyer), previous, times, clock.as_of, tests.table, tests.bounds
         count = chain.rows_where(*asked, rows)
         if count > _SHORT:
             rows = np.empty(count, np.int64)

@@ -46,7 +46,8 @@ _NO_REQUEST: Mapping[str, str] = {}
 class Bound:
     """A layout at one view: where all stands that a loop reads.
 
-    table: see `mark_loops`; the other arrays are those whose addresses stand in it
+    table: see `mark_loops`; it has the addresses of the layout's arrays, of traits, and of the
+    tables of made and counts  arrays: those whose addresses stand in traits
     made, counts: where values that are in no column are made from
     """
 

@@ -87,7 +87,7 @@ class PageService(PageServiceServicer):
     def _page(self, request: pb.GetPageRequest) -> bytes:
         """A serialized `GetPageReply`."""
         customer_id, said = convert.from_proto_customer(request.customer), request.context
-        # `dict` of it would ask for its keys in Python.
+        # `dict` of it asks for its keys in Python: a page feels that, a batch does not.
         visit = {key: said[key] for key in said}
         return self._bytes.of(self._engine.page(request.page, customer_id, visit))
 

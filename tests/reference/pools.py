@@ -209,7 +209,7 @@ def pool(
         }
         # The first of those that are the greatest, but for the last digits of a sum.
         greatest = max(summed.values())
-        near_to = [name for name, value in summed.items() if value >= greatest - 1e-12]
+        near_to = [n for n, value in summed.items() if value > 0 and value >= greatest - 1e-12]
         return near_to[0] if greatest > 0 else "listed"
 
     pins = [p for p in wanted.pin if p in shop.products and _in_stock(shop.products[p])]

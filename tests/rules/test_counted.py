@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 from datetime import UTC, datetime, timedelta
 
+import numpy as np
 import pyarrow as pa
 import pytest
 
@@ -74,6 +76,18 @@ def test_two_conditions_on_one_count_share_it() -> None:
     engine = store(both)
     assert (engine.match(1), engine.match(2)) == (["s0", "s1"], ["s0"])
     assert len(bound(engine).layout.counted.sources) == 1
+
+
+def test_what_a_count_is_tested_by_stays_while_it_is_matched() -> None:
+    rules = ("count(behaviors) FILTER (WHERE brand IS NULL AND kind <> 'cart') = 1",)
+    engine = store(rules)
+    assert engine.match(1) == engine.match(2) == ["s0"]
+    engine._population.events_of("behaviors").few.clear()
+    engine._population.entries.clear()
+    gc.collect()
+    taken = [np.full(64, n, np.int32) for n in range(500)]
+    assert engine.match(1) == engine.match(2) == ["s0"]
+    del taken
 
 
 @pytest.mark.parametrize(("hours", "counts"), [(0, True), (11, True), (12, False)])
