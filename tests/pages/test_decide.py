@@ -229,16 +229,6 @@ def test_an_id_of_another_sort_is_an_unknown_visitor(engine: se.Engine, visitor:
     assert shown(engine, modules, visitor)[0] == ("hello", "FALLBACK")
 
 
-def test_what_stands_in_the_place_of_a_deleted_id_is_nobodys_id() -> None:
-    engine = store(40)
-    for who in range(1, 41):
-        engine.delete_customer(who)
-    missing = -(2**63)
-    for salt in "abcdefgh":
-        found = shown(engine, [se.Module("m", rule=f"bucket('{salt}') < 0.5")], missing)
-        assert (found[0][0] == "m") is (bucket_of(salt, missing) < 5000)
-
-
 @pytest.mark.parametrize("visitor", [1, 1.0, True, "a", "\ud800x", "", b"known"])
 def test_an_id_that_no_store_of_texts_knows_is_an_unknown_visitor(visitor: Any) -> None:
     engine = se.Engine(as_of=AS_OF)
