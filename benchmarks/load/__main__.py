@@ -20,7 +20,9 @@ from benchmarks.load.workers import measure_workers
 
 
 def _pages(asked: argparse.Namespace, folder: Path) -> dict[str, Any]:
-    return measure_pages(folder, asked.customers, asked.modules, asked.seconds, asked.events)
+    return measure_pages(
+        folder, asked.customers, asked.modules, asked.seconds, asked.events, asked.batch
+    )
 
 
 def _workers(asked: argparse.Namespace, folder: Path) -> dict[str, Any]:
@@ -40,6 +42,7 @@ def _parser() -> argparse.ArgumentParser:
     kinds = parser.add_subparsers(required=True, metavar="WHAT")
     pages = kinds.add_parser("pages", help="GetPage against an Echo, idle and under ingest")
     pages.add_argument("--events", type=float, default=5_000, help="ingested a second")
+    pages.add_argument("--batch", type=int, default=250, help="events of one append")
     pages.set_defaults(measure=_pages)
     overload = kinds.add_parser("overload", help="three times as many pages as can be decided")
     overload.add_argument("--most-ms", type=float, default=25.0, help="p99 of a sustainable rate")

@@ -115,7 +115,7 @@ def replies_of(server: Server) -> list[bytes]:
 
 
 def measure_pages(
-    folder: Path, customers: int, modules: int, seconds: float, events: float
+    folder: Path, customers: int, modules: int, seconds: float, events: float, batch: int
 ) -> dict[str, Any]:
     """The figures of GetPage; seconds: of a load, of which a turn of what is compared is a part."""
     with shop_served(folder, customers, modules) as page, echo_served(page) as echo:
@@ -139,14 +139,14 @@ def measure_pages(
             say(f"half of the peak, {rate:,.0f} a second, round {number + 1} of {_PAIRS}: nothing "
                 f"beside it, then {events:,.0f} events a second")  # fmt: skip
             alone.append(page.load(seconds / 2, rate))
-            with beside("ingest", page.target, page.token, rate=events, customers=customers,
-                        as_of=page.as_of) as writer:  # fmt: skip
+            with beside("ingest", page.target, page.token, rate=events, batch=batch,
+                        customers=customers, as_of=page.as_of) as writer:  # fmt: skip
                 busy.append(page.load(seconds / 2, rate))
                 written.append(told(writer))
         say("the same with audiences streaming too")
         with (
-            beside("ingest", page.target, page.token, rate=events, customers=customers,
-                   as_of=page.as_of) as writer,
+            beside("ingest", page.target, page.token, rate=events, batch=batch,
+                   customers=customers, as_of=page.as_of) as writer,
             beside("streams", page.target, page.token) as reader,
         ):  # fmt: skip
             mixed = page.load(seconds, rate)
