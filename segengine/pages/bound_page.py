@@ -129,8 +129,7 @@ def bound_page(checked: CheckedPage, view: View) -> BoundPage:
     return BoundPage(
         view, rules, table, active.bits, (places, times, events), crossings,
         days.moment(clock.as_of), lookup is not None, rules_at + len(checked.rules) + 1,
-        rules_at,
-        Struct(f"=qq{chosen}i"), {},
+        rules_at, Struct(f"=qq{chosen}i"), {},
     )  # fmt: skip
 
 

@@ -48,10 +48,8 @@ def decide(
         row, until, *filled = bound.unpack.unpack_from(out.data)
     else:
         layout = rules.layout
-        scratch, request = (
-            layout.take_scratch(),
-            layout.request.left_open(context, rules.of_request),
-        )
+        request = layout.request.left_open(context, rules.of_request)
+        scratch = layout.take_scratch()
         left = visit_page(bound.table, row, *visitor, request, scratch.memory, out)
         row, until, *filled = bound.unpack.unpack_from(out.data)
         if left:

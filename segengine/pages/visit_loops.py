@@ -117,8 +117,8 @@ def _look_back(page: NDArray[np.int64], row: int, seen: NDArray[np.int32]) -> in
     return until
 
 
-@inlined
-def _fill(
+@brief_kernel
+def fill_page(
     page: NDArray[np.int64],
     number: int,
     text: NDArray[np.uint8],
@@ -129,6 +129,12 @@ def _fill(
     outcome: NDArray[np.uint8],
     out: NDArray[np.uint8],
 ) -> None:
+    """Fill the slots of a visitor whose rules are all decided.
+
+    Of the page it reads MODULES, SLOTS, NAMES, ACTIVE, HAS_RULE, RULE_COUNT and SEEN.
+    number, text, size: as `visit_page` takes them  out: as it and whoever marked more rules left it
+    The others are as `fill_slots` takes them.
+    """
     chosen, seen, holds = _parts(page, out)
     said = text
     if size == DIGITS:
@@ -176,29 +182,8 @@ def visit_page(
     head[0], head[1] = row, _look_back(page, row, seen)
     if left == 0 and page[FILLS] != 0:
         modules = page[MODULES + 1]
-        _fill(
+        fill_page(
             page, number, text, size, uint8_at(page[BARREN], page[BARREN + 1]),
             page[IN_ORDER] != 0, np.empty(modules, np.int64), np.empty(modules, np.uint8), out,
         )  # fmt: skip
     return left
-
-
-@brief_kernel
-def fill_page(
-    page: NDArray[np.int64],
-    number: int,
-    text: NDArray[np.uint8],
-    size: int,
-    barren: NDArray[np.uint8],
-    in_order: bool,
-    ranks: NDArray[np.int64],
-    outcome: NDArray[np.uint8],
-    out: NDArray[np.uint8],
-) -> None:
-    """Fill the slots of a visitor whose rules are all decided.
-
-    Of the page it reads MODULES, SLOTS, NAMES, ACTIVE, HAS_RULE, RULE_COUNT and SEEN.
-    number, text, size: as `visit_page` takes them  out: as it and whoever marked more rules left it
-    The others are as `fill_slots` takes them.
-    """
-    _fill(page, number, text, size, barren, in_order, ranks, outcome, out)
