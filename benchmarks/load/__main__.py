@@ -12,8 +12,9 @@ from typing import Any
 
 from benchmarks.load.h2load import NoLoadError
 from benchmarks.load.overload import measure_overload
-from benchmarks.load.pages import WrongPageError, measure_pages
+from benchmarks.load.pages import measure_pages
 from benchmarks.load.processes import NotStartedError
+from benchmarks.load.served import WrongPageError
 from benchmarks.load.shop import OtherShopError
 from benchmarks.load.stream import measure_stream
 from benchmarks.load.workers import measure_workers
@@ -21,7 +22,13 @@ from benchmarks.load.workers import measure_workers
 
 def _pages(asked: argparse.Namespace, folder: Path) -> dict[str, Any]:
     return measure_pages(
-        folder, asked.customers, asked.modules, asked.seconds, asked.events, asked.batch
+        folder,
+        asked.customers,
+        asked.modules,
+        asked.seconds,
+        asked.events,
+        asked.batch,
+        asked.workers,
     )
 
 
@@ -43,6 +50,9 @@ def _parser() -> argparse.ArgumentParser:
     pages = kinds.add_parser("pages", help="GetPage against an Echo, idle and under ingest")
     pages.add_argument("--events", type=float, default=5_000, help="ingested a second")
     pages.add_argument("--batch", type=int, default=250, help="events of one append")
+    pages.add_argument(
+        "--workers", type=int, default=0, help="processes that decide; 0: one in all"
+    )
     pages.set_defaults(measure=_pages)
     overload = kinds.add_parser("overload", help="three times as many pages as can be decided")
     overload.add_argument("--most-ms", type=float, default=25.0, help="p99 of a sustainable rate")

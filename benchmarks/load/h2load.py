@@ -4,7 +4,7 @@ Each connection is an h2load of its own, which sends its request at the moments 
 loop, gaps drawn from an exponential distribution, so that connections do not fire together and a
 slow answer delays no later request. Without a rate each connection asks anew as it is answered
 (closed loop): that finds the most a server does. h2load sees HTTP alone: a refusal of gRPC is an
-answer to it; `prober.py` tells them apart.
+answer to it; `mix.py probe` tells them apart.
 """
 
 from __future__ import annotations
@@ -69,6 +69,11 @@ class Loaded:
     def answered_per_second(self) -> float:
         """Of them those that are no refusals, where the server counts."""
         return self.ended["OK"] / self.seconds if self.ended.get("OK") else self.per_second
+
+    @property
+    def untaken(self) -> int:
+        """Of them those that ended before the server heard of them, where it counts."""
+        return max(0, self.requests - sum(self.ended.values())) if self.ended else 0
 
     @property
     def cpu_us(self) -> float:

@@ -15,8 +15,8 @@ from typing import Any
 
 from benchmarks.load.h2load import Loaded, NoLoadError
 from benchmarks.load.mix import beside, told
-from benchmarks.load.pages import Server, shop_served
 from benchmarks.load.processes import say
+from benchmarks.load.served import Server, shop_served
 
 SHARES = (0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3)
 TIMES = 3.0

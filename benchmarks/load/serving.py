@@ -40,10 +40,8 @@ def _store(asked: argparse.Namespace) -> None:
     shop = opened_shop if asked.modules else bare_shop
     with shop(asked.folder, asked.customers, say) as engine:
         engine.claim()
-        crew, limits = None, Limits()
+        crew, limits = None, Limits(page_wait_seconds=60.0) if asked.no_refusal else Limits()
         if asked.workers:
-            # What they answer at most is asked, closed loop: as of the Echo, nobody is refused.
-            limits = Limits(page_wait_seconds=60.0)
             command = (sys.executable, "-m", "segengine.cli.worker")
             crew = Crew(asked.workers, command, engine.share(), str(asked.tokens))
         visits = with_page(engine, asked.modules, asked.customers) if asked.modules else []
@@ -92,6 +90,7 @@ def main() -> None:
     store.add_argument("--customers", type=int, default=1_000_000)
     store.add_argument("--modules", type=int, default=1_000)
     store.add_argument("--workers", type=int, default=0)
+    store.add_argument("--no-refusal", action="store_true")
     store.set_defaults(serve=_store)
     echo = kinds.add_parser("echo")
     echo.add_argument("--tokens", type=Path, required=True)

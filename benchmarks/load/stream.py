@@ -17,8 +17,8 @@ import grpc
 from segengine_server import Client
 from segengine_server.wire import segengine_pb2 as pb
 
-from benchmarks.load.pages import Server, WrongPageError, shop_served
 from benchmarks.load.processes import memory_watched, say, use_of
+from benchmarks.load.served import Server, WrongPageError, shop_served
 
 RULE = "TRUE"
 _STREAM = "/segengine.v1.AudienceService/StreamAudience"
@@ -36,17 +36,17 @@ def measure_stream(folder: Path, customers: int, rounds: int) -> dict[str, Any]:
                 raise WrongPageError("the stream does not hold every buyer once")
             del first
         say("streaming")
-        before = use_of([server.pid]).resident_bytes
-        with memory_watched(server.pid) as held:
+        before = use_of([server.pids[0]]).resident_bytes
+        with memory_watched(server.pids[0]) as held:
             taken = [_all_of(server, customers) for _ in range(rounds)]
         raw = [_bytes_of(server) for _ in range(rounds)]
         say("a client that reads slowly")
-        with memory_watched(server.pid) as slowly:
+        with memory_watched(server.pids[0]) as slowly:
             _slow(server)
         say("clients that leave in the middle")
         left = [_left(server) for _ in range(5)]
         time.sleep(1.0)
-        after = use_of([server.pid]).resident_bytes
+        after = use_of([server.pids[0]]).resident_bytes
     seconds = median(taken)
     return {
         "ids": customers,
@@ -110,9 +110,9 @@ def _left(server: Server) -> float:
         pieces = _pieces(server, channel)
         next(iter(pieces))
         pieces.cancel()
-        before = use_of([server.pid])
+        before = use_of([server.pids[0]])
         time.sleep(0.5)
-        return use_of([server.pid]).since(before).cpu_seconds
+        return use_of([server.pids[0]]).since(before).cpu_seconds
 
 
 def _mb(count: int) -> float:

@@ -7,23 +7,13 @@ planned with, and the memory that is a worker's own: the tables are not in it.
 
 from __future__ import annotations
 
-import base64
-import subprocess
-import tempfile
-import time
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
 from typing import Any
 
-from benchmarks.load.h2load import Loaded, load
-from benchmarks.load.mix import GET_PAGE
-from benchmarks.load.outcomes import calls_by_end, since
-from benchmarks.load.pages import Server, check_pages, replies_of
-from benchmarks.load.processes import say, started
-from benchmarks.load.serving import token_in
+from benchmarks.load.h2load import Loaded
+from benchmarks.load.processes import say
+from benchmarks.load.served import echo_served, shop_served
 
 CONNECTIONS = 32
 """More than of one process: the kernel deals them out by chance."""
@@ -31,79 +21,9 @@ _ROUNDS = 9
 """Turns of each, a third of `seconds` long: a machine that others use changes within seconds."""
 
 
-@dataclass(frozen=True, slots=True)
-class Crewed:
-    """A server of several processes. pids: of all of them; table_bytes: of the store."""
-
-    server: Server
-    pids: list[int]
-    table_bytes: int = 0
-
-    def load(self, seconds: float) -> Loaded:
-        """As many as are answered; h2load takes a refusal for an answer, the server does not."""
-        metrics = self.server.metrics_port
-        before = self._ended()
-        found = load(
-            self.server.target, GET_PAGE, self.server.messages, self.pids, seconds=seconds,
-            token=self.server.token, connections=CONNECTIONS,
-        )  # fmt: skip
-        return replace(found, ended=since(before, self._ended())) if metrics else found
-
-    def _ended(self) -> dict[str, int]:
-        # Workers say every second what they counted.
-        time.sleep(1.5 if self.server.metrics_port else 0.0)
-        return calls_by_end(self.server.metrics_port)
-
-
 def answered(loaded: Loaded) -> int:
     """Requests that got a page."""
     return loaded.ended["OK"] if loaded.ended else loaded.requests
-
-
-@contextmanager
-def crewed(folder: Path, customers: int, modules: int, workers: int) -> Iterator[Crewed]:
-    """A server with workers over the shop in `folder`, its answers checked; 0: one process."""
-    with tempfile.TemporaryDirectory(prefix="segengine-load-") as name:
-        token, file = token_in(Path(name))
-        say(f"starting a server of {workers} workers over {customers:,} buyers")
-        with started(
-            "benchmarks.load.serving", "store", "--folder", str(folder), "--tokens", str(file),
-            "--customers", str(customers), "--modules", str(modules), "--workers", str(workers),
-        ) as running:  # fmt: skip
-            visits = [(base64.b64decode(m), placed) for m, placed in running.said["visits"]]
-            server = Server(
-                f"127.0.0.1:{running.said['port']}", running.pid, token,
-                [message for message, _ in visits], running.said["as_of"],
-                running.said["metrics_port"],
-            )  # fmt: skip
-            for _ in range(2 * workers or 1):
-                # A channel of its own each time: another worker may have it.
-                check_pages(server, [placed for _, placed in visits])
-            found = subprocess.run(
-                ["/usr/bin/ps", "--ppid", str(running.pid), "-o", "pid="],
-                capture_output=True, text=True, check=False,
-            )  # fmt: skip
-            pids = [running.pid, *map(int, found.stdout.split())]
-            yield Crewed(server, pids, running.said["table_bytes"])
-
-
-@contextmanager
-def echoes(like: Server, count: int) -> Iterator[Crewed]:
-    """An Echo of several processes that share a port."""
-    sizes = sorted(replies_of(like), key=len)
-    with tempfile.TemporaryDirectory(prefix="segengine-load-") as name, ExitStack() as stack:
-        token, file = token_in(Path(name))
-        reply = Path(name) / "reply"
-        reply.write_bytes(sizes[len(sizes) // 2])
-        pids, port = [], 0
-        for _ in range(count):
-            running = stack.enter_context(started(
-                "benchmarks.load.serving", "echo", "--tokens", str(file), "--reply", str(reply),
-                "--port", str(port), "--reuse-port",
-            ))  # fmt: skip
-            port = running.said["port"]
-            pids.append(running.pid)
-        yield Crewed(Server(f"127.0.0.1:{port}", pids[0], token, like.messages), pids)
 
 
 def own_bytes(pid: int) -> int:
@@ -118,16 +38,17 @@ def measure_workers(
 ) -> dict[str, Any]:
     """The figures of several processes; seconds: of each load, of which a turn is a third."""
     with (
-        crewed(folder, customers, modules, workers) as page,
-        echoes(page.server, workers) as echo,
+        # What they answer at most is asked, closed loop: as of the Echo, nobody is refused.
+        shop_served(folder, customers, modules, workers, refuse=False) as page,
+        echo_served(page, workers) as echo,
     ):
-        page.load(1.0)
-        echo.load(1.0)
+        page.load(1.0, connections=CONNECTIONS)
+        echo.load(1.0, connections=CONNECTIONS)
         found: dict[str, list[Loaded]] = {"echo": [], "page": []}
         for number in range(_ROUNDS):
             say(f"as many as are answered, round {number + 1} of {_ROUNDS}: the Echo, then GetPage")
-            found["echo"].append(echo.load(seconds / 3))
-            found["page"].append(page.load(seconds / 3))
+            found["echo"].append(echo.load(seconds / 3, connections=CONNECTIONS))
+            found["page"].append(page.load(seconds / 3, connections=CONNECTIONS))
         own = [own_bytes(pid) for pid in page.pids[1:]]
     each = {
         name: {

@@ -76,8 +76,8 @@ class Limits:
     """The most that one server takes on at once, and how long it waits at the end."""
 
     calls: int = 1_000
-    page_wait_seconds: float = 0.01
-    calls_per_connection: int = 256
+    page_wait_seconds: float = 0.003
+    calls_per_connection: int = 32
     request_bytes: int = 4 << 20
     reply_bytes: int = 64 << 20
     audience_calls: int = 64
@@ -280,9 +280,12 @@ def server_of(
                 "grpc.max_concurrent_streams",
                 limits.calls if of_workers else limits.calls_per_connection,
             ),
+            # With it gRPC ends calls of a connection that keeps to that number, at random.
+            ("grpc.http.overload_protection", 0),
             ("grpc.max_receive_message_length", limits.request_bytes),
             ("grpc.max_send_message_length", limits.reply_bytes),
-            *UNTAKEN,
+            # What workers pass on has waited there; they have few connections for all.
+            *(() if of_workers else UNTAKEN),
             *asked_whether_there(limits.silence_seconds),
         ],
         interceptors=interceptors,

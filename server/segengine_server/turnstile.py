@@ -8,7 +8,8 @@ more, the longer they wait. A hiccup refuses nobody: calls that were held up wai
 after it.
 
 To refuse a call takes half of what an answer takes. Where so many come that there is no time to
-refuse them all, gRPC itself ends those beyond `MOST_UNTAKEN` (CANCELLED), which takes next to none.
+refuse them all, gRPC itself ends those beyond `MOST_UNTAKEN` (CANCELLED), which takes next to none:
+what nobody has to refuse leaves time for answers, and whoever is let in waits behind few.
 """
 
 from __future__ import annotations
@@ -28,14 +29,17 @@ TURNED = frozenset({
 })  # fmt: skip
 """What the event loop itself answers."""
 PATIENCE_SECONDS = 0.1
-MOST_UNTAKEN = 128
-"""Calls that wait to be taken: of those beyond some are ended, and beyond twice as many all."""
+MOST_UNTAKEN = 32
+"""Calls that wait to be taken: those beyond are ended. A connection has no more in flight, so that
+nobody's own burst is ended; and who waits behind so many waits some 6 ms."""
 UNTAKEN = (
     ("grpc.server.max_pending_requests", MOST_UNTAKEN),
-    ("grpc.server.max_pending_requests_hard_limit", 2 * MOST_UNTAKEN),
+    # Where this is more, some are ended at random between the two: then a hiccup ends calls that
+    # an overload would have let wait.
+    ("grpc.server.max_pending_requests_hard_limit", MOST_UNTAKEN),
 )
 """The options of a server for it."""
-_LEAST_LET_IN = 0.25
+_LEAST_LET_IN = 0.5
 _SAY_SECONDS = 10.0
 
 _log = logging.getLogger("segengine_server")
@@ -95,7 +99,7 @@ class Turnstile(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]
     def _lets_in(self, waits: float) -> bool:
         """Whether this call goes in although calls wait: of all that come, the share that may.
 
-        The longer they wait the fewer, so that the wait grows no further; but a quarter always:
+        The longer they wait the fewer, so that the wait grows no further; but half of them always:
         whoever only refuses answers nobody.
         """
         self._credit += max((self._wait_seconds / waits) ** 2, _LEAST_LET_IN)

@@ -20,7 +20,7 @@ LOOK_SECONDS = 0.05
 """How often it is looked, while many come: a look costs what a call does."""
 CLOSELY_SECONDS = 0.02
 """How often, once calls wait longer than `SHORT_SECONDS`."""
-SHORT_SECONDS = 0.005
+SHORT_SECONDS = 0.002
 MANY_PER_SECOND = 200.0
 """Fewer are taken as they come, whatever they ask for."""
 

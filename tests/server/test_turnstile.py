@@ -70,7 +70,7 @@ def test_pages_pass_while_nobody_can_have_waited_long() -> None:
     assert passing(turnstile_at(WAIT / 2), GET_PAGE, 100) == [HANDLER] * 100
 
 
-@pytest.mark.parametrize(("times", "share"), [(1.25, 16 / 25), (2.0, 1 / 4), (99.0, 1 / 4)])
+@pytest.mark.parametrize(("times", "share"), [(1.25, 16 / 25), (2.0, 1 / 2), (99.0, 1 / 2)])
 def test_the_longer_calls_wait_the_fewer_pages_pass(times: float, share: float) -> None:
     found = passing(turnstile_at(WAIT * times), GET_PAGE, 1_000)
     assert abs(found.count(HANDLER) - 1_000 * share) <= 1
@@ -87,7 +87,7 @@ def test_a_hiccup_refuses_nobody_and_what_lasts_does_until_calls_wait_no_longer(
         now[0] = begin + PATIENCE_SECONDS / 2
         assert passing(turnstile, GET_PAGE, 50) == [HANDLER] * 50
         now[0] = begin + PATIENCE_SECONDS * 1.5
-        assert passing(turnstile, GET_PAGE, 40).count(REFUSING) == 30
+        assert passing(turnstile, GET_PAGE, 40).count(REFUSING) == 20
 
 
 def test_what_is_no_page_passes_however_long_it_may_wait() -> None:
@@ -175,7 +175,7 @@ def test_a_refusal_is_busy_bears_the_calls_id_and_reads_nothing() -> None:
         found: list[Any] = []
         async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
             ask = channel.unary_unary(GET_PAGE)
-            for number in range(4):
+            for number in range(2):
                 try:
                     found.append(await ask(b"\xff", metadata=((REQUEST_ID, f"r{number}"),)))
                 except grpc.aio.AioRpcError as error:
@@ -183,13 +183,12 @@ def test_a_refusal_is_busy_bears_the_calls_id_and_reads_nothing() -> None:
         await server.stop(None)
         return found
 
-    *refused, let_in = asyncio.run(asked())
+    refused, let_in = asyncio.run(asked())
     assert let_in == b"a page"
     assert read == [b"\xff"]
-    for number, error in enumerate(refused):
-        told = server_error_of(error, Connection("here:1"), 1.0)
-        assert (told.code, told.reason) == ("RESOURCE_EXHAUSTED", "BUSY")
-        assert dict(error.trailing_metadata())[REQUEST_ID] == f"r{number}"
+    told = server_error_of(refused, Connection("here:1"), 1.0)
+    assert (told.code, told.reason) == ("RESOURCE_EXHAUSTED", "BUSY")
+    assert dict(refused.trailing_metadata())[REQUEST_ID] == "r0"
 
 
 def test_calls_beyond_those_that_may_wait_are_ended_and_health_is_told_all_the_same() -> None:
@@ -220,7 +219,7 @@ def test_calls_beyond_those_that_may_wait_are_ended_and_health_is_told_all_the_s
             threads = [threading.Thread(target=one, args=(ask,)) for _ in range(6 * MOST_UNTAKEN)]
             for thread in threads:
                 thread.start()
-            while sum(map(threading.Thread.is_alive, threads)) > 2 * MOST_UNTAKEN + 1:
+            while sum(map(threading.Thread.is_alive, threads)) > MOST_UNTAKEN + 1:
                 time.sleep(0.01)
             health = channel.unary_unary("/health/Check").future(b"well", timeout=30)
             while any(map(threading.Thread.is_alive, threads)) or not health.done():
@@ -233,7 +232,7 @@ def test_calls_beyond_those_that_may_wait_are_ended_and_health_is_told_all_the_s
     ended = [each for each in found if isinstance(each, ServerError)]
     assert health == b"well"
     assert answered + len(ended) == 6 * MOST_UNTAKEN
-    assert answered <= 2 * MOST_UNTAKEN + 1
+    assert answered <= MOST_UNTAKEN + 1
     assert {(each.code, each.reason) for each in ended} == {("RESOURCE_EXHAUSTED", "BUSY")}
 
 
