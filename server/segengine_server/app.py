@@ -65,6 +65,13 @@ from segengine_server.workers import Crew, Workers, held_port, private_socket
 SERVICES = tuple(service.full_name for service in pb.DESCRIPTOR.services_by_name.values())
 HEALTH_SERVICE = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
 
+OWN_QUEUES = {
+    HEALTH_SERVICE: ("Check",),
+    "segengine.v1.IngestService": ("Append", "UpsertCustomers"),
+    "segengine.v1.CampaignService": ("RecordMessages",),
+}
+"""What is told, and taken in, however many pages are waited for. Each costs every call a little."""
+
 TICK_SECONDS = 1.0
 _SET_BACK = timedelta(seconds=1)
 """A clock that is set right by less is nobody's concern."""
@@ -292,9 +299,10 @@ def server_of(
         maximum_concurrent_rpcs=limits.calls,
     )
     server.add_generic_rpc_handlers((methods,))
-    # How the server is must be told however many wait: what is registered has a queue of its own.
-    check = methods.of(HEALTH_SERVICE, "Check")
-    server.add_registered_method_handlers(HEALTH_SERVICE, check)  # type: ignore[attr-defined]
+    for service, names in OWN_QUEUES.items():
+        # What is registered has a queue of its own.
+        handlers = methods.of(service, *names)
+        server.add_registered_method_handlers(service, handlers)  # type: ignore[attr-defined]
     return server
 
 

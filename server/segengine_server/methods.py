@@ -33,8 +33,8 @@ class Methods(grpc.GenericRpcHandler):  # type: ignore[type-arg]
         return self._handlers.get(call.method)
 
     def of(self, service: str, *names: str) -> dict[str, Any]:
-        """The handlers of some methods of a service, by name."""
-        return {name: self._handlers[f"/{service}/{name}"] for name in names}
+        """The handlers of some methods of a service, by name; None: not here."""
+        return {name: self._handlers.get(f"/{service}/{name}") for name in names}
 
     def add_registered_method_handlers(self, service: str, handlers: Mapping[str, Any]) -> None:
         """Take the handlers of a service."""

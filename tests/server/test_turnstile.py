@@ -13,18 +13,24 @@ from typing import Any
 import grpc
 import pytest
 from prometheus_client import CollectorRegistry
+from segengine_server import Limits
+from segengine_server.app import HEALTH_SERVICE, OWN_QUEUES, Connections, server_of
 from segengine_server.connecting import Connection
 from segengine_server.errors import ServerError, server_error_of
+from segengine_server.methods import Methods
 from segengine_server.turnstile import (
     MOST_UNTAKEN,
     PATIENCE_SECONDS,
     REFUSING,
     TURNED,
-    UNTAKEN,
     Turnstile,
 )
 from segengine_server.waiting import Waiting, looking
 from segengine_server.watch import REQUEST_ID, Watch
+from segengine_server.wire import segengine_pb2 as pb
+
+from tests.server.fake_engine import FakeEngine
+from tests.server.serving import serving
 
 GET_PAGE = "/segengine.v1.PageService/GetPage"
 WAIT = 0.02
@@ -191,19 +197,25 @@ def test_a_refusal_is_busy_bears_the_calls_id_and_reads_nothing() -> None:
     assert dict(refused.trailing_metadata())[REQUEST_ID] == "r0"
 
 
-def test_calls_beyond_those_that_may_wait_are_ended_and_health_is_told_all_the_same() -> None:
+def test_calls_beyond_those_that_may_wait_are_ended_health_is_told_and_events_are_taken() -> None:
     """Nobody takes calls here for a while: the loop is held up."""
 
-    async def page(request: bytes, context: Any) -> bytes:
+    async def echoed(request: bytes, context: Any) -> bytes:
         return request
 
-    async def asked() -> tuple[list[Any], Any]:
-        server = grpc.aio.server(options=UNTAKEN)
-        echo = grpc.unary_unary_rpc_method_handler(page)
-        server.add_generic_rpc_handlers((
-            grpc.method_handlers_generic_handler("segengine.v1.PageService", {"GetPage": echo}),
-        ))  # fmt: skip
-        server.add_registered_method_handlers("health", {"Check": echo})
+    async def appended(requests: Any, context: Any) -> bytes:
+        return b"".join([request async for request in requests])
+
+    async def asked() -> tuple[list[Any], list[Any]]:
+        methods = Methods()
+        unary = grpc.unary_unary_rpc_method_handler(echoed)
+        stream = grpc.stream_unary_rpc_method_handler(appended)
+        methods.add_registered_method_handlers("segengine.v1.PageService", {"GetPage": unary})
+        methods.add_registered_method_handlers("segengine.v1.IngestService", {"Append": stream})
+        methods.add_registered_method_handlers(HEALTH_SERVICE, {"Check": unary})
+        server = server_of(
+            Limits(calls_per_connection=1_000), (), methods, connections=Connections.OF_CALLERS
+        )
         port = server.add_insecure_port("127.0.0.1:0")
         await server.start()
         found: list[Any] = []
@@ -221,19 +233,48 @@ def test_calls_beyond_those_that_may_wait_are_ended_and_health_is_told_all_the_s
                 thread.start()
             while sum(map(threading.Thread.is_alive, threads)) > MOST_UNTAKEN + 1:
                 time.sleep(0.01)
-            health = channel.unary_unary("/health/Check").future(b"well", timeout=30)
-            while any(map(threading.Thread.is_alive, threads)) or not health.done():
+            health = channel.unary_unary(f"/{HEALTH_SERVICE}/Check").future(b"well", timeout=30)
+            append = channel.stream_unary("/segengine.v1.IngestService/Append")
+            others = [health, append.future(iter([b"a", b"b"]), timeout=30)]
+            while any(map(threading.Thread.is_alive, threads)) or not all(o.done() for o in others):
                 await asyncio.sleep(0.01)
         await server.stop(None)
-        return found, health.result()
+        return found, [other.result() for other in others]
 
-    found, health = asyncio.run(asked())
+    found, others = asyncio.run(asked())
     answered = found.count(b"")
     ended = [each for each in found if isinstance(each, ServerError)]
-    assert health == b"well"
+    assert others == [b"well", b"ab"]
     assert answered + len(ended) == 6 * MOST_UNTAKEN
     assert answered <= MOST_UNTAKEN + 1
     assert {(each.code, each.reason) for each in ended} == {("RESOURCE_EXHAUSTED", "BUSY")}
+
+
+def test_a_burst_over_one_connection_is_answered_whole(engine: FakeEngine) -> None:
+    """Some wait at the client: more in flight than may wait to be taken would end the rest."""
+    request = pb.GetPageRequest(page="home").SerializeToString()
+
+    async def asked(target: str) -> list[Any]:
+        found: list[Any] = []
+        async with grpc.aio.insecure_channel(target) as channel:
+            ask = channel.unary_unary(GET_PAGE)
+            for _ in range(10):
+                calls = (ask(request, timeout=30) for _ in range(8 * MOST_UNTAKEN))
+                found += await asyncio.gather(*calls, return_exceptions=True)
+        return found
+
+    assert Limits().calls_per_connection <= MOST_UNTAKEN
+    with serving(engine) as served:
+        found = asyncio.run(asked(served.target))
+    assert len(found) == 80 * MOST_UNTAKEN
+    assert [each for each in found if not isinstance(each, bytes)] == []
+
+
+def test_what_has_a_queue_of_its_own_is_what_there_is() -> None:
+    names = {f"{service}/{name}" for service, names in OWN_QUEUES.items() for name in names}
+    services = pb.DESCRIPTOR.services_by_name.values()
+    ours = {f"{each.full_name}/{method.name}" for each in services for method in each.methods}
+    assert names - ours == {f"{HEALTH_SERVICE}/Check"}
 
 
 def test_what_the_loop_answers_itself_is_what_is_turned_away() -> None:
