@@ -31,7 +31,7 @@ TURNED = frozenset({
 PATIENCE_SECONDS = 0.1
 MOST_UNTAKEN = 32
 """Calls that wait to be taken: those beyond are ended. A connection has no more in flight, so that
-nobody's own burst is ended; and who waits behind so many waits some 6 ms."""
+nobody's own burst is ended; to take so many takes some 6 ms."""
 UNTAKEN = (
     ("grpc.server.max_pending_requests", MOST_UNTAKEN),
     # Where this is more, some are ended at random between the two: then a hiccup ends calls that
