@@ -116,6 +116,9 @@ class Watch(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]
             except BaseException as error:
                 # A caller that is gone cancels the call.
                 code = "CANCELLED" if isinstance(error, _GONE) else "UNKNOWN"
+                if isinstance(error, grpc.aio.InternalError):
+                    # Where gRPC has not heard yet that the caller left, it would log a fault.
+                    raise asyncio.CancelledError from error
                 raise
             finally:
                 taken = time.perf_counter() - began

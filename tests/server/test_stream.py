@@ -265,6 +265,24 @@ def test_a_client_that_vanishes_while_it_is_sent_to_leaves_nothing_behind(
     assert [r.getMessage() for r in caplog.records if r.levelno >= logging.WARNING] == []
 
 
+def test_a_piece_that_cannot_be_sent_is_no_fault_of_the_server(
+    channel: grpc.Channel, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is met before gRPC has heard that the caller is gone."""
+
+    def unsendable(_: pa.Table) -> Iterator[bytes]:
+        raise grpc.aio.InternalError
+        yield b""
+
+    monkeypatch.setattr(audience_service, "pieces_of", unsendable)
+    call = AudienceServiceStub(channel).StreamAudience(
+        pb.StreamAudienceRequest(rule="x"), timeout=0.5
+    )
+    with pytest.raises(grpc.RpcError):
+        next(call)
+    assert [r.getMessage() for r in caplog.records if r.levelno >= logging.WARNING] == []
+
+
 def _is_free(client: Client) -> bool:
     try:
         client.stream(rule="x")
