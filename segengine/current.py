@@ -37,11 +37,11 @@ from segengine.tables.tables import Tables
 from segengine.traits.build import (
     Building,
     build_all,
-    changed_by,
     declare,
     refresh,
     worked_out_ahead,
 )
+from segengine.traits.coming import changed_by
 from segengine.traits.marketing import addressed
 from segengine.traits.preview import Built
 from segengine.traits.work import Fits, TraitSettings

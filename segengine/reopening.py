@@ -23,7 +23,8 @@ from segengine.storage.snapshot import Derived
 from segengine.tables.apply import apply
 from segengine.tables.settle import settle, unsettled
 from segengine.tables.tables import Tables
-from segengine.traits.build import changed_by, refresh
+from segengine.traits.build import refresh
+from segengine.traits.coming import changed_by
 from segengine.traits.depends import fingerprint
 from segengine.traits.fits_written import fits_from_json, fits_to_json
 from segengine.traits.marketing import addressed

@@ -164,3 +164,27 @@ def place_chains(
                 left += 1
         count = left
         step += 1
+
+
+@kernel
+def find_owned(
+    begins: NDArray[np.int64],
+    rows: NDArray[np.int64],
+    owners: NDArray[np.int64],
+    wanted: NDArray[np.int64],
+    out: NDArray[np.int64],
+) -> None:
+    """Write where wanted[k] stands among the rows of owners[k], -1 for nowhere.
+
+    begins: int64[owners + 1]  rows: int64, an owner's ascending  out: int64[wanted], places in rows
+    """
+    for k in range(wanted.shape[0]):
+        low, high = begins[owners[k]], begins[owners[k] + 1]
+        end = high
+        while low < high:
+            middle = (low + high) >> 1
+            if rows[middle] < wanted[k]:
+                low = middle + 1
+            else:
+                high = middle
+        out[k] = low if low < end and rows[low] == wanted[k] else -1

@@ -35,6 +35,16 @@ def aligned(rows: int, dtype: np.dtype[Any], fill: Any = None) -> NDArray[Any]:
     return array
 
 
+def taken(array: NDArray[Any], rows: NDArray[np.int64], count: int, fill: Any) -> NDArray[Any]:
+    """A copy of these rows of an array, with room for `count` values: T[count]."""
+    if count == len(rows):
+        return array.take(rows)
+    found = np.full(count, fill, array.dtype)
+    # The rows are there: to be told so would cost a copy of what is found.
+    array.take(rows, out=found[: len(rows)], mode="clip")
+    return found
+
+
 NewArray = Callable[[int, np.dtype[Any]], NDArray[Any]]
 """Makes an aligned array of so many values."""
 
@@ -238,6 +248,47 @@ def made_column(kind: Kind, values: NDArray[Any], dictionary: Dictionary | None 
     column.install(values, None)
     column.is_made = True
     return column
+
+
+class ExcerptColumn(Column):
+    """A column of some rows of another one, with room for more; copied when it is first read.
+
+    What is written before waits until then: what nobody reads is not copied.
+    """
+
+    def __init__(self, of: Column, rows: NDArray[np.int64], capacity: int) -> None:
+        # The same in all but what it holds; an append makes some thirty of these.
+        self.__dict__.update(of.__dict__)
+        self._array, self._codes, self._capacity = None, None, capacity
+        self._lock = threading.Lock()
+        self._of, self._rows = of, rows
+        self._waiting: list[tuple[NDArray[np.int64] | slice, Any]] = []
+
+    @property
+    def is_allocated(self) -> bool:
+        """Whether anything was ever written, here or there."""
+        return self._array is not None or bool(self._waiting) or self._of.is_allocated
+
+    @property
+    def values(self) -> NDArray[Any]:
+        """The array: T[capacity]."""
+        with self._lock:
+            if self._array is None:
+                if self._of.is_allocated:
+                    found = taken(self._of.values, self._rows, self._capacity, self.default)
+                else:
+                    found = np.full(self._capacity, self.default, self.dtype)
+                for rows, values in self._waiting:
+                    found[rows] = values
+                self._array, self._waiting = found, []
+            return self._array
+
+    def write(self, rows: NDArray[np.int64] | slice, values: Any) -> None:
+        """As `Column.write`; no scan makes codes of it."""
+        if self._array is None:
+            self._waiting.append((rows, values))
+        else:
+            self._array[rows] = values
 
 
 class JoinedColumn(Column):

@@ -6,9 +6,10 @@ every array and never in a bitmap of live rows. A row number never leaves the pr
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, MutableMapping
+from copy import copy
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import pyarrow as pa
@@ -19,8 +20,9 @@ from segengine.schema.identifiers import is_text
 from segengine.schema.kinds import Kind
 from segengine.schema.tables import TableSpec
 from segengine.tables import trait_loops
-from segengine.tables.column import Column, NewArray, aligned
+from segengine.tables.column import Column, ExcerptColumn, NewArray, aligned
 from segengine.tables.key_index import KeyIndex, first_places
+from segengine.tables.lazy import Lazy
 from segengine.tables.scan_codes import CodesAhead, LongerCodes, ScanCodes
 from segengine.tables.table import MakeDictionary, Room, Table, longer
 
@@ -66,7 +68,7 @@ class CustomerTable(Table):
         self.live: NDArray[np.uint64] = np.zeros(1, np.uint64)
         self.id_is_fixed = False
         self._index = KeyIndex((self.columns["customer_id"].missing,) * 2)  # type: ignore[arg-type]
-        self._heads: dict[str, NDArray[np.int32]] = {}
+        self._heads: MutableMapping[str, NDArray[np.int32]] = {}
         self._blocks: dict[str, tuple[NDArray[Any], list[Column]]] = {}
         self.rows = 1
 
@@ -311,6 +313,21 @@ class CustomerTable(Table):
         live = self.live.copy()
         bits.clear_rows(np.array([row], np.int64), live)
         self.live = live
+
+    def excerpt(
+        self, rows: NDArray[np.int64], heads: MutableMapping[str, NDArray[np.int32]]
+    ) -> Self:
+        """What these buyers gave, as a table of its own; traits stay those of all.
+
+        heads: per buyer of the excerpt the row of the latest arrival, by event table
+        """
+        found = copy(self)
+        found.columns = Lazy(
+            self.columns, lambda name: ExcerptColumn(self.columns[name], rows, len(rows))
+        )
+        found.given = set(self.given)
+        found._heads = heads  # noqa: SLF001 - its own kind
+        return found
 
     def take_room(self, capacity: int) -> None:
         """As `Table.take_room`, for heads too; the matrices of traits follow for themselves."""

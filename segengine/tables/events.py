@@ -6,7 +6,8 @@ before. Two tables keep more: orders know their lines, and lines their order.
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -173,6 +174,22 @@ class EventTable(Table):
             self._index = index
         else:
             self._event_ids = index
+
+    def excerpt(
+        self,
+        customers: CustomerTable,
+        rows: NDArray[np.int64],
+        capacity: int,
+        made: Mapping[str, Callable[[str], NDArray[Any]]],
+    ) -> Self:
+        """A table of these rows of its own, whose events are those of an excerpt of the buyers.
+
+        It knows no keys.  customers: that excerpt  made: the internal arrays that name rows
+        """
+        found = self._excerpt(rows, capacity, made)
+        found._customers = customers  # noqa: SLF001 - its own kind
+        found._forget_keys()  # noqa: SLF001
+        return found
 
     def restore(self, rows: int, latest: int | None = None) -> None:
         """Take the rows of a snapshot whose arrays are in place; latest: their greatest time."""

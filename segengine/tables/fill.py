@@ -72,18 +72,3 @@ def fill_from_products(
         changed |= differs
     owners = table.extra("owner")[rows[changed]]
     return np.unique(owners[owners >= 0]).astype(np.int64)
-
-
-def would_fill(
-    tables: Tables, name: str, products_of_rows: NDArray[np.int64]
-) -> NDArray[np.int32] | None:
-    """What rows that have yet to come would take of a column of their products: int32[rows].
-
-    -1 where that is nothing; None where no product has it.
-    products_of_rows: int64[rows], the product of each, -1 for none
-    """
-    column = tables.products.columns[name]
-    if not column.is_allocated:
-        return None
-    taken = column.values[np.maximum(products_of_rows, 0)]
-    return np.where(products_of_rows >= 0, taken, -1).astype(np.int32)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, MutableMapping
+from copy import copy
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import pyarrow as pa
@@ -13,8 +14,9 @@ from numpy.typing import NDArray
 from segengine.errors import UnknownNameError, did_you_mean
 from segengine.schema.kinds import Kind
 from segengine.schema.tables import ColumnSpec, TableSpec
-from segengine.tables.column import Column, Longer, NewArray, aligned, padded
+from segengine.tables.column import Column, ExcerptColumn, Longer, NewArray, aligned, padded, taken
 from segengine.tables.dictionary import NO_TAGS, Dictionary
+from segengine.tables.lazy import Lazy
 
 MakeDictionary = Callable[[str, Kind], Dictionary]
 SPARE = 16
@@ -50,14 +52,14 @@ class Table:
         self.spec = spec
         self.rows = 0
         self.capacity = 64
-        self.columns: dict[str, Column] = {}
+        self.columns: MutableMapping[str, Column] = {}
         self.given: set[str] = set()
         self.computed: frozenset[str] = frozenset()
         """Names of traits, which no source may give."""
         self.new_array: NewArray = aligned
         """Where arrays are made that take the place of shorter ones."""
         self._make_dictionary = make_dictionary
-        self._extra: dict[str, NDArray[Any]] = {}
+        self._extra: MutableMapping[str, NDArray[Any]] = {}
         self._fills: dict[str, Any] = {}
         for column in spec.columns:
             self.add_column(column)
@@ -156,6 +158,32 @@ class Table:
         self._extra = {**self._extra, **room.extras}
         self.capacity = room.capacity
         return before
+
+    def _excerpt(
+        self,
+        rows: NDArray[np.int64],
+        capacity: int,
+        made: Mapping[str, Callable[[str], NDArray[Any]]],
+    ) -> Self:
+        """A table of these rows of its own, with room for `capacity`.
+
+        Columns and internal arrays are copied when they are asked for, but for those that are made
+        in another way.  made: internal arrays by name
+        """
+
+        def column(name: str) -> Column:
+            return ExcerptColumn(self.columns[name], rows, capacity)
+
+        def extra(name: str) -> NDArray[Any]:
+            if name in made:
+                return made[name](name)
+            return taken(self._extra[name], rows, capacity, self._fills[name])
+
+        found = copy(self)
+        found.rows, found.capacity, found.given = len(rows), capacity, set(self.given)
+        found.columns = Lazy(self.columns, column)
+        found._extra = Lazy(self._extra, extra)  # noqa: SLF001 - its own kind
+        return found
 
     def to_arrow(
         self, names: Iterable[str], rows: NDArray[np.int64] | slice, scale: int

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, MutableMapping
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,7 +40,7 @@ class Tables:
         self.identifier_kinds: dict[str, Kind] = {}
         self.customers = CustomerTable(specs[CUSTOMERS], self._make_dictionary)
         self.products = Table(specs[PRODUCTS], self._make_dictionary)
-        self.events: dict[str, EventTable] = {}
+        self.events: MutableMapping[str, EventTable] = {}
         for name, spec in specs.items():
             if spec.is_event:
                 # Lines find their order's id in the orders, which the catalogue names first.

@@ -14,7 +14,6 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from segengine.schema.kinds import Kind
-from segengine.schema.tables import ORDER_LINES, ORDERS, PRODUCTS
 from segengine.tables.batch import Batch
 from segengine.tables.column import Column
 from segengine.tables.dictionary import Dictionary
@@ -155,9 +154,7 @@ def worked_out_ahead(
     found = coming(tables, batch, settings.config.answers, place)
     if found is None:
         return None
-    # Rows are added and no other changes: orders bring no lines, lines settle no order.
-    changed = frozenset({batch.table})
-    work = SomeBuyers(tables, settings, as_of, found.buyers, changed=changed, ahead=found)
+    work = SomeBuyers(tables, settings, as_of, found.buyers, changed=found.changed, ahead=found)
     _work_out(work, fits)
     work.compare()
     return work
@@ -172,14 +169,3 @@ def _work_out(work: SomeBuyers, fits: Fits) -> None:
     for family in families:
         if family.place is not None:
             family.place(work, fits.of.get(family.name))
-
-
-def changed_by(table: str) -> frozenset[str] | None:
-    """The tables that events of one change, for buyers who are known; None: it may be any.
-
-    Lines make orders and settle them, orders settle their lines; a product fills in what events
-    of several tables lack.
-    """
-    if table == PRODUCTS:
-        return None
-    return frozenset((ORDERS, ORDER_LINES) if table in (ORDERS, ORDER_LINES) else (table,))
