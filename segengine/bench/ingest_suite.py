@@ -2,9 +2,10 @@
 
 The demo's store with so many buyers gets a log on disk, with the sync that survives a loss of
 power. Batches of 1,000 rows like those it has, of random buyers and of now, are appended table by
-table, then mixed in the proportions of the shop, one by one and as a stream of batches that wait,
-and once more while another thread looks in all the time. At the end the traits have to equal those
-that are built of all events at once, and every row has to be there.
+table, then orders that change and lines before their orders, then all mixed in the proportions of
+the shop, one by one and as a stream of batches that wait, and once more while another thread looks
+in all the time. At the end the traits have to equal those that are built of all events at once, and
+every row has to be there.
 """
 
 # ruff: noqa: SLF001 - the time of a sync and of the gate is for nobody but this
@@ -78,10 +79,17 @@ def ingest_suite(customers: int, say: Say, *, batches: int = BATCHES) -> dict[st
     with tempfile.TemporaryDirectory(prefix="segengine-ingest-") as folder, engine:
         engine._live_in(Path(folder))
         before = {table: engine._tables.events[table].rows for table, _ in MIX}
+        changes = {"orders, refunded": made.refunds,
+                   "order lines before their orders": made.early_lines}  # fmt: skip
         for table, _ in MIX:
             engine.append(table, made.batch(table, ROWS))
+        for make in changes.values():
+            first = make(ROWS)
+            engine.append(first.table, first.data)
         say("appending")
         cases = [_by_itself(engine, made, table, batches, ROWS) for table, _ in MIX]
+        for name, make in changes.items():
+            cases.append(_alike(engine, name, [make(ROWS) for _ in range(batches)]))
         cases.append(_mixed(engine, made, "mixed", batches))
         cases.append(_mixed(engine, made, f"mixed, {TOGETHER} at a time", batches, together=True))
         cases.append(_looked_at(engine, made, batches))
@@ -151,6 +159,27 @@ class Batches:
         self.sent[table] += rows
         return found
 
+    def refunds(self, rows: int) -> Append:
+        """Orders that are there, now refunded: none comes, each changes."""
+        like = self._like["orders"].select(["order_id", "customer_id", "time", "amount"])
+        like = like.take(pa.array(self._rng.permutation(len(like))[: 2 * rows]))
+        keys = like["order_id"].combine_chunks().dictionary_encode().indices.to_numpy()
+        found = like.take(pa.array(np.sort(np.unique(keys, return_index=True)[1])[:rows]))
+        now = pa.array([self._engine.as_of] * len(found), pa.timestamp("us", "UTC"))
+        return Append("orders", found.append_column("refunded_at", now))
+
+    def early_lines(self, rows: int) -> Append:
+        """Lines of orders that nobody has told of yet, two of each."""
+        found = self.batch("order_lines", rows)
+        pairs = pa.array(np.arange(rows) // 2)
+        orders = self._numbers("orders", rows)
+        for name, values in (
+            ("customer_id", found["customer_id"].combine_chunks()), ("order_id", orders)
+        ):  # fmt: skip
+            found = found.set_column(found.column_names.index(name), name, values.take(pairs))
+        self.sent["orders"] += (rows + 1) // 2
+        return Append("order_lines", found)
+
     def _numbers(self, table: str, rows: int, name: str = "order_id") -> pa.Array:
         numbers = [next(self._number) for _ in range(rows)]
         kind = self._like[table].schema.field(name).type
@@ -210,10 +239,15 @@ def _by_itself(
     engine: Engine, made: Batches, table: str, batches: int, rows: int
 ) -> dict[str, Any]:
     given = [Append(table, made.batch(table, rows)) for _ in range(batches)]
+    return _alike(engine, table if rows == ROWS else f"{table}, {rows:,} rows a batch", given)
+
+
+def _alike(engine: Engine, name: str, given: Sequence[Append]) -> dict[str, Any]:
+    """Batches of one sort, one by one."""
     with _measuring(engine) as found:
         for each in given:
             _append(engine, [each], found)
-    return _case(table if rows == ROWS else f"{table}, {rows:,} rows a batch", found)
+    return _case(name, found)
 
 
 def _mixed(

@@ -21,6 +21,8 @@ def test_every_table_is_appended_to_and_what_it_took_is_told() -> None:
     cases = {case["case"]: case for case in result["cases"]}
     assert {table for table, _ in MIX} <= set(cases)
     assert cases["orders"]["count"] == 60
+    assert 0 < cases["orders, refunded"]["count"] <= 60
+    assert cases["order lines before their orders"]["count"] == 60
     assert cases["behaviors, 500 rows a batch"]["count"] == 1500
     for case in cases.values():
         assert case["events_per_second"] > 0
