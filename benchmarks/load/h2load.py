@@ -25,7 +25,9 @@ from numpy.typing import NDArray
 from benchmarks.load.processes import Use, use_of
 
 CONNECTIONS = 16
-# At most so many requests of a connection wait at once; a server that refuses never comes there.
+# At most so many requests of a connection are under way; a server allows fewer (32). Further ones
+# wait within h2load, which does not count that: at the rates of the benchmarks a connection comes
+# there when nothing is answered for a tenth of a second and more.
 STREAMS = 100
 INSTALL = (
     "h2load is not installed; it is in the package nghttp2-client of Debian and Ubuntu "

@@ -1,7 +1,8 @@
 """What becomes of pages when three times as many are asked for as can be decided?
 
-1. The most that the server does is found, closed loop; then the sustainable rate: the highest of
-   some shares of it, open loop, at which nobody is refused and p99 stays under a bound.
+1. The most that a server does that refuses nobody is found, closed loop; then the sustainable
+   rate: the highest of some shares of it, open loop, at which hardly anybody is refused, or ended
+   by gRPC, and p99 stays under a bound.
 2. At that rate, and at three times it, a client of gRPC asks for pages at a steady rate beside the
    load: its calls tell what h2load cannot, how those that were let in fared, and those refused.
 3. Then at that rate again: the server is as it was.
@@ -16,7 +17,7 @@ from typing import Any
 from benchmarks.load.h2load import Loaded, NoLoadError
 from benchmarks.load.mix import beside, told
 from benchmarks.load.processes import say
-from benchmarks.load.served import Server, shop_served
+from benchmarks.load.served import Server, peak_of, shop_served
 
 SHARES = (0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3)
 TIMES = 3.0
@@ -27,10 +28,9 @@ def measure_overload(
     folder: Path, customers: int, modules: int, seconds: float, most_ms: float
 ) -> dict[str, Any]:
     """The sustainable rate, and what three times as much does; seconds: of each load."""
+    peak = peak_of(folder, customers, modules, seconds)
     with shop_served(folder, customers, modules) as page:
         page.load(1.0)
-        say("as many as are answered, 16 connections")
-        peak = page.load(seconds).answered_per_second
         rate = _sustainable(page, peak, seconds, most_ms)
         say(f"sustainable: {rate:,.0f} a second; a client of gRPC looks closely")
         once = _looked_at(page, rate, seconds)
@@ -57,8 +57,9 @@ def measure_overload(
 def _sustainable(page: Server, peak: float, seconds: float, most_ms: float) -> float:
     for share in SHARES:
         load = page.load(seconds / 2, share * peak)
-        new = load.ended
-        refused = new.get("RESOURCE_EXHAUSTED", 0) / max(1, sum(new.values()))
+        # Those that gRPC ended are in no count of the server's.
+        lost = load.ended.get("RESOURCE_EXHAUSTED", 0) + load.untaken
+        refused = lost / max(1, load.requests)
         say(f"{share:.0%} of {peak:,.0f} a second: p99 {load.ms(99):.1f} ms, "
             f"{refused:.2%} refused")  # fmt: skip
         if refused < 0.001 and load.ms(99) <= most_ms and not load.failed:

@@ -1,7 +1,7 @@
 """What does a page cost over the wire? GetPage against an Echo, idle and while events arrive.
 
-1. Both servers get the same load by turns, light and open loop: p50 against p50.
-2. The most that GetPage does is found, closed loop.
+1. The most that GetPage does is found, closed loop, of a server that refuses nobody.
+2. Both servers get the same load by turns, light and open loop: p50 against p50.
 3. At half of that, open loop: p99 with nothing beside it, then while events arrive and audiences
    stream.
 """
@@ -16,7 +16,7 @@ from typing import Any
 from benchmarks.load.h2load import Loaded
 from benchmarks.load.mix import beside, told
 from benchmarks.load.processes import say
-from benchmarks.load.served import echo_served, shop_served
+from benchmarks.load.served import echo_served, peak_of, shop_served
 
 LIGHT_PER_SECOND = 320.0
 """20 a second of each of 16 connections: hardly two requests meet."""
@@ -40,6 +40,7 @@ def measure_pages(
     workers: processes that decide beside the one that writes, and as many of the Echo; 0: one does
     all.
     """
+    peak = peak_of(folder, customers, modules, seconds, workers)
     with (
         shop_served(folder, customers, modules, workers) as page,
         echo_served(page, workers or 1) as echo,
@@ -53,9 +54,6 @@ def measure_pages(
             found["page"].append(page.load(seconds / 4, LIGHT_PER_SECOND))
         light = {name: _summary(loads) for name, loads in found.items()}
         ratios = [p.ms(50) / e.ms(50) for p, e in zip(found["page"], found["echo"], strict=True)]
-        say("as many as each answers, 16 connections")
-        most = {"echo": echo.load(seconds), "page": page.load(seconds)}
-        peak = most["page"].answered_per_second
         rate = peak / 2
         alone: list[Loaded] = []
         busy: list[Loaded] = []
@@ -82,7 +80,7 @@ def measure_pages(
         "workers": workers,
         "light": {"per_second": LIGHT_PER_SECOND, **light},
         "p50_against_echo": round(median(ratios), 3),
-        "peak": {name: _summary([each]) for name, each in most.items()},
+        "peak_per_second": round(peak),
         "half_of_peak_per_second": round(rate),
         "alone": _summary(alone),
         "under_ingest": {**_summary(busy), "ingest": written},

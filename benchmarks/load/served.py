@@ -97,6 +97,17 @@ def shop_served(
             yield server
 
 
+def peak_of(folder: Path, customers: int, modules: int, seconds: float, workers: int = 0) -> float:
+    """The most pages a second that a server answers, 16 of them waiting, of which none is refused.
+
+    It is another server than those that are loaded: one that refuses answers fewer.
+    """
+    with shop_served(folder, customers, modules, workers, refuse=False) as page:
+        page.load(1.0)
+        say("as many as are answered, 16 connections")
+        return page.load(seconds).answered_per_second
+
+
 @contextmanager
 def echo_served(like: Server, count: int = 1) -> Iterator[Server]:
     """An Echo that answers with a page of `like`'s, the one of median size.

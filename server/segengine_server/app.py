@@ -53,7 +53,7 @@ from segengine_server.summed import Summed
 from segengine_server.times import Times
 from segengine_server.tls import Tls
 from segengine_server.tokens import Tokens
-from segengine_server.turnstile import UNTAKEN, Turnstile
+from segengine_server.turnstile import Turnstile, bounded_queue
 from segengine_server.waiting import Waiting, looking
 from segengine_server.watch import Watch
 from segengine_server.wire import segengine_pb2 as pb
@@ -67,7 +67,7 @@ HEALTH_SERVICE = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
 
 OWN_QUEUES = {
     HEALTH_SERVICE: ("Check",),
-    "segengine.v1.IngestService": ("Append", "UpsertCustomers"),
+    "segengine.v1.IngestService": ("Append", "UpsertCustomers", "DeleteCustomer"),
     "segengine.v1.CampaignService": ("RecordMessages",),
 }
 """What is told, and taken in, however many pages are waited for. Each costs every call a little."""
@@ -83,7 +83,7 @@ class Limits:
     """The most that one server takes on at once, and how long it waits at the end."""
 
     calls: int = 1_000
-    page_wait_seconds: float = 0.003
+    page_wait_seconds: float = 0.005
     calls_per_connection: int = 32
     request_bytes: int = 4 << 20
     reply_bytes: int = 64 << 20
@@ -292,7 +292,7 @@ def server_of(
             ("grpc.max_receive_message_length", limits.request_bytes),
             ("grpc.max_send_message_length", limits.reply_bytes),
             # What workers pass on has waited there; they have few connections for all.
-            *(() if of_workers else UNTAKEN),
+            *(() if of_workers else bounded_queue(limits.calls_per_connection)),
             *asked_whether_there(limits.silence_seconds),
         ],
         interceptors=interceptors,

@@ -41,7 +41,12 @@ class Connection:
 
     def channel(self) -> grpc.Channel:
         """A channel of gRPC; it connects when it is first used."""
-        options = [("grpc.max_receive_message_length", REPLY_BYTES)]
+        options = [
+            ("grpc.max_receive_message_length", REPLY_BYTES),
+            # Else gRPC lets all clients of a process with one target share one connection, and what
+            # may be in flight over it; and of several workers they would know one alone.
+            ("grpc.use_local_subchannel_pool", 1),
+        ]
         if self.tls is False:
             return grpc.insecure_channel(self.target, options=options)
         roots = None if self.tls is True else self.tls

@@ -4,8 +4,7 @@ Pages are decided one after the other. Where more are asked for than can be deci
 would wait, longer and longer, until nobody gets a page while they still want it. So where all calls
 of the last `PATIENCE_SECONDS` have waited longer than `wait_seconds` before they were taken, some
 of those that come are refused (RESOURCE_EXHAUSTED, `BUSY`) before anything of them is read: the
-more, the longer they wait. A hiccup refuses nobody: calls that were held up wait less and less
-after it.
+more, the longer they wait. Whoever comes after a hiccup is not: they wait less and less.
 
 To refuse a call takes half of what an answer takes. Where so many come that there is no time to
 refuse them all, gRPC itself ends those beyond `MOST_UNTAKEN` (CANCELLED), which takes next to none:
@@ -29,16 +28,9 @@ TURNED = frozenset({
 })  # fmt: skip
 """What the event loop itself answers."""
 PATIENCE_SECONDS = 0.1
-MOST_UNTAKEN = 32
-"""Calls that wait to be taken: those beyond are ended. A connection has no more in flight, so that
-nobody's own burst is ended; to take so many takes some 6 ms."""
-UNTAKEN = (
-    ("grpc.server.max_pending_requests", MOST_UNTAKEN),
-    # Where this is more, some are ended at random between the two: then a hiccup ends calls that
-    # an overload would have let wait.
-    ("grpc.server.max_pending_requests_hard_limit", MOST_UNTAKEN),
-)
-"""The options of a server for it."""
+MOST_UNTAKEN = 64
+"""Calls that wait to be taken: those beyond are ended. Twice what a connection has in flight, so
+that bursts of two programs at once are answered whole; to take so many takes some 12 ms."""
 _LEAST_LET_IN = 0.5
 _SAY_SECONDS = 10.0
 
@@ -46,6 +38,20 @@ _log = logging.getLogger("segengine_server")
 _BUSY = status_of(BusyError("the server is asked for more pages than it can decide; try again"))
 _DETAILS = (DETAILS_KEY, _BUSY.SerializeToString())
 Handler = Any
+
+
+def bounded_queue(calls_per_connection: int) -> tuple[tuple[str, int], ...]:
+    """The options of a server for `MOST_UNTAKEN`; more where a connection may have more in flight.
+
+    Else a program's own burst would be ended.
+    """
+    most = max(MOST_UNTAKEN, calls_per_connection)
+    return (
+        ("grpc.server.max_pending_requests", most),
+        # Where this is more, some are ended at random between the two: then a hiccup ends calls
+        # that an overload would have let wait.
+        ("grpc.server.max_pending_requests_hard_limit", most),
+    )
 
 
 async def _refused(_: Any, context: grpc.aio.ServicerContext[Any, Any]) -> None:

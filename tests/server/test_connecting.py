@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import grpc
 import pytest
 from segengine_server import Client, ServerError
 from segengine_server.connecting import connection_of
@@ -143,3 +145,29 @@ def test_nobody_at_a_port_needs_no_hint(served: Served) -> None:
     with Client(served.target) as client, pytest.raises(ServerError) as failed:
         client.match(17)
     assert "tls" not in str(failed.value)
+
+
+def test_each_client_has_a_connection_of_its_own() -> None:
+    """What waits for one of them, such as its open streams, is in no other's way."""
+    peers: list[str] = []
+
+    def answer(_: bytes, context: grpc.ServicerContext) -> bytes:
+        peers.append(context.peer())
+        return b""
+
+    handler = grpc.unary_unary_rpc_method_handler(answer)
+    name = "segengine.v1.AudienceService"
+    server = grpc.server(ThreadPoolExecutor(1))
+    server.add_generic_rpc_handlers((
+        grpc.method_handlers_generic_handler(name, {"CountAudience": handler}),
+    ))  # fmt: skip
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    try:
+        with Client(f"127.0.0.1:{port}") as first, Client(f"127.0.0.1:{port}") as second:
+            for client in (first, second, first, second):
+                client.count(rule="TRUE")
+    finally:
+        server.stop(None)
+    assert len(peers) == 4
+    assert len(set(peers)) == 2

@@ -7,6 +7,7 @@ import itertools
 import logging
 import threading
 import time
+from contextlib import AsyncExitStack, ExitStack
 from types import SimpleNamespace
 from typing import Any
 
@@ -197,25 +198,46 @@ def test_a_refusal_is_busy_bears_the_calls_id_and_reads_nothing() -> None:
     assert dict(refused.trailing_metadata())[REQUEST_ID] == "r0"
 
 
-def test_calls_beyond_those_that_may_wait_are_ended_health_is_told_and_events_are_taken() -> None:
+async def _echoed(request: bytes, context: Any) -> bytes:
+    return request
+
+
+async def _all_of(requests: Any, context: Any) -> bytes:
+    return b"".join([request async for request in requests])
+
+
+def _answering() -> Methods:
+    """Pages, and what has a queue of its own: streams of batches, and single requests."""
+    unary = grpc.unary_unary_rpc_method_handler(_echoed)
+    stream = grpc.stream_unary_rpc_method_handler(_all_of)
+    methods = Methods()
+    methods.add_registered_method_handlers("segengine.v1.PageService", {"GetPage": unary})
+    for service, names in OWN_QUEUES.items():
+        handlers = {name: stream if name == "Append" else unary for name in names}
+        methods.add_registered_method_handlers(service, handlers)
+    return methods
+
+
+def _own_calls(channel: grpc.Channel) -> list[Any]:
+    """A call of each method with a queue of its own."""
+    found = []
+    for service, names in OWN_QUEUES.items():
+        for name in names:
+            method = f"/{service}/{name}"
+            if name == "Append":
+                stream = channel.stream_unary(method)
+                found.append(stream.future(iter([b"we", b"ll"]), timeout=30))
+            else:
+                found.append(channel.unary_unary(method).future(b"well", timeout=30))
+    return found
+
+
+def test_calls_beyond_those_that_may_wait_are_ended_and_what_has_its_own_queue_is_not() -> None:
     """Nobody takes calls here for a while: the loop is held up."""
-
-    async def echoed(request: bytes, context: Any) -> bytes:
-        return request
-
-    async def appended(requests: Any, context: Any) -> bytes:
-        return b"".join([request async for request in requests])
+    limits, ways = Limits(), 6
 
     async def asked() -> tuple[list[Any], list[Any]]:
-        methods = Methods()
-        unary = grpc.unary_unary_rpc_method_handler(echoed)
-        stream = grpc.stream_unary_rpc_method_handler(appended)
-        methods.add_registered_method_handlers("segengine.v1.PageService", {"GetPage": unary})
-        methods.add_registered_method_handlers("segengine.v1.IngestService", {"Append": stream})
-        methods.add_registered_method_handlers(HEALTH_SERVICE, {"Check": unary})
-        server = server_of(
-            Limits(calls_per_connection=1_000), (), methods, connections=Connections.OF_CALLERS
-        )
+        server = server_of(limits, (), _answering(), connections=Connections.OF_CALLERS)
         port = server.add_insecure_port("127.0.0.1:0")
         await server.start()
         found: list[Any] = []
@@ -226,16 +248,20 @@ def test_calls_beyond_those_that_may_wait_are_ended_health_is_told_and_events_ar
             except grpc.RpcError as error:
                 found.append(server_error_of(error, Connection("here:1"), 30.0))
 
-        with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
-            ask = channel.unary_unary(GET_PAGE)
-            threads = [threading.Thread(target=one, args=(ask,)) for _ in range(6 * MOST_UNTAKEN)]
+        with ExitStack() as stack:
+            *channels, last = (
+                stack.enter_context(Connection(f"127.0.0.1:{port}").channel())
+                for _ in range(ways + 1)
+            )
+            threads = [
+                threading.Thread(target=one, args=(channel.unary_unary(GET_PAGE),))
+                for channel in channels for _ in range(limits.calls_per_connection)
+            ]  # fmt: skip
             for thread in threads:
                 thread.start()
             while sum(map(threading.Thread.is_alive, threads)) > MOST_UNTAKEN + 1:
                 time.sleep(0.01)
-            health = channel.unary_unary(f"/{HEALTH_SERVICE}/Check").future(b"well", timeout=30)
-            append = channel.stream_unary("/segengine.v1.IngestService/Append")
-            others = [health, append.future(iter([b"a", b"b"]), timeout=30)]
+            others = _own_calls(last)
             while any(map(threading.Thread.is_alive, threads)) or not all(o.done() for o in others):
                 await asyncio.sleep(0.01)
         await server.stop(None)
@@ -244,29 +270,48 @@ def test_calls_beyond_those_that_may_wait_are_ended_health_is_told_and_events_ar
     found, others = asyncio.run(asked())
     answered = found.count(b"")
     ended = [each for each in found if isinstance(each, ServerError)]
-    assert others == [b"well", b"ab"]
-    assert answered + len(ended) == 6 * MOST_UNTAKEN
+    assert others == [b"well"] * sum(len(names) for names in OWN_QUEUES.values())
+    assert answered + len(ended) == ways * limits.calls_per_connection
     assert answered <= MOST_UNTAKEN + 1
     assert {(each.code, each.reason) for each in ended} == {("RESOURCE_EXHAUSTED", "BUSY")}
 
 
-def test_a_burst_over_one_connection_is_answered_whole(engine: FakeEngine) -> None:
-    """Some wait at the client: more in flight than may wait to be taken would end the rest."""
+def _burst(target: str, connections: int, calls: int) -> list[Any]:
+    """What comes of so many calls at once over each connection, ten times."""
     request = pb.GetPageRequest(page="home").SerializeToString()
 
-    async def asked(target: str) -> list[Any]:
+    async def asked() -> list[Any]:
         found: list[Any] = []
-        async with grpc.aio.insecure_channel(target) as channel:
-            ask = channel.unary_unary(GET_PAGE)
+        async with AsyncExitStack() as stack:
+            asks = [
+                (await stack.enter_async_context(grpc.aio.insecure_channel(
+                    target, options=[("grpc.use_local_subchannel_pool", 1)]
+                ))).unary_unary(GET_PAGE)
+                for _ in range(connections)
+            ]  # fmt: skip
             for _ in range(10):
-                calls = (ask(request, timeout=30) for _ in range(8 * MOST_UNTAKEN))
-                found += await asyncio.gather(*calls, return_exceptions=True)
+                each = (ask(request, timeout=30) for ask in asks for _ in range(calls))
+                found += await asyncio.gather(*each, return_exceptions=True)
         return found
 
-    assert Limits().calls_per_connection <= MOST_UNTAKEN
-    with serving(engine) as served:
-        found = asyncio.run(asked(served.target))
-    assert len(found) == 80 * MOST_UNTAKEN
+    return asyncio.run(asked())
+
+
+@pytest.mark.parametrize(("connections", "calls"), [(1, 8 * MOST_UNTAKEN), (2, 200), (8, 8)])
+def test_a_burst_of_one_or_two_programs_or_of_a_few_calls_each_is_answered_whole(
+    engine: FakeEngine, connections: int, calls: int
+) -> None:
+    """Some wait at the client: more in flight than may wait to be taken would end the rest."""
+    with serving(engine, Limits(page_wait_seconds=60.0)) as served:
+        found = _burst(served.target, connections, calls)
+    assert len(found) == 10 * connections * calls
+    assert [each for each in found if not isinstance(each, bytes)] == []
+
+
+def test_whoever_lets_more_calls_be_in_flight_lets_as_many_wait(engine: FakeEngine) -> None:
+    limits = Limits(page_wait_seconds=60.0, calls_per_connection=2 * MOST_UNTAKEN)
+    with serving(engine, limits) as served:
+        found = _burst(served.target, 1, 8 * MOST_UNTAKEN)
     assert [each for each in found if not isinstance(each, bytes)] == []
 
 
