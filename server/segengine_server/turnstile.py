@@ -27,7 +27,7 @@ TURNED = frozenset({
     "/segengine.v1.PageService/GetPage", "/segengine.v1.PageService/BatchGetPages",
 })  # fmt: skip
 """What the event loop itself answers."""
-PATIENCE_SECONDS = 0.1
+PATIENCE_SECONDS = 0.25
 MOST_UNTAKEN = 64
 """Calls that wait to be taken: those beyond are ended. Twice what a connection has in flight, so
 that bursts of two programs at once are answered whole; to take so many takes some 12 ms."""
