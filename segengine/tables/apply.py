@@ -23,9 +23,10 @@ from segengine.schema.tables import (
 )
 from segengine.tables.batch import BadRows, Batch, Change
 from segengine.tables.events import EventTable
-from segengine.tables.fill import fill_from_products
+from segengine.tables.fill import filling
 from segengine.tables.key_index import first_places
 from segengine.tables.placing import LARGE, Placing, placing
+from segengine.tables.product_batch import owners_of, taken_of, write_products
 from segengine.tables.settle import settle
 from segengine.tables.tables import Tables
 
@@ -93,7 +94,7 @@ def apply(tables: Tables, batch: Batch, place: Placing | None = None) -> Change:
             table.columns[name].dictionary = column.dictionary
         table.given.add(name)
     if batch.table == PRODUCTS:
-        return _apply_products(tables, batch)
+        return _apply_products(tables, batch, place)
     place = place or placing(tables, batch)
     if batch.table == CUSTOMERS:
         return _apply_customers(tables, batch, place)
@@ -108,32 +109,14 @@ def _apply_customers(tables: Tables, batch: Batch, place: Placing) -> Change:
     return Change(place.touched, batch.rows)
 
 
-def _apply_products(tables: Tables, batch: Batch) -> Change:
-    products, ids = tables.products, batch.values("product_id")
-    rows = tables.product_rows(ids)
-    fills = [name for name in FILLED if name in batch.columns]
-    known = np.flatnonzero(rows >= 0)
-    revised = False
-    for name in fills:
-        before = products.columns[name].values[rows[known]]
-        revised |= bool(((before >= 0) & (before != batch.values(name)[known])).any())
-    new = np.flatnonzero(rows < 0)
-    begin, end = products.rows, products.rows + len(new)
-    products.reserve(end)
-    rows[new] = np.arange(begin, end)
-    for name, column in batch.columns.items():
-        products.columns[name].write(rows, column.values)
-    products.rows = end
-    tables.products_revision += 1
-    kept = products.columns["product_id"].values
-    tables.product_index().add((kept, kept), begin, end)
-    touched = [np.empty(0, np.int64)]
-    if fills:
-        touched += [
-            fill_from_products(tables, table, slice(0, table.rows), again=revised)
-            for table in tables.events.values()
-        ]
-    return Change(np.unique(np.concatenate(touched)), batch.rows)
+def _apply_products(tables: Tables, batch: Batch, place: Placing | None) -> Change:
+    revised = write_products(tables, batch)
+    taken = None if place is None else place.taken
+    if taken is None:
+        taken = taken_of(tables, batch, revised=revised)
+    for name, each in taken.items():
+        each.write(tables.events[name])
+    return Change(owners_of(taken), batch.rows)
 
 
 def _apply_events(tables: Tables, table: EventTable, batch: Batch, place: Placing) -> Change:
@@ -169,7 +152,7 @@ def _apply_events(tables: Tables, table: EventTable, batch: Batch, place: Placin
     table.enter_keys(begin, end)
     if count:
         table.latest = max(table.latest, int(batch.values("time").max()))
-    fill_from_products(tables, table, target, again=True, products_of_rows=place.products)
+    filling(tables, table, target, again=True, products_of_rows=place.products).write(table)
     if place.orders is not None:
         history.link_rows(
             table.extra("order_row"), begin, end,

@@ -186,7 +186,7 @@ class EventTable(Table):
 
         It knows no keys.  customers: that excerpt  made: the internal arrays that name rows
         """
-        found = self._excerpt(rows, capacity, made)
+        found = self.part(rows, capacity, made)
         found._customers = customers  # noqa: SLF001 - its own kind
         found._forget_keys()  # noqa: SLF001
         return found

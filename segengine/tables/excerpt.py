@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segengine.kernels import history
-from segengine.schema.tables import CUSTOMERS, ORDER_LINES, ORDERS
+from segengine.schema.tables import CUSTOMERS, ORDER_LINES, ORDERS, PRODUCTS
 from segengine.tables.apply import apply
 from segengine.tables.batch import Batch
 from segengine.tables.customers import NOBODY, CustomerTable
@@ -35,8 +35,8 @@ _NO_ROWS = np.empty(0, np.int64)
 class Excerpt:
     """Tables of some buyers alone, numbered 0, 1, 2, ..., and their events numbered the same way.
 
-    tables: as any; products, dictionaries and traits are those of the tables that it is of. What is
-    written to columns and events reaches nobody else.
+    tables: as any; dictionaries and traits, and products where none come, are those of the tables
+    that it is of. What is written to columns and events reaches nobody else.
     buyers: int64[n], rows of the customers, ascending; those who have yet to come are last
     known: int64[n], the same, of whoever has yet to come the row of nobody
     """
@@ -49,14 +49,15 @@ class Excerpt:
         self.known = np.where(buyers < tables.customers.rows, buyers, NOBODY)
         added = {} if coming is None else _added(*coming)
         self._source = source = _Source(tables, self.known, added)
-        self.tables = copy(tables)
+        is_of_products = coming is not None and coming[0].table == PRODUCTS
+        self.tables = tables.with_own_products(added[PRODUCTS]) if is_of_products else copy(tables)
         customers = tables.customers.excerpt(self.known, Lazy(tables.events, source.heads))
         self.tables.customers = customers
         self.tables.events = Lazy(tables.events, partial(source.events, customers))
         if coming is not None:
             batch, place = coming
             batch = Batch(batch.table, batch.rows, dict(batch.columns))
-            apply(self.tables, batch, self._placed(batch.table, place))
+            apply(self.tables, batch, None if is_of_products else self._placed(batch.table, place))
 
     def history(self, table: str) -> tuple[_Rows, NDArray[np.int32]]:
         """Each buyer's events in a table, in the order of arrival.
@@ -189,7 +190,7 @@ class _Source:
 
 def _added(batch: Batch, place: Placing) -> dict[str, int]:
     """How many rows a batch adds to each table."""
-    found = {batch.table: place.added}
+    found = {batch.table: batch.rows if batch.table == PRODUCTS else place.added}
     if place.begins_order is not None:
         found[ORDERS] = len(place.begins_order)
     return found

@@ -33,6 +33,12 @@ class KeyIndex:
     def slots(self, slots: NDArray[np.int32]) -> None:
         self._slots = slots
 
+    def copy(self) -> KeyIndex:
+        """The same rows, in an index of their own."""
+        found = KeyIndex(self._missing)
+        found.slots = self._slots.copy()
+        return found
+
     def find(self, keys: Keys, kept: Keys) -> NDArray[np.int64]:
         """The row of each key, -1 where there is none or the key is missing."""
         first, second = (np.ascontiguousarray(k, np.int64) for k in keys)

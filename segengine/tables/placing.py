@@ -18,6 +18,7 @@ from segengine.tables.collisions import settles_columns
 from segengine.tables.events import EventTable
 from segengine.tables.fill import products_of
 from segengine.tables.key_index import KeyIndex, Keys, first_places
+from segengine.tables.product_batch import Fillings, owners_of, taken_ahead
 from segengine.tables.table import Room, Table
 from segengine.tables.tables import Tables
 
@@ -39,6 +40,7 @@ class Placing:
     orders: int64, of lines, each of their orders once, ascending
     products: int64[n], the product of each row, -1 for none; None where that was not asked
     repeats: rows of the batch that were there already, and are left out of it since
+    taken: of products, what events take of them, whose buyers are those that are touched
     """
 
     buyers: _Rows | NDArray[np.int32]
@@ -51,6 +53,7 @@ class Placing:
     orders: _Rows | None = None
     products: _Rows | None = None
     repeats: int = 0
+    taken: Fillings | None = None
 
 
 def placing(tables: Tables, batch: Batch, *, ahead: bool = False) -> Placing:
@@ -83,8 +86,11 @@ def placing(tables: Tables, batch: Batch, *, ahead: bool = False) -> Placing:
 
 def placed_ahead(tables: Tables, batch: Batch) -> Placing | None:
     """As `placing`; None where that can be said only when the batch has settled its columns."""
-    if batch.table == PRODUCTS or settles_columns(tables, batch):
+    if settles_columns(tables, batch):
         return None
+    if batch.table == PRODUCTS:
+        taken, none = taken_ahead(tables, batch), np.empty(0, np.int64)
+        return Placing(none, none, owners_of(taken), none, 0, taken=taken)
     return placing(tables, batch, ahead=True)
 
 
@@ -175,7 +181,7 @@ class Growth:
         if len(place.new_buyers):
             kept = customers.columns["customer_id"].values
             self._add(customers, len(place.new_buyers), [(customers.index, (kept, kept))])
-        if batch.table == CUSTOMERS:
+        if batch.table in (CUSTOMERS, PRODUCTS):
             return
         if place.begins_order is not None:
             self._add_events(tables.events[ORDERS], len(place.begins_order))

@@ -159,7 +159,7 @@ class Table:
         self.capacity = room.capacity
         return before
 
-    def _excerpt(
+    def part(
         self,
         rows: NDArray[np.int64],
         capacity: int,

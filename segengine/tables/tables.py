@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, MutableMapping
+from copy import copy
 
 import numpy as np
 from numpy.typing import NDArray
@@ -124,6 +125,13 @@ class Tables:
             if column.is_allocated:
                 self._product_index.add((column.values, column.values), 0, self.products.rows)
         return self._product_index
+
+    def with_own_products(self, added: int) -> Tables:
+        """The same tables, but with products that can be written to, and room for more of them."""
+        found, rows = copy(self), np.arange(self.products.rows)
+        found.products = self.products.part(rows, len(rows) + added, {})
+        found._product_index = self.product_index().copy()  # noqa: SLF001 - its own kind
+        return found
 
     def kept_product_slots(self) -> NDArray[np.int32] | None:
         """The table of places of the index of product_id; None where it is not in use."""

@@ -25,14 +25,14 @@ class Coming:
 
     buyers: int64[n], rows of the customers, ascending, each once; those who are new come last and
     have the rows that they will be given
-    changed: the tables whose events will be others
+    changed: the tables whose events will be others; None: it may be any
     only_adds: rows of events come, and none that is there changes
     """
 
     batch: Batch
     place: Placing
     buyers: NDArray[np.int64]
-    changed: frozenset[str]
+    changed: frozenset[str] | None
     only_adds: bool
 
 
@@ -46,13 +46,15 @@ def coming(
     """
     if place is None or batch.rows == 0:
         return None
+    if batch.table == PRODUCTS:
+        # Most reach nobody.
+        return Coming(batch, place, place.touched, None, False) if len(place.touched) else None
     if batch.table == CUSTOMERS:
         return Coming(batch, place, np.sort(place.touched), frozenset({CUSTOMERS}), False)
     if "question" in batch.columns and makes_trait(tables, named, batch.values("question")):
         return None
     only_adds = place.added == batch.rows and not _changes_orders(tables, place)
     changed = frozenset({batch.table}) if only_adds else changed_by(batch.table)
-    assert changed is not None
     return Coming(batch, place, place.touched, changed, only_adds)
 
 

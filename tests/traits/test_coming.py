@@ -21,7 +21,7 @@ from tests.traits.test_changed import refresh_all
 from tests.traits.test_incremental import Life
 
 AS_OF = datetime(2024, 5, 20, 12, tzinfo=UTC)
-TABLES = ("orders", "order_lines", "behaviors", "messages", "reviews", "points")
+TABLES = ("products", "orders", "order_lines", "behaviors", "messages", "reviews", "points")
 
 
 @pytest.fixture
@@ -58,14 +58,15 @@ def lists_of(engine: se.Engine) -> dict[str, list[dict[int, float]]]:
 def assert_ahead_is_afterwards(seed: int) -> tuple[int, int]:
     """Append batches to a shop that has lived; how many there were, how many worked out ahead."""
     life, rng = Life(seed, steps=3, rows=5), Random(seed)
-    for table in ("products", *TABLES):
+    for table in TABLES:
         batch = life.shop.batch(table, 8)
         life.engine.load(batch.table, batch.to_arrow())
     with pytest.MonkeyPatch.context() as patch:
         noted = noted_by(patch)
         for _ in range(8):
             batch = life.shop.batch(rng.choice(TABLES), 5)
-            batch = replace(batch, rows=life.in_time(batch.rows))
+            if batch.table != "products":
+                batch = replace(batch, rows=life.in_time(batch.rows))
             if batch.rows:
                 life.engine.append(batch.table, batch.to_arrow())
                 before, lists = traits_of(life.engine), lists_of(life.engine)
@@ -237,6 +238,65 @@ def test_what_changes_orders_or_columns_is_worked_out_ahead_too(
     before = traits_of(engine)
     refresh_all(engine)
     assert differences(before, traits_of(engine)) == []
+
+
+def bought(engine: se.Engine, **products: list[str | None]) -> None:
+    """Three buyers and a product each, of which the events say no more than which it is."""
+    known = {"product_id": ["p", "q", "r"], "price": [1.0, 2.0, 3.0]}
+    engine.load("products", pa.table(known | products))
+    lines = {"customer_id": [1, 2, 3], "time": [engine.as_of] * 3, "amount": [1.0] * 3}
+    of = {"product_id": ["p", "q", "r"], "order_id": [1, 2, 3], "line_id": [1, 1, 1]}
+    engine.load("order_lines", pa.table(lines | of))
+
+
+@pytest.mark.parametrize(
+    ("products", "is_ahead", "lips"),
+    [
+        ({"product_id": ["q", "new"], "category": ["lips", "eyes"]}, True, [1, 2]),
+        ({"product_id": ["p"], "category": ["eyes"]}, True, []),
+        ({"product_id": ["new"], "category": ["lips"]}, False, [1]),
+        ({"product_id": ["p", "q"], "category": ["lips", "skin"]}, False, [1]),
+        ({"product_id": ["p"], "price": [9.0]}, False, [1]),
+        ({"product_id": ["p", "r"], "category": [None, "lips"]}, True, [3]),
+    ],
+)
+def test_what_events_take_of_products_is_found_and_worked_out_ahead(
+    ahead: list[bool], products: dict[str, list[Any]], is_ahead: bool, lips: list[int]
+) -> None:
+    """Where it is nothing, there is nothing to be worked out."""
+    engine = se.Engine()
+    bought(engine, category=["lips", "skin", None])
+    asked = engine.segment("count(order_lines) FILTER (WHERE category = 'lips') = 1")
+    assert asked.ids().to_pylist() == [1]
+    engine.append("products", pa.table(products))
+    assert ahead == [is_ahead]
+    assert asked.ids().to_pylist() == lips
+    before, lists = traits_of(engine), lists_of(engine)
+    refresh_all(engine)
+    assert differences(before, traits_of(engine)) == []
+    assert lists == lists_of(engine)
+
+
+def test_nobody_sees_a_product_while_what_events_take_of_it_is_found(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    engine = se.Engine()
+    bought(engine, category=["lips", "skin", None])
+    seen: list[list[int]] = []
+    rules = "category = 'eyes'", "product_id = 'new'"
+
+    def looking(*given: Any) -> Any:
+        work = worked_out_ahead(*given)
+        seen.append([engine.products(rule).count() for rule in rules])
+        seen.append([engine.segment("affinity('category', 'eyes') > 0").count()])
+        return work
+
+    monkeypatch.setattr(current, "worked_out_ahead", looking)
+    given = {"product_id": ["p", "new"], "category": ["eyes", "eyes"]}
+    engine.append("products", pa.table(given))
+    assert seen == [[0, 0], [0]]
+    assert [engine.products(rule).count() for rule in rules] == [2, 1]
+    assert engine.segment("affinity('category', 'eyes') > 0").count() == 1
 
 
 def test_a_question_that_is_new_is_worked_out_of_the_tables(ahead: list[bool]) -> None:
