@@ -62,7 +62,7 @@ class BoundPage:
     crossings: times that now() meets and that no column holds
     finds: whether the loop finds a buyer whose id is a number
     size: bytes of what comes out  rules_at: where in it the rules are
-    unpack: the row, the instant, then the module and the bucket of each slot
+    unpack: the row, the instant, then the bytes of what is chosen
     moments: instants as they are told
     """
 
@@ -129,7 +129,7 @@ def bound_page(checked: CheckedPage, view: View) -> BoundPage:
     return BoundPage(
         view, rules, table, active.bits, (places, times, events), crossings,
         days.moment(clock.as_of), lookup is not None, rules_at + len(checked.rules) + 1,
-        rules_at, Struct(f"=qq{chosen}i"), {},
+        rules_at, Struct(f"=qq{4 * chosen}s"), {},
     )  # fmt: skip
 
 

@@ -45,13 +45,13 @@ def decide(
     rules, out, left = bound.rules, np.zeros(bound.size, np.uint8), 0
     if rules is None:
         visit_page(bound.table, row, *visitor, _NO_WORDS, _NO_SCRATCH, out)
-        row, until, *filled = bound.unpack.unpack_from(out.data)
+        row, until, chosen = bound.unpack.unpack_from(out.data)
     else:
         layout = rules.layout
         request = layout.request.left_open(context, rules.of_request)
         scratch = layout.take_scratch()
         left = visit_page(bound.table, row, *visitor, request, scratch.memory, out)
-        row, until, *filled = bound.unpack.unpack_from(out.data)
+        row, until, chosen = bound.unpack.unpack_from(out.data)
         if left:
             rules.confirm(
                 scratch, left, row, context, _buckets(row, customer_id), out[bound.rules_at :]
@@ -64,12 +64,8 @@ def decide(
         count = len(barren)
         ranks, outcome = np.empty(count, np.int64), np.empty(count, np.uint8)
         fill_page(bound.table, *visitor, barren, not checked.fades, ranks, outcome, out)
-        _, _, *filled = bound.unpack.unpack_from(out.data)
-    placements = tuple([
-        checked.shown_to_all[place]
-        or checked.placement(slot, place, filled[2 * slot + 1], visitor.size != -1, visit)
-        for slot, place in enumerate(filled[::2])
-    ])  # fmt: skip
+        _, _, chosen = bound.unpack.unpack_from(out.data)
+    placements = checked.placements(chosen, visitor.size != -1, visit)
     if bound.crossings:
         buckets = _buckets(row, customer_id)
         until = min(until, holds_until(bound.crossings, view, row, context, buckets))

@@ -9,13 +9,14 @@ from segengine.kernels.hashing import bucket_after
 from segengine.kernels.jit import brief_kernel
 
 RULE, NAME, FALLBACK, PRIORITY, TIE, HELD_STATE, HELD_BELOW, ARM_STATE = range(8)
-WATCH, CAP, FADES, AFTER, WIDTH = range(8, 13)
+WATCH, CAP, FADES, AFTER, VARIES, WIDTH = range(8, 14)
 """The columns of a table of modules.
 
 RULE, NAME: places in `holds` and among the page's names. TIE: the order of equal priorities.
 HELD_STATE, ARM_STATE: the FNV-1a states after the salts. HELD_BELOW: buckets below it are held
 out, 0 for none. WATCH: the row of `seen`, -1 for none. CAP: impressions allowed, -1 without a cap.
-FADES: priority lost for every AFTER showings without a click, AFTER 0 without a decay.
+FADES: priority lost for every AFTER showings without a click, AFTER 0 without a decay. VARIES: 1
+where it has variants.
 """
 MATCHED, FALLEN_BACK, NOT_ELIGIBLE, OUTRANKED, CAPPED, HELD_OUT, INACTIVE, ALREADY_SHOWN = range(8)
 """What became of a module."""
@@ -49,7 +50,7 @@ def fill_slots(
     seen: int32[watches, 2], impressions under the cap, and since the last click
     text: uint8[size at least], the visitor's id as text, size -1 without one
     ranks: int64[modules], the priority after decay  outcome: uint8[modules]
-    out: int32[slots, 2], the module that shows, -1 for none, and its bucket for variants
+    out: int32[slots, 2], the module that shows, -1 for none, and its bucket where it has variants
     """
     shown = np.zeros(names, np.uint8)
     digits = np.empty(20, np.uint8)
@@ -103,6 +104,6 @@ def fill_slots(
         if best >= 0:
             shown[modules[best, NAME]] = 1
             outcome[best] = FALLEN_BACK if modules[best, FALLBACK] else MATCHED
-            if size >= 0:
+            if size >= 0 and modules[best, VARIES] != 0:
                 state = np.uint32(modules[best, ARM_STATE])
                 out[slot, 1] = bucket_after(state, text, size, digits)

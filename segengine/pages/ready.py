@@ -36,6 +36,8 @@ _REASONS = (
     Reason.HELD_OUT, Reason.INACTIVE, Reason.ALREADY_SHOWN,
 )  # fmt: skip
 """By the numbers of `fill_loops`."""
+_NO_ID = b"-"
+_MOST_PLACED = 4_096
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +74,8 @@ class Kept:
     watching: Watching | None = None
     reads: Reads | None = None
     bound: BoundPage | None = None
+    placed: dict[bytes, tuple[Placement, ...]] = field(default_factory=dict)
+    """Placements by what was chosen: most visitors see what others see."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -122,7 +126,28 @@ class CheckedPage:
             bound = self.kept.bound = bound_page(self, view)
         return bound
 
-    def placement(
+    def placements(self, chosen: bytes, has_id: bool, visit: Visit | None) -> tuple[Placement, ...]:
+        """What each slot shows; the same object as before where no pool ranks products.
+
+        chosen: int32[slots, 2], as `fill_loops.fill_slots` writes it
+        """
+        kept, key = self.kept.placed, chosen if has_id else _NO_ID + chosen
+        if visit is None:
+            found = kept.get(key)
+            if found is not None:
+                return found
+        filled = np.frombuffer(chosen, np.int32).tolist()
+        made = tuple([
+            self.shown_to_all[place] or self._placement(slot, place, bucket, has_id, visit)
+            for slot, (place, bucket) in enumerate(zip(filled[::2], filled[1::2], strict=True))
+        ])  # fmt: skip
+        if visit is None:
+            if len(kept) >= _MOST_PLACED:
+                kept.clear()
+            kept[key] = made
+        return made
+
+    def _placement(
         self, slot: int, place: int, bucket: int, has_id: bool, visit: Visit | None
     ) -> Placement:
         """The placement of a winner; a visitor without an id gets the first variant."""
@@ -277,7 +302,7 @@ def _table(
         row[at.TIE] = ties[checked.tie]
         row[at.HELD_STATE] = fnv1a(module.salt + ":holdout")
         row[at.HELD_BELOW] = checked.held_out_below
-        row[at.ARM_STATE] = fnv1a(module.salt)
+        row[at.ARM_STATE], row[at.VARIES] = fnv1a(module.salt), checked.arms is not None
         row[at.WATCH], row[at.CAP] = -1, -1
         if module.cap is not None:
             row[at.CAP] = module.cap.limit

@@ -18,6 +18,7 @@ from segengine_server.wire import segengine_pb2 as pb
 
 MOST_KEPT = 16_384
 """Placements that are kept: more than the modules of most shops."""
+_MOST_PAGES = 4_096
 _MOST_OTHERS = 1_024
 _PAGES = pb.BatchGetPagesReply.PAGES_FIELD_NUMBER
 
@@ -27,6 +28,7 @@ class PageBytes:
 
     def __init__(self) -> None:
         self._placements: dict[int, tuple[Placement, bytes]] = {}
+        self._of_all: dict[int, tuple[Sequence[Placement], bytes]] = {}
         self._payloads: dict[int, tuple[Any, str]] = {}
         self._moments: dict[datetime, bytes] = {}
         self._traits: dict[int, tuple[Sequence[str], bytes]] = {}
@@ -35,13 +37,9 @@ class PageBytes:
 
     def of(self, page: Page) -> bytes:
         """`page` as a serialized `GetPageReply`: what `convert.to_proto_page` makes."""
-        kept = self._placements
-        parts = []
-        for placement in page.placements:
-            # A placement that all get who see the module is one object: while it is kept here, its
-            # id is its own.
-            found = kept.get(id(placement))
-            parts.append(found[1] if found is not None else self._placed(placement))
+        # Visitors who see the same get one object: while it is kept here, its id is its own.
+        placed = self._of_all.get(id(page.placements))
+        parts = [placed[1] if placed is not None else self._all_placed(page.placements)]
         state = (page.as_of, page.data_version)
         if state != self._state:
             self._state, self._state_bytes = state, _state_of(page)
@@ -55,6 +53,19 @@ class PageBytes:
     def of_many(self, pages: Iterable[Page]) -> bytes:
         """`pages` as a serialized `BatchGetPagesReply`."""
         return b"".join([bytes_field(_PAGES, self.of(page)) for page in pages])
+
+    def _all_placed(self, placements: Sequence[Placement]) -> bytes:
+        kept, parts = self._placements, []
+        for placement in placements:
+            found = kept.get(id(placement))
+            parts.append(found[1] if found is not None else self._placed(placement))
+        data = b"".join(parts)
+        # With products it was made for this visitor.
+        if isinstance(placements, tuple) and not any(each.products for each in placements):
+            if len(self._of_all) >= _MOST_PAGES:
+                self._of_all.clear()
+            self._of_all[id(placements)] = (placements, data)
+        return data
 
     def _placed(self, placement: Placement) -> bytes:
         data = pb.GetPageReply(

@@ -6,8 +6,10 @@ from datetime import timedelta
 from typing import Any
 
 import pyarrow as pa
+import pytest
 
 import segengine as se
+from segengine.pages import ready
 from segengine.pages.ready import CheckedPage
 from tests.audiences.stores import AS_OF, store
 
@@ -73,6 +75,22 @@ def test_an_answer_stays_as_it_was_whatever_happens_after() -> None:
         ("m0", "NOT_ELIGIBLE"),
     ]  # fmt: skip
     assert answer.rejected is answer.rejected
+
+
+def test_visitors_who_see_the_same_get_one_object_each_variant_and_who_has_no_id_their_own(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(ready, "_MOST_PLACED", 8)
+    engine = store()
+    plain, varied = se.Module("plain"), se.Module("varied", variants={"one": 0.5, "two": 0.5})
+    engine.define_page(se.Page("plain", [se.Slot("s", [plain]), se.Slot("empty", [])]))
+    engine.define_page(se.Page("varied", [se.Slot("s", [varied])]))
+    assert len({id(engine.page("plain", visitor).placements) for visitor in (1, 2, 77, "x")}) == 1
+    seen = [engine.page("varied", visitor).placements for visitor in range(40)]
+    assert {placed[0].variant for placed in seen} == {"one", "two"}
+    assert [engine.page("varied", visitor).placements for visitor in range(40)] == seen
+    assert {engine.page("varied").placements[0].variant for _ in range(3)} == {"one"}
+    assert len(engine._definitions.page("varied").kept.placed) <= 8
 
 
 # --- what was seen

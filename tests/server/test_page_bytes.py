@@ -30,10 +30,12 @@ MOMENTS = st.integers(0, 3).map(lambda s: datetime(2026, 3, 4, tzinfo=UTC) + tim
 def pages(draw: Any) -> list[Page]:
     """Some pages that share placements, moments and traits, as the pages of a store do."""
     placements = draw(st.lists(PLACEMENTS, min_size=1, max_size=5))
+    placed = st.lists(st.sampled_from(placements), max_size=6)
+    of_many = draw(st.lists(placed.map(tuple), min_size=1, max_size=3))
     traits = draw(st.lists(st.lists(NAMES, max_size=3).map(tuple), min_size=1, max_size=2))
     return [
         Page(
-            draw(st.lists(st.sampled_from(placements), max_size=6)),
+            draw(st.sampled_from(of_many) | placed),
             draw(MOMENTS),
             draw(st.integers(0, 3)),
             draw(st.none() | MOMENTS),
@@ -56,14 +58,16 @@ def test_bytes_of_pages_are_what_protobuf_reads_as_the_same_pages(found: list[Pa
 def test_what_is_kept_is_bounded_and_what_was_let_go_is_written_anew(monkeypatch: Any) -> None:
     monkeypatch.setattr(page_bytes, "MOST_KEPT", 3)
     monkeypatch.setattr(page_bytes, "_MOST_OTHERS", 3)
+    monkeypatch.setattr(page_bytes, "_MOST_PAGES", 3)
     written = PageBytes()
     moment = datetime(2026, 3, 4, tzinfo=UTC)
     for number in range(40):
         placed = Placement("top", f"m{number}", None, "MATCHED", [], {"n": number})
         until = moment + timedelta(seconds=number)
-        page = Page([placed], moment, 1, until, (f"trait {number}",))  # type: ignore[arg-type]
+        page = Page((placed,), moment, 1, until, (f"trait {number}",))  # type: ignore[arg-type]
         assert pb.GetPageReply.FromString(written.of(page)) == convert.to_proto_page(page)
     assert len(written._placements) <= 3
+    assert len(written._of_all) <= 3
     assert len(written._payloads) <= 3
     assert len(written._moments) <= 3
     assert len(written._traits) <= 3
