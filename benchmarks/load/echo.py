@@ -49,7 +49,8 @@ def serve_echo(
         stop = asyncio.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
-        limits, waiting, methods = Limits(), Waiting(), Methods()
+        # It refuses nobody: a refusal would count as an answer.
+        limits, waiting, methods = Limits(page_wait_seconds=60.0), Waiting(), Methods()
         handler = grpc.unary_unary_rpc_method_handler(answer)
         methods.add_registered_method_handlers(SERVICE, {METHOD: handler})
         passed = interceptors_of(CollectorRegistry(), waiting, limits, tokens, folder)

@@ -274,6 +274,8 @@ class ExcerptColumn(Column):
         """The array: T[capacity]."""
         with self._lock:
             if self._array is None:
+                # INVARIANT: what the owner or the order knows is asked of those, and written there.
+                assert not isinstance(self._of, JoinedColumn)
                 if self._of.is_allocated:
                     found = taken(self._of.values, self._rows, self._capacity, self.default)
                 else:
@@ -282,6 +284,15 @@ class ExcerptColumn(Column):
                     found[rows] = values
                 self._array, self._waiting = found, []
             return self._array
+
+    def standing(self) -> tuple[NDArray[Any], int]:
+        """As `Column.standing`."""
+        array = self.values
+        return array, array.itemsize
+
+    def to_arrow(self, rows: NDArray[np.int64] | slice, scale: int) -> pa.Array:
+        """As `Column.to_arrow`."""
+        return arrow_of(self.values[rows], self.kind, self.dictionary, scale, self.digits)
 
     def write(self, rows: NDArray[np.int64] | slice, values: Any) -> None:
         """As `Column.write`; no scan makes codes of it."""

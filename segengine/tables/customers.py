@@ -317,8 +317,10 @@ class CustomerTable(Table):
     def excerpt(
         self, rows: NDArray[np.int64], heads: MutableMapping[str, NDArray[np.int32]]
     ) -> Self:
-        """What these buyers gave, as a table of its own; traits stay those of all.
+        """What these buyers gave, and their heads; all else is of all buyers, the same objects.
 
+        So a trait that a family begins while it works on some is one of all; and `rows`,
+        `capacity` and ids bound nothing here.
         heads: per buyer of the excerpt the row of the latest arrival, by event table
         """
         found = copy(self)

@@ -86,10 +86,13 @@ class Excerpt:
             target = slice(begin, begin + place.added)
         else:
             target = self._source.places(table, target, buyers)
+            # INVARIANT: a key of another buyer is refused before.
+            assert (target >= 0).all()
         order_rows = orders = None
         if place.order_rows is not None:
             order_rows = self._source.places(ORDERS, place.order_rows, buyers)
             orders = np.unique(order_rows)
+            assert (order_rows >= 0).all()
         return Placing(
             buyers, _NO_ROWS, np.unique(buyers), target, place.added, order_rows,
             place.begins_order, orders, place.products,
@@ -189,8 +192,8 @@ class _Source:
 
 
 def _added(batch: Batch, place: Placing) -> dict[str, int]:
-    """How many rows a batch adds to each table."""
-    found = {batch.table: batch.rows if batch.table == PRODUCTS else place.added}
+    """How many rows a batch adds to each table; to that of the customers they are added already."""
+    found = {batch.table: place.added}
     if place.begins_order is not None:
         found[ORDERS] = len(place.begins_order)
     return found

@@ -78,9 +78,12 @@ def placing(tables: Tables, batch: Batch, *, ahead: bool = False) -> Placing:
         order_rows, begins_order = _orders_of_lines(tables, batch)
         orders = distinct(order_rows, tables.events[ORDERS].rows + len(begins_order))
     target, added = _target_rows(table, batch, order_rows)
+    products = products_of(tables, batch) if ahead else None
+    if products is not None and not isinstance(target, slice):
+        products = _last_of_each(target, products)
     return Placing(
-        buyers, new_buyers, touched, target, added, order_rows, begins_order, orders,
-        products_of(tables, batch) if ahead else None, repeats,
+        buyers, new_buyers, touched, target, added, order_rows, begins_order, orders, products,
+        repeats,
     )  # fmt: skip
 
 
@@ -90,7 +93,9 @@ def placed_ahead(tables: Tables, batch: Batch) -> Placing | None:
         return None
     if batch.table == PRODUCTS:
         taken, none = taken_ahead(tables, batch), np.empty(0, np.int64)
-        return Placing(none, none, owners_of(taken), none, 0, taken=taken)
+        rows = tables.product_rows(batch.values("product_id"))
+        added = int(np.count_nonzero(rows < 0))
+        return Placing(none, none, owners_of(taken), rows, added, taken=taken)
     return placing(tables, batch, ahead=True)
 
 
@@ -144,6 +149,12 @@ def _target_rows(
     return rows, len(fresh)
 
 
+def _last_of_each(target: _Rows, values: _Rows) -> _Rows:
+    """For each batch row the value of the last one with the same target: that is what stays."""
+    _, places, same = np.unique(target[::-1], return_index=True, return_inverse=True)
+    return values[::-1][places][same][::-1]
+
+
 def _orders_of_lines(tables: Tables, batch: Batch) -> tuple[_Rows, _Rows]:
     """The order of each line, derived orders numbered on, and the lines that begin those."""
     orders = tables.events[ORDERS]
@@ -181,6 +192,9 @@ class Growth:
         if len(place.new_buyers):
             kept = customers.columns["customer_id"].values
             self._add(customers, len(place.new_buyers), [(customers.index, (kept, kept))])
+        if batch.table == PRODUCTS and place.added:
+            kept = tables.products.columns["product_id"].values
+            self._add(tables.products, place.added, [(tables.product_index(), (kept, kept))])
         if batch.table in (CUSTOMERS, PRODUCTS):
             return
         if place.begins_order is not None:

@@ -54,6 +54,8 @@ def taken_of(tables: Tables, batch: Batch, *, revised: bool) -> Fillings:
 
 def taken_ahead(tables: Tables, batch: Batch) -> Fillings:
     """What events will take of the products of a batch that has yet to be applied."""
+    if not _filling(batch):
+        return {}
     ahead = tables.with_own_products(batch.rows)
     return taken_of(ahead, batch, revised=write_products(ahead, batch))
 

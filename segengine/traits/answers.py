@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from segengine.schema.answer_settings import MOST_QUESTIONS, PREFIX, answer_trait
 from segengine.schema.kinds import Kind
 from segengine.schema.store_config import StoreConfig
+from segengine.tables.batch import Batch
 from segengine.tables.column import Column
 from segengine.tables.customers import CustomerTable
 from segengine.tables.tables import Tables
@@ -41,8 +42,12 @@ def questions(tables: Tables, config: StoreConfig) -> dict[str, str | None]:
     return found
 
 
-def makes_trait(tables: Tables, named: Mapping[str, str], questions: NDArray[np.int32]) -> bool:
-    """Whether questions, by their codes, get a trait that is not there yet."""
+def makes_trait(tables: Tables, named: Mapping[str, str], batch: Batch) -> bool:
+    """Whether a question of a batch gets a trait that is not there yet."""
+    survey = _survey(tables)
+    if survey < 0 or not {"question", "kind"} <= batch.columns.keys():
+        return False
+    questions = batch.values("question")[batch.values("kind") == survey]
     codes = np.unique(questions[questions >= 0])
     if not len(codes) or _is_full(tables.customers):
         return False

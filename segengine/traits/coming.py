@@ -51,7 +51,7 @@ def coming(
         return Coming(batch, place, place.touched, None, False) if len(place.touched) else None
     if batch.table == CUSTOMERS:
         return Coming(batch, place, np.sort(place.touched), frozenset({CUSTOMERS}), False)
-    if "question" in batch.columns and makes_trait(tables, named, batch.values("question")):
+    if batch.table == "behaviors" and makes_trait(tables, named, batch):
         return None
     only_adds = place.added == batch.rows and not _changes_orders(tables, place)
     changed = frozenset({batch.table}) if only_adds else changed_by(batch.table)

@@ -32,13 +32,13 @@ from segengine_server.tally import Tally
 REQUEST_ID = "x-request-id"
 _OURS = "/segengine.v1."
 _ID = re.compile(r"[A-Za-z0-9._:-]{1,64}")
-# What a handler meets whose caller has left: while it works, or while it sends.
-_GONE = (asyncio.CancelledError, grpc.aio.InternalError)
 # An id of our own: the process, and the call's number in it.
 _PROCESS, _NUMBERS = secrets.token_hex(4), itertools.count(1)
 _MOST_KEPT = 256
 SLOW_SECONDS = 1.0
 """A call that takes longer is logged."""
+LEAVING_SECONDS = 1.0
+"""How long gRPC may take to hear that a caller has left to whom nothing can be sent."""
 
 _log = logging.getLogger("segengine_server")
 _current: contextvars.ContextVar[str] = contextvars.ContextVar("request_id", default="")
@@ -109,16 +109,19 @@ class Watch(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]
                     request = all_read(request)
                 elif type(request) is Malformed:
                     await refuse_malformed(request, context)
-                return await behavior(request, context)
+                try:
+                    return await behavior(request, context)
+                except grpc.aio.InternalError:
+                    # Nothing can be sent. Where that is because the caller has left, gRPC will hear
+                    # of it and cancel this; it would log a fault of the server before.
+                    await asyncio.sleep(LEAVING_SECONDS)
+                    raise
             except grpc.aio.AbortError:
                 code = name_of(context.code())
                 raise
             except BaseException as error:
                 # A caller that is gone cancels the call.
-                code = "CANCELLED" if isinstance(error, _GONE) else "UNKNOWN"
-                if isinstance(error, grpc.aio.InternalError):
-                    # Where gRPC has not heard yet that the caller left, it would log a fault.
-                    raise asyncio.CancelledError from error
+                code = "CANCELLED" if isinstance(error, asyncio.CancelledError) else "UNKNOWN"
                 raise
             finally:
                 taken = time.perf_counter() - began

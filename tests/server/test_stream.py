@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 import grpc
 import pyarrow as pa
 import pytest
-from segengine_server import Client, ServerError, audience_service
+from segengine_server import Client, ServerError, audience_service, watch
 from segengine_server.app import Limits
 from segengine_server.ipc_stream import BATCH_ROWS, PIECE_BYTES, Joined, pieces_of
 from segengine_server.wire import segengine_pb2 as pb
@@ -265,22 +265,45 @@ def test_a_client_that_vanishes_while_it_is_sent_to_leaves_nothing_behind(
     assert [r.getMessage() for r in caplog.records if r.levelno >= logging.WARNING] == []
 
 
-def test_a_piece_that_cannot_be_sent_is_no_fault_of_the_server(
-    channel: grpc.Channel, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    """It is met before gRPC has heard that the caller is gone."""
+@pytest.fixture
+def unsendable(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is made cannot be sent, and gRPC has not heard why."""
 
-    def unsendable(_: pa.Table) -> Iterator[bytes]:
+    def pieces(_: pa.Table) -> Iterator[bytes]:
         raise grpc.aio.InternalError
         yield b""
 
-    monkeypatch.setattr(audience_service, "pieces_of", unsendable)
-    call = AudienceServiceStub(channel).StreamAudience(
-        pb.StreamAudienceRequest(rule="x"), timeout=0.5
-    )
-    with pytest.raises(grpc.RpcError):
-        next(call)
+    monkeypatch.setattr(audience_service, "pieces_of", pieces)
+
+
+@pytest.mark.usefixtures("unsendable")
+def test_what_cannot_be_sent_to_a_client_that_leaves_is_no_fault_of_the_server(
+    served: Served, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.INFO, "segengine_server"):
+        with channel_to(served.target) as channel:
+            call = AudienceServiceStub(channel).StreamAudience(
+                pb.StreamAudienceRequest(rule="x"), timeout=30
+            )
+            time.sleep(0.2)
+            call.cancel()
+        ended = "StreamAudience CANCELLED in "
+        assert within(10, lambda: any(ended in r.getMessage() for r in caplog.records))
     assert [r.getMessage() for r in caplog.records if r.levelno >= logging.WARNING] == []
+
+
+@pytest.mark.usefixtures("unsendable")
+def test_what_cannot_be_sent_to_a_client_that_stays_is_told_and_logged(
+    channel: grpc.Channel, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watch, "LEAVING_SECONDS", 0.1)
+    call = AudienceServiceStub(channel).StreamAudience(
+        pb.StreamAudienceRequest(rule="x"), timeout=30
+    )
+    with pytest.raises(grpc.RpcError) as told:
+        next(call)
+    assert told.value.code() is grpc.StatusCode.UNKNOWN  # type: ignore[attr-defined]
+    assert [r for r in caplog.records if r.levelno >= logging.WARNING] != []
 
 
 def _is_free(client: Client) -> bool:
