@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -58,24 +59,36 @@ def lists_of(engine: se.Engine) -> dict[str, list[dict[int, float]]]:
     return found
 
 
-def assert_ahead_is_afterwards(seed: int) -> tuple[int, int]:
-    """Append batches to a shop that has lived; how many there were, how many worked out ahead."""
-    life, rng = Life(seed, steps=3, rows=5), Random(seed)
+def lived(seed: int) -> Life:
+    """A shop that has lived, with something in every table."""
+    life = Life(seed, steps=3, rows=5)
     for table in TABLES:
         batch = life.shop.batch(table, 8)
         life.engine.load(batch.table, batch.to_arrow())
+    return life
+
+
+def appended(life: Life, rng: Random, batches: int) -> Iterator[None]:
+    """Append batches of any table, and stop after each."""
+    for _ in range(batches):
+        batch = life.shop.batch(rng.choice(TABLES), 5)
+        if batch.table != "products":
+            batch = replace(batch, rows=life.in_time(batch.rows))
+        if batch.rows:
+            life.engine.append(batch.table, batch.to_arrow())
+            yield
+
+
+def assert_ahead_is_afterwards(seed: int) -> tuple[int, int]:
+    """Append batches to a shop that has lived; how many there were, how many worked out ahead."""
+    life = lived(seed)
     with pytest.MonkeyPatch.context() as patch:
         noted = noted_by(patch)
-        for _ in range(8):
-            batch = life.shop.batch(rng.choice(TABLES), 5)
-            if batch.table != "products":
-                batch = replace(batch, rows=life.in_time(batch.rows))
-            if batch.rows:
-                life.engine.append(batch.table, batch.to_arrow())
-                before, lists = traits_of(life.engine), lists_of(life.engine)
-                refresh_all(life.engine)
-                assert differences(before, traits_of(life.engine)) == []
-                assert lists == lists_of(life.engine)
+        for _ in appended(life, Random(seed), 8):
+            before, lists = traits_of(life.engine), lists_of(life.engine)
+            refresh_all(life.engine)
+            assert differences(before, traits_of(life.engine)) == []
+            assert lists == lists_of(life.engine)
     return len(noted), sum(noted)
 
 
@@ -374,10 +387,8 @@ def kept_bytes(tables: Tables) -> dict[tuple[str, str], bytes | int]:
 def test_what_is_worked_out_ahead_writes_nothing_into_the_tables(
     monkeypatch: pytest.MonkeyPatch, seed: int
 ) -> None:
-    life, rng, seen = Life(seed, steps=3, rows=5), Random(seed), []
-    for table in TABLES:
-        batch = life.shop.batch(table, 8)
-        life.engine.load(batch.table, batch.to_arrow())
+    life = lived(seed)
+    seen: list[bool] = []
 
     def looking(tables: Tables, *given: Any) -> Any:
         before = kept_bytes(tables)
@@ -389,12 +400,8 @@ def test_what_is_worked_out_ahead_writes_nothing_into_the_tables(
         return work
 
     monkeypatch.setattr(current, "worked_out_ahead", looking)
-    for _ in range(12):
-        batch = life.shop.batch(rng.choice(TABLES), 5)
-        if batch.table != "products":
-            batch = replace(batch, rows=life.in_time(batch.rows))
-        if batch.rows:
-            life.engine.append(batch.table, batch.to_arrow())
+    for _ in appended(life, Random(seed), 12):
+        pass
     assert sum(seen) >= 4
 
 
