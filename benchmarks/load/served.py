@@ -109,10 +109,10 @@ def peak_of(folder: Path, customers: int, modules: int, seconds: float, workers:
 
 
 @contextmanager
-def echo_served(like: Server, count: int = 1) -> Iterator[Server]:
+def echo_served(like: Server, count: int = 1, *, floor: bool = False) -> Iterator[Server]:
     """An Echo that answers with a page of `like`'s, the one of median size.
 
-    count: processes, which share a port.
+    count: processes, which share a port. floor: it is the server that `like` is, without deciding.
     """
     sizes = sorted(replies_of(like), key=len)
     with tempfile.TemporaryDirectory(prefix="segengine-load-") as name, ExitStack() as stack:
@@ -124,14 +124,17 @@ def echo_served(like: Server, count: int = 1) -> Iterator[Server]:
             running = stack.enter_context(started(
                 "benchmarks.load.serving", "echo", "--tokens", str(file), "--reply", str(reply),
                 "--port", str(port), *(["--reuse-port"] if count > 1 else []),
+                *(["--floor"] if floor else []),
             ))  # fmt: skip
             port = running.said["port"]
             pids.append(running.pid)
         echo = Server(f"127.0.0.1:{port}", pids, token, like.messages)
         if set(replies_of(echo)) != {reply.read_bytes()}:
             raise WrongPageError("the Echo does not answer with what it was given")
-        say(f"an Echo beside it: requests of {len(like.messages[0])} bytes or so, replies of "
-            f"{len(reply.read_bytes())}")  # fmt: skip
+        say(
+            f"{'the floor' if floor else 'an Echo'} beside it: requests of "
+            f"{len(like.messages[0])} bytes or so, replies of {len(reply.read_bytes())}"
+        )
         yield echo
 
 

@@ -18,7 +18,7 @@ from segengine_server import Limits, clock, serve
 from segengine_server.tokens import Tokens, created
 from segengine_server.workers import Crew
 
-from benchmarks.load.echo import serve_echo
+from benchmarks.load.echo import serve_echo, serve_floor
 from benchmarks.load.processes import say
 from benchmarks.load.shop import bare_shop, opened_shop, placed, request_of, with_page
 from segengine.cli.serve import what_is_there_kept
@@ -71,13 +71,18 @@ def _free_port() -> int:
 
 
 def _echo(asked: argparse.Namespace) -> None:
-    tokens = Tokens(asked.tokens, clock.now)
     reply = asked.reply.read_bytes()
+    shared = {"port": asked.port, "reuse_port": asked.reuse_port}
     with what_is_there_kept():
-        serve_echo(
-            reply, tokens, lambda port: _ready({"port": port}), folder=asked.tokens.parent,
-            port=asked.port, reuse_port=asked.reuse_port,
-        )  # fmt: skip
+        if asked.floor:
+            tokens = Tokens(asked.tokens, clock.now)
+            serve_floor(reply, tokens, asked.tokens.parent, _listens, **shared)
+        else:
+            serve_echo(reply, _listens, **shared)
+
+
+def _listens(port: int) -> None:
+    _ready({"port": port})
 
 
 def main() -> None:
@@ -97,6 +102,7 @@ def main() -> None:
     echo.add_argument("--reply", type=Path, required=True)
     echo.add_argument("--port", type=int, default=0)
     echo.add_argument("--reuse-port", action="store_true")
+    echo.add_argument("--floor", action="store_true")
     echo.set_defaults(serve=_echo)
     asked = parser.parse_args()
     asked.serve(asked)

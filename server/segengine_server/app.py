@@ -10,7 +10,7 @@ import asyncio
 import logging
 import signal
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field, fields
@@ -27,6 +27,7 @@ from prometheus_client import CollectorRegistry
 from segengine_server.access import check_access
 from segengine_server.audience_service import AudienceService
 from segengine_server.audit import Audit
+from segengine_server.brief_calls import Answer, BriefCalls, Check
 from segengine_server.campaign_service import CampaignService
 from segengine_server.catalog_service import CatalogService
 from segengine_server.engine_api import Engine
@@ -53,8 +54,8 @@ from segengine_server.summed import Summed
 from segengine_server.times import Times
 from segengine_server.tls import Tls
 from segengine_server.tokens import Tokens
-from segengine_server.turnstile import Turnstile, bounded_queue
-from segengine_server.waiting import Waiting, looking
+from segengine_server.transport.taking import CallServer
+from segengine_server.turnstile import Turnstile
 from segengine_server.watch import Watch
 from segengine_server.wire import segengine_pb2 as pb
 from segengine_server.wire import segengine_pb2_grpc as wire
@@ -64,13 +65,6 @@ from segengine_server.workers import Crew, Workers, held_port, private_socket
 
 SERVICES = tuple(service.full_name for service in pb.DESCRIPTOR.services_by_name.values())
 HEALTH_SERVICE = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
-
-OWN_QUEUES = {
-    HEALTH_SERVICE: ("Check",),
-    "segengine.v1.IngestService": ("Append", "UpsertCustomers", "DeleteCustomer"),
-    "segengine.v1.CampaignService": ("RecordMessages",),
-}
-"""What is told, and taken in, however many pages are waited for. Each costs every call a little."""
 
 TICK_SECONDS = 1.0
 _SET_BACK = timedelta(seconds=1)
@@ -83,7 +77,7 @@ class Limits:
     """The most that one server takes on at once, and how long it waits at the end."""
 
     calls: int = 1_000
-    page_wait_seconds: float = 0.005
+    page_wait_seconds: float = 0.002
     calls_per_connection: int = 32
     request_bytes: int = 4 << 20
     reply_bytes: int = 64 << 20
@@ -159,14 +153,12 @@ async def run(
         _ticking(engine),
         ExitStack() as stack,
     ):
-        registry, state, waiting = registry_of(engine), Health(SERVICES), Waiting()
+        registry, state = registry_of(engine), Health(SERVICES)
         rates = None if crew is None else stack.enter_context(closing(SharedRates()))
-        passed = interceptors_of(registry, waiting, limits, tokens, engine.folder, rates)
+        doors = Doors(registry, limits, tokens, engine.folder, rates)
         times = Times(registry)
         of_whom = Connections.OF_CALLERS if crew is None else Connections.OF_WORKERS
-        server = _server(engine, threads, census, ingest, state, limits, passed, times, of_whom)
-        asked_by_itself = stack.enter_context(private_socket())
-        server.add_insecure_port(asked_by_itself)
+        server = _server(engine, threads, census, ingest, state, limits, doors, times, of_whom)
         workers = None
         if crew is None or rates is None:
             bound = listen(server, host, port, tls)
@@ -193,8 +185,7 @@ async def run(
             state.serve()
             if ready is not None:
                 ready(host, bound)
-            async with looking(waiting, asked_by_itself):
-                await stop.wait()
+            await stop.wait()
         finally:
             state.end()
             if workers is not None:
@@ -236,25 +227,38 @@ async def _until_signal(engine: Engine, host: str, port: int, **options: Any) ->
     await run(engine, host, port, stop=stop, hurry=hurry, **options)
 
 
-def interceptors_of(
-    registry: CollectorRegistry,
-    waiting: Waiting,
-    limits: Limits,
-    tokens: Tokens | None,
-    folder: Path | None,
-    rates: SharedRates | None = None,
-) -> tuple[grpc.aio.ServerInterceptor[Any, Any], ...]:
-    """What every call goes through, outermost first.
+class Doors:
+    """What every call goes through: it is counted, let in or not, and noted.
 
     folder: of the store, where its audit log is; None: there is none. rates: what several processes
     count of tokens together.
     """
-    return (
-        Watch(registry),
-        Turnstile(waiting, limits.page_wait_seconds),
-        *(() if tokens is None else (Guard(tokens, rates),)),
-        *(() if folder is None else (Audit(folder),)),
-    )
+
+    def __init__(
+        self,
+        registry: CollectorRegistry,
+        limits: Limits,
+        tokens: Tokens | None,
+        folder: Path | None,
+        rates: SharedRates | None = None,
+    ) -> None:
+        self._watch, self._limits = Watch(registry), limits
+        self._guard = None if tokens is None else Guard(tokens, rates)
+        self._audit = None if folder is None else Audit(folder)
+
+    def interceptors(self) -> tuple[grpc.aio.ServerInterceptor[Any, Any], ...]:
+        """For calls that are answered on the loop, outermost first."""
+        return tuple(each for each in (self._watch, self._guard, self._audit) if each is not None)
+
+    def brief(self, answers: Mapping[str, Answer]) -> BriefCalls:
+        """The same for calls that are answered where they are taken."""
+        checks: list[Check] = []
+        if self._guard is not None:
+            checks.append(self._guard.let_in)
+        if self._audit is not None:
+            checks.append(self._audit.see)
+        room = Turnstile(self._limits.page_wait_seconds)
+        return BriefCalls(answers, self._watch, room, checks)
 
 
 class Connections(Enum):
@@ -269,41 +273,31 @@ class Connections(Enum):
 
 def server_of(
     limits: Limits,
-    interceptors: Sequence[grpc.aio.ServerInterceptor[Any, Any]],
     methods: Methods,
+    interceptors: Sequence[grpc.aio.ServerInterceptor[Any, Any]],
+    brief: BriefCalls,
     *,
     connections: Connections,
-) -> grpc.aio.Server:
+) -> CallServer:
     """A server that does not listen yet.
 
-    methods: of which health is one
+    methods: what is answered on the loop, behind `interceptors`; brief: what is not
     """
     of_workers = connections is Connections.OF_WORKERS
-    server = grpc.aio.server(
-        options=[
-            # With it, a second server on the same port would silently take half of the calls.
-            ("grpc.so_reuseport", int(connections is Connections.OF_CALLERS_TOO)),
-            (
-                "grpc.max_concurrent_streams",
-                limits.calls if of_workers else limits.calls_per_connection,
-            ),
-            # With it gRPC ends calls of a connection that keeps to that number, at random.
-            ("grpc.http.overload_protection", 0),
-            ("grpc.max_receive_message_length", limits.request_bytes),
-            ("grpc.max_send_message_length", limits.reply_bytes),
-            # What workers pass on has waited there; they have few connections for all.
-            *(() if of_workers else bounded_queue(limits.calls_per_connection)),
-            *asked_whether_there(limits.silence_seconds),
-        ],
-        interceptors=interceptors,
-        maximum_concurrent_rpcs=limits.calls,
+    options = (
+        # With it, a second server on the same port would silently take half of the calls.
+        ("grpc.so_reuseport", int(connections is Connections.OF_CALLERS_TOO)),
+        (
+            "grpc.max_concurrent_streams",
+            limits.calls if of_workers else limits.calls_per_connection,
+        ),
+        # With it gRPC ends calls of a connection that keeps to that number, at random.
+        ("grpc.http.overload_protection", 0),
+        ("grpc.max_receive_message_length", limits.request_bytes),
+        ("grpc.max_send_message_length", limits.reply_bytes),
+        *asked_whether_there(limits.silence_seconds),
     )
-    server.add_generic_rpc_handlers((methods,))
-    for service, names in OWN_QUEUES.items():
-        # What is registered has a queue of its own.
-        handlers = methods.of(service, *names)
-        server.add_registered_method_handlers(service, handlers)  # type: ignore[attr-defined]
-    return server
+    return CallServer(methods, interceptors, options, most_calls=limits.calls, brief=brief)
 
 
 def _server(
@@ -313,10 +307,10 @@ def _server(
     ingest: ThreadPoolExecutor,
     state: Health,
     limits: Limits,
-    interceptors: Sequence[grpc.aio.ServerInterceptor[Any, Any]],
+    doors: Doors,
     times: Times,
     connections: Connections,
-) -> grpc.aio.Server:
+) -> CallServer:
     """A server of all services that does not listen yet."""
     methods = Methods()
     work = Work(threads, limits.audience_calls, times)
@@ -339,7 +333,8 @@ def _server(
         reflection.aio.ReflectionServicer(told),  # type: ignore[attr-defined]
         methods,
     )
-    return server_of(limits, interceptors, methods, connections=connections)
+    brief = doors.brief(pages.answers())
+    return server_of(limits, methods, doors.interceptors(), brief, connections=connections)
 
 
 @contextmanager

@@ -75,8 +75,7 @@ class Audit(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]
     ) -> Handler:
         """The handler of the call; of one that is audited, one that writes."""
         handler = await continuation(call)
-        if (name := who.get()) not in self._seen:
-            self._first_use(name)
+        self.see(call.method)
         method = call.method.rpartition(".")[2]
         if handler is None or method in NOT_AUDITED or not call.method.startswith("/segengine."):
             return handler
@@ -85,8 +84,11 @@ class Audit(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]
             kept = self._kept[method] = (handler, self._audited(method, handler))
         return kept[1]
 
-    def _first_use(self, name: str) -> None:
-        """A token is used for the first time since the server was started."""
+    def see(self, method: str, metadata: object = ()) -> None:
+        """Whose call is answered in this context: a token's first since the server was started."""
+        del method, metadata
+        if (name := who.get()) in self._seen:
+            return
         self._seen.add(name)
         try:
             self._write("token used", "first")

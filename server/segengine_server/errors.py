@@ -12,7 +12,7 @@ import re
 import string
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 from urllib.parse import quote
 
 import grpc
@@ -245,12 +245,29 @@ async def refuse(
     if isinstance(error, grpc.aio.AbortError | grpc.aio.InternalError):
         # The call has ended; or nothing can be sent any more, as the caller has left.
         raise error
+    end = end_of(error, taken_in)
+    told = tuple(context.trailing_metadata() or ())
+    await context.abort(end.code, end.details.decode(), (*told, *end.trailing))
+
+
+class End(NamedTuple):
+    """How a call ends on the wire."""
+
+    code: grpc.StatusCode
+    details: bytes
+    trailing: tuple[tuple[str, str | bytes], ...]
+
+
+def end_of(error: Exception, taken_in: int | None = None) -> End:
+    """The end that tells a caller of `error`; what is no fault of theirs is logged.
+
+    taken_in: of batches, how many before the one that is wrong were taken in.
+    """
     status = status_of(error, taken_in)
     code = _CODE_OF_NUMBER[status.code]
     if code is grpc.StatusCode.INTERNAL:
         _log.error("a call failed", exc_info=error)
-    told = tuple(context.trailing_metadata() or ())
-    await context.abort(code, status.message, (*told, (DETAILS_KEY, status.SerializeToString())))
+    return End(code, status.message.encode(), ((DETAILS_KEY, status.SerializeToString()),))
 
 
 def server_error_of(error: grpc.RpcError, asked: Connection, timeout: float) -> ServerError:

@@ -8,8 +8,9 @@ doing. Of a stream it is asked again while it is open.
 from __future__ import annotations
 
 import logging
+import threading
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from contextvars import ContextVar
 from functools import lru_cache
 from typing import Any
@@ -89,6 +90,7 @@ class Guard(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]
 
     def __init__(self, tokens: Tokens, rates: SharedRates | None = None) -> None:
         self._tokens = tokens
+        self._lock = threading.Lock()
         self._shared, self._rates = rates, dict[str, Rate]()
         self._looked = time.perf_counter()
         self._warned: float | None = None
@@ -101,9 +103,9 @@ class Guard(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]
         method = call.method
         if method.startswith(OPEN):
             return await continuation(call)
-        header = next((v for k, v in call.invocation_metadata or () if k == "authorization"), None)
+        header = _header_of(call.invocation_metadata or ())
         try:
-            who.set(self._check(header, method).name)
+            self.let_in(method, call.invocation_metadata or ())
         except Exception as error:
             return _refusing(await continuation(call), error)
         handler = await continuation(call)
@@ -113,6 +115,13 @@ class Guard(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]
             # What reflection tells is in the documentation too.
             return handler
         return self._open.watched(method, handler, lambda: self._bearer(header, method))
+
+    def let_in(self, method: str, metadata: Iterable[tuple[str, Any]]) -> None:
+        """Say whose call it is, in this context; raises where it may not be made."""
+        # Calls are let in where they are taken, and on the loop.
+        with self._lock:
+            token = self._check(_header_of(metadata), method)
+        who.set(token.name)
 
     def _bearer(self, header: object, method: str) -> Token:
         """Whose token it is, which is for this method."""
@@ -156,6 +165,10 @@ class Guard(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]
                         "the tokens stay as they were, and one that was taken out since is still "
                         "let in: %s", error,
                     )  # fmt: skip
+
+
+def _header_of(metadata: Iterable[tuple[str, Any]]) -> object:
+    return next((value for key, value in metadata if key == "authorization"), None)
 
 
 def _refusing(handler: Handler, error: Exception) -> Handler:

@@ -61,18 +61,19 @@ async def refuse_malformed(
     request: Malformed, context: grpc.aio.ServicerContext[Any, Any]
 ) -> NoReturn:
     """End a call whose request could not be read."""
-    await refuse(context, _error(request))
+    await refuse(context, unreadable(request.method))
 
 
 async def all_read(requests: AsyncIterator[Any]) -> AsyncIterator[Any]:
     """The requests of a stream; RequestError at one that could not be read."""
     async for each in requests:
         if type(each) is Malformed:
-            raise _error(each)
+            raise unreadable(each.method)
         yield each
 
 
-def _error(request: Malformed) -> RequestError:
+def unreadable(method: str) -> RequestError:
+    """What is said of bytes that are no request of a method."""
     return RequestError(
-        Violation("", f"the bytes are no request of `{request.method}`; see segengine.proto")
+        Violation("", f"the bytes are no request of `{method}`; see segengine.proto")
     )

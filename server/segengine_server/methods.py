@@ -13,7 +13,6 @@ from typing import Any
 import grpc
 
 AS_BYTES = frozenset({
-    "/segengine.v1.PageService/GetPage", "/segengine.v1.PageService/BatchGetPages",
     "/segengine.v1.AudienceService/StreamAudience", "/segengine.v1.CampaignService/StreamRun",
 })  # fmt: skip
 """Methods whose answers are bytes already."""
@@ -32,10 +31,6 @@ class Methods(grpc.GenericRpcHandler):  # type: ignore[type-arg]
         """What answers a call; None for a method that there is not."""
         return self._handlers.get(call.method)
 
-    def of(self, service: str, *names: str) -> dict[str, Any]:
-        """The handlers of some methods of a service, by name; None: not here."""
-        return {name: self._handlers.get(f"/{service}/{name}") for name in names}
-
     def add_registered_method_handlers(self, service: str, handlers: Mapping[str, Any]) -> None:
         """Take the handlers of a service."""
         for name, handler in handlers.items():
@@ -49,11 +44,7 @@ class Methods(grpc.GenericRpcHandler):  # type: ignore[type-arg]
 
 
 def _in_bytes(handler: Any) -> Any:
-    """A handler of one request whose answers are sent as they are."""
-    if handler.response_streaming:
-        return grpc.unary_stream_rpc_method_handler(
-            handler.unary_stream, handler.request_deserializer, None
-        )
-    return grpc.unary_unary_rpc_method_handler(
-        handler.unary_unary, handler.request_deserializer, None
+    """A handler of one request whose stream of answers is sent as it is."""
+    return grpc.unary_stream_rpc_method_handler(
+        handler.unary_stream, handler.request_deserializer, None
     )

@@ -23,7 +23,9 @@ from segengine_server.errors import ListenError, OpeningError, refuse
 from segengine_server.guard import OPEN
 from segengine_server.health import Health
 from segengine_server.listening import check_address, listen
+from segengine_server.methods import Methods
 from segengine_server.tls import Tls
+from segengine_server.transport.taking import CallServer
 
 _START_SECONDS = 10.0
 _ROOM_SECONDS = 5.0
@@ -95,11 +97,12 @@ async def not_serving_beside(
 
 async def _begun(
     host: str, port: int, tls: Tls | None, services: tuple[str, ...], *, is_shared: bool
-) -> grpc.aio.Server:
+) -> CallServer:
     """A server that refuses; is_shared: others may listen at its port too."""
+    methods = Methods()
+    health_pb2_grpc.add_HealthServicer_to_server(Health(services), methods)
     options = (("grpc.so_reuseport", int(is_shared)),)
-    server = grpc.aio.server(interceptors=(_Refusing(),), options=options)
-    health_pb2_grpc.add_HealthServicer_to_server(Health(services), server)
+    server = CallServer(methods, (_Refusing(),), options)
     listen(server, host, port, tls)
     await server.start()
     return server

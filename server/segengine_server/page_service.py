@@ -1,14 +1,13 @@
-"""What does this buyer see? PageService, answered on the event loop itself.
+"""What does this buyer see? PageService, answered where calls are taken.
 
-A decision takes microseconds; handing it to a thread and back would take longer than making it.
-Pages leave as bytes (`page_bytes.py`): `methods.py` sends them as they are.
+A decision takes microseconds; handing it to another thread, or to an event loop, would take longer
+than making it. Pages leave as bytes (`page_bytes.py`).
 Only a census, the page of every buyer, has a thread; one is made at a time, and a client that is
 gone ends it.
 """
 
 from __future__ import annotations
 
-import asyncio
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -16,6 +15,7 @@ import grpc
 
 from segengine import stopping
 from segengine_server import convert
+from segengine_server.brief_calls import Answer, Turns
 from segengine_server.engine_api import Engine
 from segengine_server.errors import BusyError, RequestError, Violation, refuse
 from segengine_server.page_bytes import PageBytes
@@ -41,23 +41,9 @@ class PageService(PageServiceServicer):
         self._is_counting = False
         self._bytes = PageBytes()
 
-    async def GetPage(  # noqa: N802 - the wire's name
-        self, request: pb.GetPageRequest, context: _Context
-    ) -> bytes:
-        """One buyer's page; an absent customer is a visitor nobody knows."""
-        try:
-            return self._page(request)
-        except Exception as error:
-            await refuse(context, error)
-
-    async def BatchGetPages(  # noqa: N802 - the wire's name
-        self, request: pb.BatchGetPagesRequest, context: _Context
-    ) -> bytes:
-        """The same page for each customer, in the order of the request."""
-        try:
-            return await self._pages(request)
-        except Exception as error:
-            await refuse(context, error)
+    def answers(self) -> dict[str, Answer]:
+        """What is answered where calls are taken, by full method name."""
+        return {GET_PAGE: self._page, BATCH_GET_PAGES: self._pages}
 
     async def PageCensus(  # noqa: N802 - the wire's name
         self, request: pb.PageCensusRequest, context: _Context
@@ -84,15 +70,17 @@ class PageService(PageServiceServicer):
         found = self._engine.page_census(name, context=visit, progress=go_on)
         return convert.to_proto_census(found)
 
-    def _page(self, request: pb.GetPageRequest) -> bytes:
-        """A serialized `GetPageReply`."""
+    def _page(self, data: bytes) -> bytes:
+        """One buyer's page; an absent customer is a visitor nobody knows."""
+        request = pb.GetPageRequest.FromString(data)
         customer_id, said = convert.from_proto_customer(request.customer), request.context
         # `dict` of it asks for its keys in Python: a page feels that, a batch does not.
         visit = {key: said[key] for key in said}
         return self._bytes.of(self._engine.page(request.page, customer_id, visit))
 
-    async def _pages(self, request: pb.BatchGetPagesRequest) -> bytes:
-        """A serialized `BatchGetPagesReply`."""
+    def _pages(self, data: bytes) -> Turns:
+        """The same page for each customer, in the order of the request."""
+        request = pb.BatchGetPagesRequest.FromString(data)
         if len(request.customers) > MOST_PAGES:
             asked = f"{len(request.customers):,} in one call, at most {MOST_PAGES:,} are taken"
             raise RequestError(Violation("customers", asked))
@@ -100,7 +88,7 @@ class PageService(PageServiceServicer):
         pages = []
         for number, customer in enumerate(request.customers):
             if number % PAGES_A_TURN == PAGES_A_TURN - 1:
-                await asyncio.sleep(0)
+                yield
             customer_id = convert.from_proto_customer(customer)
             pages.append(self._engine.page(request.page, customer_id, visit))
         return self._bytes.of_many(pages)

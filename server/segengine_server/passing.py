@@ -85,21 +85,6 @@ class _Sending:
             await self._call.status()
 
 
-class Elsewhere:
-    """One call of a known method, asked of the other server when this one cannot answer."""
-
-    def __init__(self, channel: grpc.aio.Channel, method: str) -> None:
-        self._ask = channel.unary_unary(method, None, None)
-
-    async def __call__(self, request: Any, context: _Context) -> bytes:
-        """The other server's answer, or an end like the one it gave the call."""
-        try:
-            reply: bytes = await self._ask(request.SerializeToString(), **_as_it_came(context))
-        except grpc.aio.AioRpcError as error:
-            await _end_alike(context, error)
-        return reply
-
-
 def _as_it_came(context: _Context) -> dict[str, Any]:
     metadata = tuple(
         (key, value) for key, value in context.invocation_metadata() or () if key not in _NOT_PASSED

@@ -1,4 +1,4 @@
-"""How many calls ended how, and how long did they take? Counted on the event loop, read by anybody.
+"""How many calls ended how, and how long did they take? Counted where they are answered.
 
 A page is answered in microseconds, so that counting it takes part of one: whole numbers that one
 thread alone writes, made into metrics when somebody asks for them.
@@ -35,20 +35,32 @@ class _Ended:
         self.seconds = 0.0
 
 
-class Tally(Collector):
-    """Calls in flight, and those that ended. One thread counts; any may collect."""
+class Part:
+    """What one thread has counted."""
 
     def __init__(self) -> None:
         self.in_flight = 0
-        self._ended: dict[tuple[str, str], _Ended] = {}
+        self.of: dict[tuple[str, str], _Ended] = {}
 
     def ended(self, method: str, code: str, seconds: float) -> None:
         """Count a call of `method` that ended with `code` after so long."""
-        found = self._ended.get((method, code))
+        found = self.of.get((method, code))
         if found is None:
-            found = self._ended[method, code] = _Ended()
+            found = self.of[method, code] = _Ended()
         found.buckets[bisect_left(SECONDS, seconds)] += 1
         found.seconds += seconds
+
+
+class Tally(Collector):
+    """Calls in flight, and those that ended. Each thread counts in a part; any may collect."""
+
+    def __init__(self) -> None:
+        self._parts: list[Part] = []
+
+    def part(self) -> Part:
+        """One more part, for a thread of its own."""
+        self._parts.append(Part())
+        return self._parts[-1]
 
     def collect(self) -> Iterator[Metric]:
         """Counts, times and calls in flight, as they are now."""
@@ -59,15 +71,24 @@ class Tally(Collector):
             "segengine_call_seconds", "How long calls took, by method and how they ended.",
             labels=_LABELS,
         )  # fmt: skip
-        for labels, found in list(self._ended.items()):
+        for labels, some in self._by_labels().items():
             held, running = [], 0
-            for bound, count in zip((*SECONDS, "+Inf"), found.buckets[:], strict=True):
+            counts = map(sum, zip(*(each.buckets[:] for each in some), strict=True))
+            for bound, count in zip((*SECONDS, "+Inf"), counts, strict=True):
                 running += count
                 held.append((str(bound), float(running)))
             calls.add_metric(labels, running)
-            times.add_metric(labels, held, found.seconds)
+            times.add_metric(labels, held, sum(each.seconds for each in some))
         yield calls
         yield times
         yield GaugeMetricFamily(
-            "segengine_calls_in_flight", "Calls that are being answered.", value=self.in_flight
-        )
+            "segengine_calls_in_flight", "Calls that are being answered.",
+            value=sum(each.in_flight for each in self._parts),
+        )  # fmt: skip
+
+    def _by_labels(self) -> dict[tuple[str, str], list[_Ended]]:
+        found: dict[tuple[str, str], list[_Ended]] = {}
+        for part in self._parts:
+            for labels, ended in list(part.of.items()):
+                found.setdefault(labels, []).append(ended)
+        return found

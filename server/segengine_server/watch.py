@@ -14,7 +14,7 @@ import logging
 import re
 import secrets
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
 import grpc
@@ -27,7 +27,7 @@ from segengine_server.malformed import (
     refuse_malformed,
     refusing_malformed,
 )
-from segengine_server.tally import Tally
+from segengine_server.tally import Part, Tally
 
 REQUEST_ID = "x-request-id"
 _OURS = "/segengine.v1."
@@ -52,6 +52,7 @@ class Watch(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]
     def __init__(self, registry: CollectorRegistry) -> None:
         self._tally = Tally()
         registry.register(self._tally)
+        self._on_loop = self.part()
         self._kept: dict[tuple[str, int], tuple[Handler, Handler]] = {}
 
     async def intercept_service(
@@ -63,10 +64,7 @@ class Watch(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]
         method = call.method
         if method.startswith(_OURS):
             # What answers the call runs in the task that asks here, so that it finds the id.
-            sent = next((v for k, v in call.invocation_metadata or () if k == REQUEST_ID), None)
-            if not isinstance(sent, str) or not _ID.fullmatch(sent):
-                sent = f"{_PROCESS}-{next(_NUMBERS):x}"
-            _current.set(sent)
+            self.named(call.invocation_metadata or ())
         handler = await continuation(call)
         if handler is None:
             return None
@@ -80,6 +78,30 @@ class Watch(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]
             self._kept[method, id(handler)] = kept
         return kept[1]
 
+    def part(self) -> Part:
+        """Where one more thread counts the calls that it answers."""
+        return self._tally.part()
+
+    def named(self, metadata: Iterable[tuple[str, Any]]) -> str:
+        """The id of a call; what is logged from here on in this context bears it."""
+        sent = next((value for key, value in metadata if key == REQUEST_ID), None)
+        if not isinstance(sent, str) or not _ID.fullmatch(sent):
+            sent = f"{_PROCESS}-{next(_NUMBERS):x}"
+        _current.set(sent)
+        return sent
+
+    def goes_on(self, name: str) -> None:
+        """A call that has been named goes on here, after others."""
+        _current.set(name)
+
+    def ended(self, part: Part, full_method: str, code: str, seconds: float) -> None:
+        """Count a call, and log one that failed, or was slow."""
+        method = full_method.rpartition(".")[2]
+        part.ended(method, code, seconds)
+        # Whoever is refused for there being too many is counted: a line each would be more.
+        if (code != "OK" and code != "RESOURCE_EXHAUSTED") or seconds >= SLOW_SECONDS:
+            _log.info("%s %s in %.1f ms", method, code, 1_000 * seconds)
+
     def _wrapped(self, full_method: str, handler: Handler) -> Handler:
         method = full_method.rpartition(".")[2]
         if not full_method.startswith(_OURS):
@@ -91,19 +113,19 @@ class Watch(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]
             (True, True): (grpc.stream_stream_rpc_method_handler, handler.stream_stream),
         }
         make, behavior = kinds[handler.request_streaming, handler.response_streaming]
-        watched = self._watched(method, behavior, is_stream=handler.request_streaming)
+        watched = self._watched(full_method, behavior, is_stream=handler.request_streaming)
         read = read_or_malformed(method, handler.request_deserializer)
         return make(watched, read, handler.response_serializer)
 
     def _watched(
         self, method: str, behavior: Callable[..., Awaitable[Any]], *, is_stream: bool
     ) -> Any:
-        tally = self._tally
+        part = self._on_loop
 
         async def watched(request: Any, context: grpc.aio.ServicerContext[Any, Any]) -> Any:
             context.set_trailing_metadata(((REQUEST_ID, _current.get()),))
             began, code = time.perf_counter(), "OK"
-            tally.in_flight += 1
+            part.in_flight += 1
             try:
                 if is_stream:
                     request = all_read(request)
@@ -124,12 +146,8 @@ class Watch(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]
                 code = "CANCELLED" if isinstance(error, asyncio.CancelledError) else "UNKNOWN"
                 raise
             finally:
-                taken = time.perf_counter() - began
-                tally.in_flight -= 1
-                tally.ended(method, code, taken)
-                # Whoever is refused for there being too many is counted: a line each would be more.
-                if (code != "OK" and code != "RESOURCE_EXHAUSTED") or taken >= SLOW_SECONDS:
-                    _log.info("%s %s in %.1f ms", method, code, 1_000 * taken)
+                part.in_flight -= 1
+                self.ended(part, method, code, time.perf_counter() - began)
 
         return watched
 

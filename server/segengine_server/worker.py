@@ -14,7 +14,7 @@ import os
 import shutil
 import signal
 import sys
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
@@ -24,39 +24,32 @@ import grpc
 from grpc_health.v1 import health_pb2_grpc
 from prometheus_client import CollectorRegistry
 
-from segengine.errors import ElsewhereError
 from segengine_server import clock, convert
 from segengine_server.app import (
     HEALTH_SERVICE,
     SERVICES,
     Connections,
+    Doors,
     Limits,
-    interceptors_of,
     server_of,
 )
+from segengine_server.brief_calls import Answer
 from segengine_server.engine_api import CustomerId, Page
-from segengine_server.errors import GoneError, refuse
+from segengine_server.errors import GoneError
 from segengine_server.health import Health
 from segengine_server.listening import drain, listen, switching_quickly
 from segengine_server.methods import Methods
 from segengine_server.page_service import PageService
-from segengine_server.passing import WHOLE, Elsewhere, PassedOn
+from segengine_server.passing import WHOLE, PassedOn
 from segengine_server.rates import SharedRates
 from segengine_server.summed import samples_of
 from segengine_server.tls import Tls
 from segengine_server.tokens import Tokens
-from segengine_server.waiting import Waiting, looking
+from segengine_server.transport.taking import CallServer
 from segengine_server.wire import segengine_pb2 as pb
 from segengine_server.worker_lines import COUNTED, DRAIN, HURRY, READY, Task
-from segengine_server.workers import private_socket
 
-_Context = grpc.aio.ServicerContext[Any, Any]
-_PAGES, _AUDIENCES = "segengine.v1.PageService", "segengine.v1.AudienceService"
-GET_PAGE = f"/{_PAGES}/GetPage"
-BATCH_GET_PAGES = f"/{_PAGES}/BatchGetPages"
-MATCH_CUSTOMER = f"/{_AUDIENCES}/MatchCustomer"
-HERE = frozenset({GET_PAGE, BATCH_GET_PAGES, MATCH_CUSTOMER})
-"""What a worker answers itself."""
+MATCH_CUSTOMER = "/segengine.v1.AudienceService/MatchCustomer"
 HEALTH = frozenset({f"/{HEALTH_SERVICE}/Check", f"/{HEALTH_SERVICE}/Watch"})
 COUNT_SECONDS = 1.0
 # Whoever waits for a server that is gone waits in vain.
@@ -75,36 +68,6 @@ class Followed(Protocol):
     def match(self, customer_id: CustomerId, /) -> Sequence[str]:
         """The segments of one buyer; `ElsewhereError` likewise."""
         ...
-
-
-class Pages(PageService):
-    """Pages by the store that is followed; those it leaves to the server, by the server."""
-
-    def __init__(self, store: Any, channel: grpc.aio.Channel) -> None:
-        super().__init__(store, ThreadPoolExecutor(1))
-        self._elsewhere = {m: Elsewhere(channel, m) for m in (GET_PAGE, BATCH_GET_PAGES)}
-
-    async def GetPage(  # noqa: N802 - the wire's name
-        self, request: pb.GetPageRequest, context: _Context
-    ) -> bytes:
-        """One buyer's page."""
-        try:
-            return self._page(request)
-        except ElsewhereError:
-            return await self._elsewhere[GET_PAGE](request, context)
-        except Exception as error:
-            await refuse(context, error)
-
-    async def BatchGetPages(  # noqa: N802 - the wire's name
-        self, request: pb.BatchGetPagesRequest, context: _Context
-    ) -> bytes:
-        """The same page for each customer."""
-        try:
-            return await self._pages(request)
-        except ElsewhereError:
-            return await self._elsewhere[BATCH_GET_PAGES](request, context)
-        except Exception as error:
-            await refuse(context, error)
 
 
 class Writer:
@@ -143,26 +106,22 @@ async def work(store: Followed, task: Task) -> None:
     registry, state, limits = CollectorRegistry(), Health(SERVICES), Limits(**task.limits)
     with switching_quickly():
         async with grpc.aio.insecure_channel(task.server, options=WHOLE) as channel:
-            waiting = Waiting()
-            server = _server(task, channel, writer, registry, state, waiting)
+            server = _server(task, channel, writer, registry, state)
             tls = None if task.tls is None else _tls(task.tls)
             listen(server, task.host, task.port, tls)
-            with private_socket() as asked_by_itself:
-                server.add_insecure_port(asked_by_itself)
-                await server.start()
-                state.serve()
-                _say({READY: True})
-                listening = asyncio.ensure_future(_listen(stop, hurry, writer, task))
-                counting = asyncio.ensure_future(_count(registry))
-                try:
-                    async with looking(waiting, asked_by_itself):
-                        await stop.wait()
-                finally:
-                    state.end()
-                    seconds = GONE_SECONDS if writer.is_gone else limits.drain_seconds
-                    await drain(server, seconds, hurry)
-                    counting.cancel()
-                    listening.cancel()
+            await server.start()
+            state.serve()
+            _say({READY: True})
+            listening = asyncio.ensure_future(_listen(stop, hurry, writer, task))
+            counting = asyncio.ensure_future(_count(registry))
+            try:
+                await stop.wait()
+            finally:
+                state.end()
+                seconds = GONE_SECONDS if writer.is_gone else limits.drain_seconds
+                await drain(server, seconds, hurry)
+                counting.cancel()
+                listening.cancel()
             _say({COUNTED: samples_of(registry)})
 
 
@@ -177,49 +136,28 @@ def _server(
     writer: Writer,
     registry: CollectorRegistry,
     state: Health,
-    waiting: Waiting,
-) -> grpc.aio.Server:
+) -> CallServer:
     """A server of what is answered here, and of everything else by passing it on."""
     tokens = None if task.tokens is None else Tokens(Path(task.tokens), clock.now)
     limits = Limits(**task.limits)
     # What is passed on goes through those of the server, and is counted, let in and noted there.
-    own = interceptors_of(registry, waiting, limits, tokens, None, SharedRates(task.rates))
+    doors = Doors(registry, limits, tokens, None, SharedRates(task.rates))
+    store: Any = writer
+    pages = PageService(store, ThreadPoolExecutor(1))
+    brief = doors.brief({**pages.answers(), MATCH_CUSTOMER: _matching(writer)})
     methods = Methods()
-    pages = Pages(writer, channel)
-    methods.add_registered_method_handlers(_PAGES, {
-        "GetPage": grpc.unary_unary_rpc_method_handler(
-            pages.GetPage, pb.GetPageRequest.FromString
-        ),
-        "BatchGetPages": grpc.unary_unary_rpc_method_handler(
-            pages.BatchGetPages, pb.BatchGetPagesRequest.FromString
-        ),
-    })  # fmt: skip
-    methods.add_registered_method_handlers(_AUDIENCES, {
-        "MatchCustomer": grpc.unary_unary_rpc_method_handler(
-            _matching(writer, channel), pb.MatchCustomerRequest.FromString
-        ),
-    })  # fmt: skip
     health_pb2_grpc.add_HealthServicer_to_server(state, methods)
-    here = HERE | HEALTH | {waiting.method}
-    return server_of(
-        limits, (PassedOn(channel, here), *own), methods, connections=Connections.OF_CALLERS_TOO
-    )
+    passed = (PassedOn(channel, HEALTH), *doors.interceptors())
+    return server_of(limits, methods, passed, brief, connections=Connections.OF_CALLERS_TOO)
 
 
-def _matching(
-    store: Followed, channel: grpc.aio.Channel
-) -> Callable[[pb.MatchCustomerRequest, _Context], Awaitable[bytes]]:
-    """The answer of MatchCustomer, as bytes."""
-    elsewhere = Elsewhere(channel, MATCH_CUSTOMER)
+def _matching(store: Followed) -> Answer:
+    """MatchCustomer."""
 
-    async def matched(request: pb.MatchCustomerRequest, context: _Context) -> bytes:
-        try:
-            found = store.match(convert.from_proto_known(request.customer))
-            return pb.MatchCustomerReply(segments=found).SerializeToString()
-        except ElsewhereError:
-            return await elsewhere(request, context)
-        except Exception as error:
-            await refuse(context, error)
+    def matched(data: bytes) -> bytes:
+        request = pb.MatchCustomerRequest.FromString(data)
+        found = store.match(convert.from_proto_known(request.customer))
+        return pb.MatchCustomerReply(segments=found).SerializeToString()
 
     return matched
 

@@ -39,9 +39,3 @@ def test_every_method_of_the_contract_is_found_and_no_other() -> None:
 def test_what_answers_in_bytes_is_a_method_that_there_is() -> None:
     methods = filled()
     assert all(methods.service(call(method)) is not None for method in AS_BYTES)
-
-
-def test_methods_are_given_by_name() -> None:
-    found = filled().of("segengine.v1.PageService", "GetPage", "PageCensus")
-    assert sorted(found) == ["GetPage", "PageCensus"]
-    assert found["GetPage"].response_serializer is None
