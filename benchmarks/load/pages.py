@@ -1,7 +1,8 @@
 """What does a page cost over the wire? GetPage against an Echo, idle and while events arrive.
 
 1. The most that GetPage does is found, closed loop, of a server that refuses nobody.
-2. Both servers get the same load by turns, light and open loop: p50 against p50.
+2. The servers get the same load by turns, light and open loop: p50 against p50. Beside GetPage and
+   the Echo stands the floor (`echo.py`): what is over it is the price of deciding.
 3. At half of that, open loop: p99 with nothing beside it, then while events arrive and audiences
    stream.
 """
@@ -44,16 +45,17 @@ def measure_pages(
     with (
         shop_served(folder, customers, modules, workers) as page,
         echo_served(page, workers or 1) as echo,
+        echo_served(page, workers or 1, floor=True) as floor,
     ):
-        page.load(1.0)
-        echo.load(1.0)
-        found: dict[str, list[Loaded]] = {"echo": [], "page": []}
+        servers = {"echo": echo, "floor": floor, "page": page}
+        found: dict[str, list[Loaded]] = {name: [] for name in servers}
+        for server in servers.values():
+            server.load(1.0)
         for number in range(_ROUNDS):
-            say(f"light load, round {number + 1} of {_ROUNDS}: the Echo, then GetPage")
-            found["echo"].append(echo.load(seconds / 4, LIGHT_PER_SECOND))
-            found["page"].append(page.load(seconds / 4, LIGHT_PER_SECOND))
+            say(f"light load, round {number + 1} of {_ROUNDS}: the Echo, the floor, then GetPage")
+            for name, server in servers.items():
+                found[name].append(server.load(seconds / 4, LIGHT_PER_SECOND))
         light = {name: _summary(loads) for name, loads in found.items()}
-        ratios = [p.ms(50) / e.ms(50) for p, e in zip(found["page"], found["echo"], strict=True)]
         rate = peak / 2
         alone: list[Loaded] = []
         busy: list[Loaded] = []
@@ -79,7 +81,8 @@ def measure_pages(
         "modules": modules,
         "workers": workers,
         "light": {"per_second": LIGHT_PER_SECOND, **light},
-        "p50_against_echo": round(median(ratios), 3),
+        "p50_against_echo": _p50_ratio(found["page"], found["echo"]),
+        "p50_against_floor": _p50_ratio(found["page"], found["floor"]),
         "peak_per_second": round(peak),
         "half_of_peak_per_second": round(rate),
         "alone": _summary(alone),
@@ -90,6 +93,11 @@ def measure_pages(
         "under_ingest_and_streams": {**_summary([mixed]), "ingest": written_too, "streams": read},
         "p99_mixed_against_alone": round(mixed.ms(99) / median(each.ms(99) for each in alone), 3),
     }
+
+
+def _p50_ratio(one: Sequence[Loaded], other: Sequence[Loaded]) -> float:
+    """The median of p50 against p50, turn by turn."""
+    return round(median(a.ms(50) / b.ms(50) for a, b in zip(one, other, strict=True)), 3)
 
 
 def _summary(loads: Sequence[Loaded]) -> dict[str, float]:

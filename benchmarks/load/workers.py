@@ -7,6 +7,7 @@ planned with, and the memory that is a worker's own: the tables are not in it.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -33,6 +34,11 @@ def own_bytes(pid: int) -> int:
     return 1024 * sum(int(line.split()[1]) for line in lines if line.split(":")[0] in kinds)
 
 
+def _ratio(one: Sequence[Loaded], other: Sequence[Loaded]) -> float:
+    """The median of throughput against throughput, turn by turn."""
+    return round(median(a.per_second / b.per_second for a, b in zip(one, other, strict=True)), 3)
+
+
 def measure_workers(
     folder: Path, customers: int, modules: int, seconds: float, workers: int
 ) -> dict[str, Any]:
@@ -41,14 +47,17 @@ def measure_workers(
         # What they answer at most is asked, closed loop: as of the Echo, nobody is refused.
         shop_served(folder, customers, modules, workers, refuse=False) as page,
         echo_served(page, workers) as echo,
+        echo_served(page, workers, floor=True) as floor,
     ):
-        page.load(1.0, connections=CONNECTIONS)
-        echo.load(1.0, connections=CONNECTIONS)
-        found: dict[str, list[Loaded]] = {"echo": [], "page": []}
+        servers = {"echo": echo, "floor": floor, "page": page}
+        found: dict[str, list[Loaded]] = {name: [] for name in servers}
+        for server in servers.values():
+            server.load(1.0, connections=CONNECTIONS)
         for number in range(_ROUNDS):
-            say(f"as many as are answered, round {number + 1} of {_ROUNDS}: the Echo, then GetPage")
-            found["echo"].append(echo.load(seconds / 3, connections=CONNECTIONS))
-            found["page"].append(page.load(seconds / 3, connections=CONNECTIONS))
+            say(f"as many as are answered, round {number + 1} of {_ROUNDS}: the Echo, the floor, "
+                "then GetPage")  # fmt: skip
+            for name, server in servers.items():
+                found[name].append(server.load(seconds / 3, connections=CONNECTIONS))
         own = [own_bytes(pid) for pid in page.pids[1:]]
     each = {
         name: {
@@ -68,12 +77,8 @@ def measure_workers(
         "modules": modules,
         "workers": workers,
         **each,
-        "throughput_against_echo": round(
-            median(
-                p.per_second / e.per_second
-                for p, e in zip(found["page"], found["echo"], strict=True)
-            ), 3
-        ),
+        "throughput_against_echo": _ratio(found["page"], found["echo"]),
+        "throughput_against_floor": _ratio(found["page"], found["floor"]),
         "table_megabytes": page.table_bytes >> 20,
         "own_megabytes_of_workers": [each >> 20 for each in own],
     }  # fmt: skip

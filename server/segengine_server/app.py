@@ -66,6 +66,7 @@ from segengine_server.workers import Crew, Workers, held_port, private_socket
 SERVICES = tuple(service.full_name for service in pb.DESCRIPTOR.services_by_name.values())
 HEALTH_SERVICE = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
 
+_MOST_UNTAKEN = 100_000
 TICK_SECONDS = 1.0
 _SET_BACK = timedelta(seconds=1)
 """A clock that is set right by less is nobody's concern."""
@@ -293,6 +294,9 @@ def server_of(
         ),
         # With it gRPC ends calls of a connection that keeps to that number, at random.
         ("grpc.http.overload_protection", 0),
+        # Whoever is taken is answered or refused: gRPC itself need end nobody who is not yet.
+        ("grpc.server.max_pending_requests", _MOST_UNTAKEN),
+        ("grpc.server.max_pending_requests_hard_limit", _MOST_UNTAKEN),
         ("grpc.max_receive_message_length", limits.request_bytes),
         ("grpc.max_send_message_length", limits.reply_bytes),
         *asked_whether_there(limits.silence_seconds),

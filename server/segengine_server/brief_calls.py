@@ -103,6 +103,9 @@ class BriefCalls:
         waits = self.waiting.popleft()
         began = perf_counter()
         self._watch.goes_on(waits.name)
+        if waits.call.has_left:
+            self._end(waits, _LEFT)
+            return
         try:
             reply = self._turn(waits)
         except ElsewhereError:
@@ -128,6 +131,8 @@ class BriefCalls:
             if isinstance(found, bytes):
                 return found
             waits.turns = found
+            # Of one with many turns it is heard when its caller leaves: the rest would be in vain.
+            waits.call.look_after()
         try:
             next(waits.turns)
         except StopIteration as returned:
@@ -139,19 +144,21 @@ class BriefCalls:
         waits.call.message = core.message_of(event)
         if waits.call.message is None:
             # Its caller has left, or has sent more than is taken, which gRPC says itself.
-            self._end(waits, _EMPTY)
+            self._end(waits, _EMPTY, counted=_LEFT.code.name)
         else:
             self.waiting.append(waits)
 
-    def _end(self, waits: _Waits, end: End, reply: bytes | None = None) -> None:
+    def _end(
+        self, waits: _Waits, end: End, reply: bytes | None = None, counted: str | None = None
+    ) -> None:
         self._gone()
         told = ((REQUEST_ID, waits.name), *end.trailing)
         core.end(
             waits.call.call, end.code.value[0], end.details, told,
-            _nobody_asks, is_first=True, message=reply, is_watched=False,
+            _nobody_asks, is_first=True, message=reply, is_watched=waits.call.is_looked_after,
         )  # fmt: skip
         taken = perf_counter() - waits.began
-        self._watch.ended(self._tally, waits.call.method, end.code.name, taken)
+        self._watch.ended(self._tally, waits.call.method, counted or end.code.name, taken)
 
     def _gone(self) -> None:
         self.open -= 1
@@ -163,4 +170,5 @@ def _nobody_asks(_event: Any) -> None:
 
 
 _ANSWERED = End(grpc.StatusCode.OK, b"", ())
+_LEFT = End(grpc.StatusCode.CANCELLED, b"the caller has left", ())
 _EMPTY = End(grpc.StatusCode.UNIMPLEMENTED, b"the call has no request", ())

@@ -287,10 +287,6 @@ def server_error_of(error: grpc.RpcError, asked: Connection, timeout: float) -> 
     if not reason and code == "UNAVAILABLE":
         hint = asked.hint(message)
         message = f"cannot reach a server at `{target}`: {message}{'; ' if hint else ''}{hint}"
-    elif not reason and code == message == "CANCELLED":
-        # The server's gRPC has ended the call before anybody took it.
-        code, reason = "RESOURCE_EXHAUSTED", "BUSY"
-        message = f"the server at `{target}` is asked for more than it can take; try again later"
     elif not reason and code == "DEADLINE_EXCEEDED":
         return late_error(target, timeout)
     elif not reason and (sizes := _TOO_LARGE.match(message)):

@@ -15,8 +15,8 @@ import time
 from collections.abc import Callable
 
 PATIENCE_SECONDS = 0.1
-BURST_SECONDS = 0.05
-CALM_SECONDS = 1.0
+BURST_SECONDS = 0.03
+CALM_SECONDS = 0.5
 _FIRST_SECONDS = 0.0002
 _MOST_SECONDS = 0.005
 _WEIGHT = 1 / 32

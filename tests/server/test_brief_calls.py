@@ -219,6 +219,34 @@ def test_turns_of_one_leave_room_for_others_in_between() -> None:
     assert order.count("turn") == 1_000
 
 
+@pytest.mark.parametrize("how", ["cancel", "deadline"])
+def test_what_has_many_turns_ends_when_its_caller_leaves(how: str) -> None:
+    taken, closed = 0, threading.Event()
+
+    def turns(request: bytes) -> Turns:
+        nonlocal taken
+        try:
+            while True:
+                taken += 1
+                threading.Event().wait(0.001)
+                yield
+        finally:
+            closed.set()
+
+    brief = Brief({BRIEF: answered, TURNS: turns})
+    with brief.served() as channel:
+        timeout = 0.2 if how == "deadline" else 60
+        batch = channel.unary_unary(TURNS).future(b"", timeout=timeout)
+        while not taken:
+            threading.Event().wait(0.001)
+        if how == "cancel":
+            batch.cancel()
+        assert closed.wait(10)
+        assert channel.unary_unary(BRIEF)(b"x", timeout=10) == b"of x"
+    assert brief.counted("PageService/BatchGetPages", "CANCELLED") == 1
+    assert brief.in_flight() == 0
+
+
 def test_a_caller_that_sends_no_request_is_told_and_one_that_leaves_is_forgotten() -> None:
     brief = Brief({BRIEF: answered})
     with brief.served() as channel:
@@ -236,6 +264,7 @@ def test_a_caller_that_sends_no_request_is_told_and_one_that_leaves_is_forgotten
             threading.Event().wait(0.01)
         assert brief.calls.open == 0
         assert channel.unary_unary(BRIEF)(b"x", timeout=10) == b"of x"
+    assert brief.counted("PageService/GetPage", "CANCELLED") == 2
 
 
 def _burst(target: str, connections: int, calls: int) -> list[Any]:

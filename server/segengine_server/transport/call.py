@@ -23,9 +23,16 @@ _OK, _EMPTY = grpc.StatusCode.OK.value[0], grpc.StatusCode.UNIMPLEMENTED.value[0
 
 
 class Call:
-    """A call that has been taken; message: one of it that has been read already."""
+    """A call that has been taken; message: one of it that has been read already.
 
-    __slots__ = ("call", "deadline", "message", "metadata", "method")
+    has_left: its caller has, or waits no longer, as far as is known; it is once `look_after` was
+    called. on_left: told of it, in the thread that takes calls.
+    """
+
+    __slots__ = (
+        "call", "deadline", "has_left", "is_looked_after", "message", "metadata", "method",
+        "on_left",
+    )  # fmt: skip
 
     def __init__(self, event: Any) -> None:
         self.call: CoreCall = event.call
@@ -33,6 +40,19 @@ class Call:
         self.metadata: Metadata = event.invocation_metadata or ()
         self.deadline = core.deadline_of(event)
         self.message: bytes | None = None
+        self.has_left = self.is_looked_after = False
+        self.on_left: Callable[[], object] | None = None
+
+    def look_after(self) -> None:
+        """Hear of it from now on when the caller leaves."""
+        if not self.is_looked_after:
+            self.is_looked_after = True
+            core.wait_for_close(self.call, self._closed)
+
+    def _closed(self, event: Any) -> None:
+        self.has_left = core.was_cancelled(event)
+        if self.has_left and self.on_left is not None:
+            self.on_left()
 
 
 class Details(grpc.HandlerCallDetails):
@@ -44,10 +64,13 @@ class Details(grpc.HandlerCallDetails):
 
 
 class CallContext:
-    """One call, on the running loop. For the task that answers it."""
+    """One call, on the running loop. For the task that answers it.
 
-    def __init__(self, call: Call) -> None:
-        self._call = call
+    is_over: whether nobody hears any more of what is asked of gRPC
+    """
+
+    def __init__(self, call: Call, is_over: Callable[[], bool]) -> None:
+        self._call, self._is_over = call, is_over
         self._loop = asyncio.get_running_loop()
         self._is_first, self.is_ended = True, False
         self._serialize: Callable[[Any], bytes] | None = None
@@ -100,7 +123,7 @@ class CallContext:
         done, tag = self._awaited()
         core.end(
             self._call.call, code, details.encode("utf-8", "replace"), tuple(trailing), tag,
-            is_first=self._begins(), message=message,
+            is_first=self._begins(), is_watched=self._call.is_looked_after, message=message,
         )  # fmt: skip
         await done
 
@@ -153,6 +176,8 @@ class CallContext:
 
     def _awaited(self) -> tuple[asyncio.Future[Any], Callable[[Any], None]]:
         """A future of what gRPC is asked to do, and what it is to call when that is done."""
+        if self._is_over():
+            raise grpc.aio.InternalError("the server has stopped")
         done: asyncio.Future[Any] = self._loop.create_future()
         return done, partial(_tell, self._loop, done)
 

@@ -20,7 +20,7 @@ Tag = Callable[[Any], object]
 CoreCall = Any
 """A call as gRPC has it; whoever holds it keeps it."""
 
-_NO_FLAGS = 0
+_NO_FLAGS = _FINE = 0
 _NEVER = 1e12
 """Deadlines beyond, in seconds since 1970, are none."""
 _TIMEOUT, _SHUTDOWN = _c.CompletionType.queue_timeout, _c.CompletionType.queue_shutdown
@@ -86,7 +86,7 @@ def deadline_of(event: Any) -> float | None:
 
 def read(call: CoreCall, tag: Tag) -> None:
     """Wait for the next message of a call; `message_of` what `tag` hears has it."""
-    call.start_server_batch((_c.ReceiveMessageOperation(_NO_FLAGS),), tag)
+    _begin(call, (_c.ReceiveMessageOperation(_NO_FLAGS),), tag)
 
 
 def message_of(event: Any) -> bytes | None:
@@ -97,7 +97,7 @@ def message_of(event: Any) -> bytes | None:
 
 def wait_for_close(call: CoreCall, tag: Tag) -> None:
     """Wait until a call has ended; `was_cancelled` of what `tag` hears says how."""
-    call.start_server_batch((_c.ReceiveCloseOnServerOperation(_NO_FLAGS),), tag)
+    _begin(call, (_c.ReceiveCloseOnServerOperation(_NO_FLAGS),), tag)
 
 
 def was_cancelled(event: Any) -> bool:
@@ -110,7 +110,7 @@ def write(call: CoreCall, message: bytes, tag: Tag, *, is_first: bool) -> None:
     sent: tuple[Any, ...] = (_c.SendMessageOperation(message, _NO_FLAGS),)
     if is_first:
         sent = (_c.SendInitialMetadataOperation(None, _NO_FLAGS), *sent)
-    call.start_server_batch(sent, tag)
+    _begin(call, sent, tag)
 
 
 def end(
@@ -122,7 +122,7 @@ def end(
     *,
     is_first: bool,
     message: bytes | None = None,
-    is_watched: bool = True,
+    is_watched: bool,
 ) -> None:
     """End a call, after a last message where there is one.
 
@@ -136,4 +136,10 @@ def end(
     operations.append(_c.SendStatusFromServerOperation(trailing, code, details, _NO_FLAGS))
     if not is_watched:
         operations.append(_c.ReceiveCloseOnServerOperation(_NO_FLAGS))
-    call.start_server_batch(operations, tag)
+    _begin(call, operations, tag)
+
+
+def _begin(call: CoreCall, operations: Sequence[Any], tag: Tag) -> None:
+    if (wrong := call.start_server_batch(operations, tag)) != _FINE:
+        # Of what `tag` is for nothing would ever be heard.
+        raise RuntimeError(f"gRPC does not take what was asked of a call: {wrong}")

@@ -24,7 +24,7 @@ from segengine_server.transport import core
 from segengine_server.transport.call import Call, CallContext, Details
 from segengine_server.transport.core import Core
 
-_MOST_TAKEN = 32
+_MOST_TAKEN = 64
 """What has come or was done in a row, while brief calls wait."""
 _LAST_SECONDS = 0.005
 _UNIMPLEMENTED = grpc.StatusCode.UNIMPLEMENTED
@@ -149,22 +149,24 @@ class CallServer:
         taken = 0
         while not self._is_over.is_set():
             event = look() if brief.waiting or self._has_nobody else wait()
-            if event is not None:
-                try:
+            try:
+                if event is not None:
                     event.tag(event)
-                except Exception:
-                    _log.exception("what gRPC has done was not heard of")
+                    taken += 1
+                    if taken < _MOST_TAKEN:
+                        continue
+                taken = 0
+                if brief.waiting:
+                    brief.step()
+                elif self._has_nobody and event is None:
+                    # What is left to end are tasks on the loop.
+                    self._is_over.wait(_LAST_SECONDS)
+            except Exception:
+                # One call is lost, and no other: nobody else takes them.
+                _log.exception("a call was not answered")
+            finally:
                 # INVARIANT: an event holds its call, which is not to outlive the server.
                 event = None
-                taken += 1
-                if taken < _MOST_TAKEN:
-                    continue
-            taken = 0
-            if brief.waiting:
-                brief.step()
-            elif self._has_nobody:
-                # What is left to end are tasks on the loop.
-                self._is_over.wait(_LAST_SECONDS)
         self._core.close()
         self._tell_loop(self._closed.set)
 
@@ -197,23 +199,25 @@ class CallServer:
     # On the loop.
 
     def _begin(self, call: Call) -> None:
+        if self._is_over.is_set():
+            return
         loop = asyncio.get_running_loop()
-        context = CallContext(call)
+        context = CallContext(call, self._is_over.is_set)
         task = loop.create_task(self._answer(call, context))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-        def closed(event: Any) -> None:
-            if core.was_cancelled(event):
-                loop.call_soon_threadsafe(cancelled)
-
-        def cancelled() -> None:
+        def cancel() -> None:
             # Where it was being ended, that goes on.
             if not context.is_ended:
                 context.is_ended = True
                 task.cancel()
 
-        core.wait_for_close(call.call, closed)
+        call.on_left = partial(loop.call_soon_threadsafe, cancel)
+        call.look_after()
+        if call.has_left:
+            # Before anybody asked.
+            cancel()
 
     async def _answer(self, call: Call, context: CallContext) -> None:
         try:
