@@ -79,7 +79,7 @@ class Limits:
 
     calls: int = 1_000
     page_wait_seconds: float = 0.002
-    calls_per_connection: int = 32
+    calls_per_connection: int = 16
     request_bytes: int = 4 << 20
     reply_bytes: int = 64 << 20
     audience_calls: int = 64

@@ -64,6 +64,10 @@ class BriefCalls:
         self.open = 0
         self._tally = watch.part()
         self._busy = end_of(_BUSY)
+        self._refused = {
+            method: self._tally.of_end(method.decode().rpartition(".")[2], self._busy.code.name)
+            for method in self._answers
+        }
         self.waiting: deque[_Waits] = deque()
 
     def takes(self, method: bytes, event: Any, leave: Leave) -> bool:
@@ -71,10 +75,10 @@ class BriefCalls:
         answer = self._answers.get(method)
         if answer is None:
             return False
-        began = perf_counter()
         if not self._room.has(len(self.waiting)):
-            self._refuse(method, event, began)
+            self._refuse(method, event)
             return True
+        began = perf_counter()
         call = Call(event)
         waits = _Waits(call, self._watch.named(call.metadata), answer, leave, began)
         self.open += 1
@@ -88,15 +92,19 @@ class BriefCalls:
         core.read(call.call, partial(self._read, waits))
         return True
 
-    def _refuse(self, method: bytes, event: Any, began: float) -> None:
-        """End a call that there is no room for, at as little cost as can be."""
-        busy = self._busy
-        told = ((REQUEST_ID, self._watch.named(event.invocation_metadata or ())), *busy.trailing)
-        core.end(
-            event.call, busy.code.value[0], busy.details, told,
-            _nobody_asks, is_first=True, is_watched=False,
-        )  # fmt: skip
-        self._watch.ended(self._tally, method.decode(), busy.code.name, perf_counter() - began)
+    def _refuse(self, method: bytes, event: Any) -> None:
+        """End a call that there is no room for, at as little cost as can be.
+
+        It is in no line of the log, so that it bears an id only where its caller gave it one.
+        """
+        trailing = self._busy.trailing
+        for key, _ in event.invocation_metadata or ():
+            if key == REQUEST_ID:
+                name = self._watch.named(event.invocation_metadata)
+                trailing = ((REQUEST_ID, name), *trailing)
+                break
+        core.refuse(event.call, _BUSY_CODE, self._busy.details, trailing, _nobody_asks)
+        self._refused[method].count(0.0)
 
     def step(self) -> None:
         """Answer one of those that wait, or have it take its turn."""
@@ -169,6 +177,7 @@ def _nobody_asks(_event: Any) -> None:
     """Whether an answer arrived."""
 
 
+_BUSY_CODE = grpc.StatusCode.RESOURCE_EXHAUSTED.value[0]
 _ANSWERED = End(grpc.StatusCode.OK, b"", ())
 _LEFT = End(grpc.StatusCode.CANCELLED, b"the caller has left", ())
 _EMPTY = End(grpc.StatusCode.UNIMPLEMENTED, b"the call has no request", ())

@@ -25,7 +25,7 @@ SECONDS = (
 _LABELS = ("method", "code")
 
 
-class _Ended:
+class Ended:
     """Calls of one method that ended one way: by bucket, and their seconds in all."""
 
     __slots__ = ("buckets", "seconds")
@@ -34,21 +34,29 @@ class _Ended:
         self.buckets = [0] * (len(SECONDS) + 1)
         self.seconds = 0.0
 
+    def count(self, seconds: float) -> None:
+        """One more, which took so long."""
+        self.buckets[bisect_left(SECONDS, seconds)] += 1
+        self.seconds += seconds
+
 
 class Part:
     """What one thread has counted."""
 
     def __init__(self) -> None:
         self.in_flight = 0
-        self.of: dict[tuple[str, str], _Ended] = {}
+        self.of: dict[tuple[str, str], Ended] = {}
 
     def ended(self, method: str, code: str, seconds: float) -> None:
         """Count a call of `method` that ended with `code` after so long."""
+        self.of_end(method, code).count(seconds)
+
+    def of_end(self, method: str, code: str) -> Ended:
+        """What counts calls of `method` that end with `code`."""
         found = self.of.get((method, code))
         if found is None:
-            found = self.of[method, code] = _Ended()
-        found.buckets[bisect_left(SECONDS, seconds)] += 1
-        found.seconds += seconds
+            found = self.of[method, code] = Ended()
+        return found
 
 
 class Tally(Collector):
@@ -86,8 +94,8 @@ class Tally(Collector):
             value=sum(each.in_flight for each in self._parts),
         )  # fmt: skip
 
-    def _by_labels(self) -> dict[tuple[str, str], list[_Ended]]:
-        found: dict[tuple[str, str], list[_Ended]] = {}
+    def _by_labels(self) -> dict[tuple[str, str], list[Ended]]:
+        found: dict[tuple[str, str], list[Ended]] = {}
         for part in self._parts:
             for labels, ended in list(part.of.items()):
                 found.setdefault(labels, []).append(ended)

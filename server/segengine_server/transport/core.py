@@ -139,6 +139,16 @@ def end(
     _begin(call, operations, tag)
 
 
+def refuse(call: CoreCall, code: int, details: bytes, trailing: Metadata, tag: Tag) -> None:
+    """End a call that was just taken: `end`, for when there are very many."""
+    operations = (
+        _c.SendInitialMetadataOperation(None, _NO_FLAGS),
+        _c.SendStatusFromServerOperation(trailing, code, details, _NO_FLAGS),
+        _c.ReceiveCloseOnServerOperation(_NO_FLAGS),
+    )
+    _begin(call, operations, tag)
+
+
 def _begin(call: CoreCall, operations: Sequence[Any], tag: Tag) -> None:
     if (wrong := call.start_server_batch(operations, tag)) != _FINE:
         # Of what `tag` is for nothing would ever be heard.

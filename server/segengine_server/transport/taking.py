@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
+import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
@@ -90,8 +91,7 @@ class CallServer:
         self._thread = threading.Thread(target=self._take, name="calls", daemon=True)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._tasks: set[asyncio.Task[None]] = set()
-        self._is_stopping = self._has_nobody = False
-        self._is_over = threading.Event()
+        self._is_stopping = self._has_nobody = self._over = False
         self._nobody_left: asyncio.Event | None = None
         self._closed = asyncio.Event()
 
@@ -139,7 +139,7 @@ class CallServer:
             for task in self._tasks:
                 task.cancel()
             await asyncio.wait(self._tasks)
-        self._is_over.set()
+        self._over = True
         await self._closed.wait()
 
     # In the thread that takes calls.
@@ -147,7 +147,7 @@ class CallServer:
     def _take(self) -> None:
         wait, look, brief = self._core.wait, self._core.look, self._brief
         taken = 0
-        while not self._is_over.is_set():
+        while not self._over:
             event = look() if brief.waiting or self._has_nobody else wait()
             try:
                 if event is not None:
@@ -160,7 +160,7 @@ class CallServer:
                     brief.step()
                 elif self._has_nobody and event is None:
                     # What is left to end are tasks on the loop.
-                    self._is_over.wait(_LAST_SECONDS)
+                    time.sleep(_LAST_SECONDS)
             except Exception:
                 # One call is lost, and no other: nobody else takes them.
                 _log.exception("a call was not answered")
@@ -176,10 +176,8 @@ class CallServer:
             return
         self._core.next_call(self._took)
         if self._brief.open + self.on_loop >= self._most_calls:
-            core.end(
-                event.call, _BUSY.value[0], b"the server has as many calls as it takes", (),
-                _nobody_asks, is_first=True, is_watched=False,
-            )  # fmt: skip
+            said = b"the server has as many calls as it takes"
+            core.refuse(event.call, _BUSY.value[0], said, (), _nobody_asks)
         elif not self._brief.takes(event.call_details.method, event, self._leave):
             self._leave(Call(event))
 
@@ -199,10 +197,10 @@ class CallServer:
     # On the loop.
 
     def _begin(self, call: Call) -> None:
-        if self._is_over.is_set():
+        if self._over:
             return
         loop = asyncio.get_running_loop()
-        context = CallContext(call, self._is_over.is_set)
+        context = CallContext(call, lambda: self._over)
         task = loop.create_task(self._answer(call, context))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
