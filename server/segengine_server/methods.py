@@ -1,8 +1,7 @@
-"""Which methods does a server have, and what answers each? One table of all services.
+"""Which methods are answered on the event loop, and what answers each? One table of all services.
 
-gRPC keeps a task of its own waiting for each method that is registered with it, and looks through
-all of them at every call: with 30 methods a quarter of what a call takes. A server that is given
-one generic handler has one such task.
+Of pages the table has what the generated code puts there: they are answered elsewhere, where calls
+are taken (`brief_calls.py`).
 """
 
 from __future__ import annotations
