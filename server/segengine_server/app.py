@@ -31,6 +31,7 @@ from segengine_server.brief_calls import Answer, BriefCalls, Check
 from segengine_server.campaign_service import CampaignService
 from segengine_server.catalog_service import CatalogService
 from segengine_server.engine_api import Engine
+from segengine_server.errors import BusyError, end_of
 from segengine_server.guard import Guard
 from segengine_server.health import Health
 from segengine_server.ingest_service import IngestService
@@ -47,7 +48,7 @@ from segengine_server.listening import (
 from segengine_server.methods import Methods
 from segengine_server.metrics import LOOPBACK, METRICS, registry_of, scraped
 from segengine_server.opening import not_serving_beside
-from segengine_server.page_service import PageService
+from segengine_server.page_service import PAGES, PageService
 from segengine_server.rates import SharedRates
 from segengine_server.rule_size import RuleSize
 from segengine_server.summed import Summed
@@ -67,6 +68,8 @@ SERVICES = tuple(service.full_name for service in pb.DESCRIPTOR.services_by_name
 HEALTH_SERVICE = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
 
 _MOST_UNTAKEN = 100_000
+"""Calls that wait for the thread that takes them: more than can come over thousands of connections
+while it is held up for a moment."""
 TICK_SECONDS = 1.0
 _SET_BACK = timedelta(seconds=1)
 """A clock that is set right by less is nobody's concern."""
@@ -252,14 +255,14 @@ class Doors:
         return tuple(each for each in (self._watch, self._guard, self._audit) if each is not None)
 
     def brief(self, answers: Mapping[str, Answer]) -> BriefCalls:
-        """The same for calls that are answered where they are taken."""
+        """The same for calls that are answered where they are taken; room is asked for pages."""
         checks: list[Check] = []
         if self._guard is not None:
             checks.append(self._guard.let_in)
-        if self._audit is not None:
-            checks.append(self._audit.see)
+        if (audit := self._audit) is not None:
+            checks.append(lambda _method, _metadata: audit.see())
         room = Turnstile(self._limits.page_wait_seconds)
-        return BriefCalls(answers, self._watch, room, checks)
+        return BriefCalls(answers, self._watch, room, checks, PAGES)
 
 
 class Connections(Enum):
@@ -301,7 +304,11 @@ def server_of(
         ("grpc.max_send_message_length", limits.reply_bytes),
         *asked_whether_there(limits.silence_seconds),
     )
-    return CallServer(methods, interceptors, options, most_calls=limits.calls, brief=brief)
+    busy = end_of(BusyError(f"{limits.calls:,} calls are at work already; try again later"))
+    return CallServer(
+        methods, interceptors, options,
+        most_calls=limits.calls, too_many=(busy.details, busy.trailing), brief=brief,
+    )  # fmt: skip
 
 
 def _server(

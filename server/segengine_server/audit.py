@@ -75,7 +75,7 @@ class Audit(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]
     ) -> Handler:
         """The handler of the call; of one that is audited, one that writes."""
         handler = await continuation(call)
-        self.see(call.method)
+        self.see()
         method = call.method.rpartition(".")[2]
         if handler is None or method in NOT_AUDITED or not call.method.startswith("/segengine."):
             return handler
@@ -84,9 +84,8 @@ class Audit(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]
             kept = self._kept[method] = (handler, self._audited(method, handler))
         return kept[1]
 
-    def see(self, method: str, metadata: object = ()) -> None:
+    def see(self) -> None:
         """Whose call is answered in this context: a token's first since the server was started."""
-        del method, metadata
         if (name := who.get()) in self._seen:
             return
         self._seen.add(name)

@@ -1,15 +1,15 @@
 """What does a call go through that is answered where it is taken? The same as all, without waiting.
 
 It gets its id, is counted, has to have a token and is refused where there is no room for it, each
-by the same code as calls that are answered on the loop. Then it waits for its turn, which comes
-once nothing else is to be taken. What needs many turns, a batch of pages, goes to the end of the
-line after each of them.
+by the same code as calls that are answered on the loop. Then it waits in line, which comes on once
+nothing else is to be taken. What needs many turns, a batch of pages, waits in a line of its own:
+one turn of it for some calls of the other, so that neither keeps the other out.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Mapping, Sequence
 from functools import partial
 from time import perf_counter
 from typing import Any
@@ -20,8 +20,9 @@ from google.protobuf.message import DecodeError
 from segengine.errors import ElsewhereError
 from segengine_server.errors import BusyError, End, end_of
 from segengine_server.malformed import unreadable
-from segengine_server.transport import core
+from segengine_server.transport import operations
 from segengine_server.transport.call import Call
+from segengine_server.transport.operations import nobody_asks
 from segengine_server.turnstile import Turnstile
 from segengine_server.watch import REQUEST_ID, Watch
 
@@ -30,8 +31,10 @@ Answer = Callable[[bytes], bytes | Turns]
 """A request to its reply, or to turns of work that return it."""
 Leave = Callable[[Call], None]
 """To whom a call is given that cannot be answered here."""
-Check = Callable[[str, core.Metadata], object]
+Check = Callable[[str, operations.Metadata], object]
 """Raises where a call of this method, with this sent along, is not to be answered."""
+CALLS_A_TURN = 8
+"""Calls that are answered at one go, to one turn of what needs many."""
 _BUSY = BusyError("the server is asked for more pages than it can decide; try again")
 
 
@@ -49,7 +52,8 @@ class _Waits:
 class BriefCalls:
     """Answers calls of some methods in the thread that takes them.
 
-    answers: by full method name; checks: asked of each call, in their order
+    answers: by full method name; turned: of these, those that are refused where there is no room.
+    checks: asked of each call, in their order
     """
 
     def __init__(
@@ -58,24 +62,36 @@ class BriefCalls:
         watch: Watch,
         room: Turnstile,
         checks: Sequence[Check] = (),
+        turned: Collection[str] | None = None,
     ) -> None:
-        self._answers = {method.encode(): answer for method, answer in answers.items()}
+        turned = answers if turned is None else turned
+        self._answers = {
+            method.encode(): (answer, method in turned) for method, answer in answers.items()
+        }
         self._watch, self._room, self._checks = watch, room, checks
         self.open = 0
+        """Calls whose end gRPC has not sent yet."""
         self._tally = watch.part()
         self._busy = end_of(_BUSY)
         self._refused = {
             method: self._tally.of_end(method.decode().rpartition(".")[2], self._busy.code.name)
             for method in self._answers
         }
-        self.waiting: deque[_Waits] = deque()
+        self._line, self._turning = deque[_Waits](), deque[_Waits]()
+        self._since_turn = 0
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether there is one to answer."""
+        return bool(self._line or self._turning)
 
     def takes(self, method: bytes, event: Any, leave: Leave) -> bool:
         """Whether a call is such a one; it is begun then, and may be left to `leave` later."""
-        answer = self._answers.get(method)
-        if answer is None:
+        found = self._answers.get(method)
+        if found is None:
             return False
-        if not self._room.has(len(self.waiting)):
+        answer, is_turned = found
+        if is_turned and not self._room.has(len(self._line)):
             self._refuse(method, event)
             return True
         began = perf_counter()
@@ -89,7 +105,7 @@ class BriefCalls:
         except Exception as error:
             self._end(waits, end_of(error))
             return True
-        core.read(call.call, partial(self._read, waits))
+        operations.read(call.call, partial(self._read, waits))
         return True
 
     def _refuse(self, method: bytes, event: Any) -> None:
@@ -103,33 +119,41 @@ class BriefCalls:
                 name = self._watch.named(event.invocation_metadata)
                 trailing = ((REQUEST_ID, name), *trailing)
                 break
-        core.refuse(event.call, _BUSY_CODE, self._busy.details, trailing, _nobody_asks)
+        operations.refuse(event.call, _BUSY_CODE, self._busy.details, trailing, nobody_asks)
         self._refused[method].count(0.0)
 
     def step(self) -> None:
-        """Answer one of those that wait, or have it take its turn."""
-        waits = self.waiting.popleft()
+        """Answer one of those that wait, or have one take its turn."""
+        if self._turning and (not self._line or self._since_turn >= CALLS_A_TURN):
+            self._since_turn = 0
+            self._goes_on(self._turning.popleft())
+            return
+        self._since_turn += 1
         began = perf_counter()
+        self._goes_on(self._line.popleft())
+        self._room.answered(began, len(self._line))
+
+    def _goes_on(self, waits: _Waits) -> None:
         self._watch.goes_on(waits.name)
-        if waits.call.has_left:
+        if waits.call.has_left or waits.call.is_late():
             self._end(waits, _LEFT)
             return
         try:
             reply = self._turn(waits)
         except ElsewhereError:
             # Whoever answers it counts it too.
-            self._gone()
+            self._tally.in_flight -= 1
+            self.open -= 1
             waits.leave(waits.call)
         except DecodeError:
-            self._end(waits, end_of(unreadable(waits.call.method.rpartition("/")[2])))
+            self._end(waits, end_of(unreadable(waits.call.method.rpartition(".")[2])))
         except Exception as error:
             self._end(waits, end_of(error))
         else:
             if reply is None:
-                self.waiting.append(waits)
+                self._turning.append(waits)
             else:
                 self._end(waits, _ANSWERED, reply)
-        self._room.answered(began, len(self.waiting))
 
     def _turn(self, waits: _Waits) -> bytes | None:
         """The reply; None: there are more turns."""
@@ -149,32 +173,33 @@ class BriefCalls:
         return None
 
     def _read(self, waits: _Waits, event: Any) -> None:
-        waits.call.message = core.message_of(event)
+        waits.call.message = operations.message_of(event)
         if waits.call.message is None:
             # Its caller has left, or has sent more than is taken, which gRPC says itself.
             self._end(waits, _EMPTY, counted=_LEFT.code.name)
         else:
-            self.waiting.append(waits)
+            self._line.append(waits)
 
     def _end(
         self, waits: _Waits, end: End, reply: bytes | None = None, counted: str | None = None
     ) -> None:
-        self._gone()
+        self._watch.goes_on(waits.name)
+        self._tally.in_flight -= 1
         told = ((REQUEST_ID, waits.name), *end.trailing)
-        core.end(
-            waits.call.call, end.code.value[0], end.details, told,
-            _nobody_asks, is_first=True, message=reply, is_watched=waits.call.is_looked_after,
-        )  # fmt: skip
+        try:
+            operations.end(
+                waits.call.call, end.code.value[0], end.details, told, self._sent,
+                is_first=True, message=reply, is_watched=waits.call.is_looked_after,
+            )  # fmt: skip
+        except BaseException:
+            self.open -= 1
+            raise
         taken = perf_counter() - waits.began
         self._watch.ended(self._tally, waits.call.method, counted or end.code.name, taken)
 
-    def _gone(self) -> None:
+    def _sent(self, _event: Any) -> None:
+        # Until then its reply takes memory, of a caller that does not read as long as it likes.
         self.open -= 1
-        self._tally.in_flight -= 1
-
-
-def _nobody_asks(_event: Any) -> None:
-    """Whether an answer arrived."""
 
 
 _BUSY_CODE = grpc.StatusCode.RESOURCE_EXHAUSTED.value[0]

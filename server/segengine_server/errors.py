@@ -287,6 +287,10 @@ def server_error_of(error: grpc.RpcError, asked: Connection, timeout: float) -> 
     if not reason and code == "UNAVAILABLE":
         hint = asked.hint(message)
         message = f"cannot reach a server at `{target}`: {message}{'; ' if hint else ''}{hint}"
+    elif not reason and code == message == "CANCELLED":
+        # Nobody here cancels a call and then asks how it ended: it was not taken any more.
+        code = "UNAVAILABLE"
+        message = f"the server at `{target}` is being stopped and did not take the call; try again"
     elif not reason and code == "DEADLINE_EXCEEDED":
         return late_error(target, timeout)
     elif not reason and (sizes := _TOO_LARGE.match(message)):

@@ -90,7 +90,7 @@ class Guard(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]
 
     def __init__(self, tokens: Tokens, rates: SharedRates | None = None) -> None:
         self._tokens = tokens
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._shared, self._rates = rates, dict[str, Rate]()
         self._looked = time.perf_counter()
         self._warned: float | None = None
@@ -118,14 +118,12 @@ class Guard(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]
 
     def let_in(self, method: str, metadata: Iterable[tuple[str, Any]]) -> None:
         """Say whose call it is, in this context; raises where it may not be made."""
-        # Calls are let in where they are taken, and on the loop.
-        with self._lock:
-            token = self._check(_header_of(metadata), method)
-        who.set(token.name)
+        who.set(self._check(_header_of(metadata), method).name)
 
     def _bearer(self, header: object, method: str) -> Token:
         """Whose token it is, which is for this method."""
-        token = self._tokens.bearer_of(header if isinstance(header, str) else None)
+        with self._lock:
+            token = self._tokens.bearer_of(header if isinstance(header, str) else None)
         scope = scope_of(method)
         if scope is not None and not token.allows(scope):
             raise ForbiddenError(
@@ -134,13 +132,18 @@ class Guard(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]
         return token
 
     def _check(self, header: object, method: str) -> Token:
-        self._look_again()
-        token = self._bearer(header, method)
+        # Calls are let in where they are taken, on the loop, and looked at again there.
+        with self._lock:
+            self._look_at_file()
+            token = self._bearer(header, method)
+            self._count(token)
+        return token
+
+    def _count(self, token: Token) -> None:
         if token.calls_per_second is not None and not self._takes(token.id, token.calls_per_second):
             often = token.calls_per_second
             said = "once a second" if often == 1 else f"{often:g} times a second"
             raise BusyError(f"the token `{token.name}` may call {said}; try again later")
-        return token
 
     def _takes(self, token: str, per_second: float) -> bool:
         if self._shared is not None:
@@ -151,6 +154,10 @@ class Guard(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]
         return rate.takes()
 
     def _look_again(self) -> None:
+        with self._lock:
+            self._look_at_file()
+
+    def _look_at_file(self) -> None:
         now = time.perf_counter()
         if now - self._looked >= _LOOK_SECONDS:
             self._looked = now

@@ -28,6 +28,7 @@ MOST_PAGES = 1_000
 PAGES_A_TURN = 8
 GET_PAGE = "/segengine.v1.PageService/GetPage"
 BATCH_GET_PAGES = "/segengine.v1.PageService/BatchGetPages"
+PAGES = frozenset({GET_PAGE, BATCH_GET_PAGES})
 
 _Context = grpc.aio.ServicerContext[Any, Any]
 

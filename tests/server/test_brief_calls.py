@@ -18,6 +18,7 @@ from segengine_server.connecting import Connection
 from segengine_server.errors import ForbiddenError, server_error_of
 from segengine_server.malformed import unreadable
 from segengine_server.page_service import GET_PAGE, PageService
+from segengine_server.transport import operations
 from segengine_server.turnstile import Turnstile
 from segengine_server.watch import REQUEST_ID, Watch, request_id
 from segengine_server.wire import segengine_pb2 as pb
@@ -158,7 +159,7 @@ def test_bytes_that_are_no_request_are_refused_as_ever() -> None:
     with Brief({BRIEF: asked}).served() as channel:
         _, told = failure_of(lambda: channel.unary_unary(BRIEF)(b"\xff", timeout=10))
     assert told.code == "INVALID_ARGUMENT"
-    assert told.violations == unreadable("GetPage").violations
+    assert told.violations == unreadable("PageService/GetPage").violations
 
 
 def test_what_nobody_foresaw_is_internal_logged_and_the_next_is_answered(
@@ -217,6 +218,60 @@ def test_turns_of_one_leave_room_for_others_in_between() -> None:
         assert batch.result() == b"all"
     assert 0 < order.index("brief") < 1_000
     assert order.count("turn") == 1_000
+
+
+def test_batches_do_not_make_pages_wait_nor_have_them_refused() -> None:
+    """Three programs' batches are at work all the time; the room is that of a server."""
+    over = threading.Event()
+
+    def turns(request: bytes) -> Turns:
+        while not over.is_set():
+            over.wait(0.001)
+            yield
+        return b""
+
+    brief = Brief({BRIEF: answered, TURNS: turns})
+    brief.calls._room = Turnstile(0.002)
+    with brief.served() as channel:
+        batches = [channel.unary_unary(TURNS).future(b"", timeout=60) for _ in range(3)]
+        ask = channel.unary_unary(BRIEF)
+        for _ in range(300):
+            assert ask(b"x", timeout=10) == b"of x"
+        over.set()
+        assert [batch.result() for batch in batches] == [b""] * 3
+
+
+def test_only_what_is_turned_away_needs_room() -> None:
+    registry = CollectorRegistry()
+    answers: dict[str, Answer] = {BRIEF: answered, TURNS: answered}
+    calls = BriefCalls(answers, Watch(registry), Room(0), turned={BRIEF})
+
+    async def unary(request: bytes, context: Any) -> bytes:
+        return request
+
+    with connected({"unary": unary}, brief=calls) as (_, channel):
+        assert channel.unary_unary(TURNS)(b"x", timeout=10) == b"of x"
+        refused, _ = failure_of(lambda: channel.unary_unary(BRIEF)(b"x", timeout=10))
+        assert refused.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+
+
+def test_a_call_is_open_until_its_reply_is_sent(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A reply that nobody reads takes memory: calls are bounded by what they hold."""
+    held: list[Any] = []
+    end = operations.end
+
+    def hold(call: Any, code: int, details: bytes, told: Any, tag: Any, **named: Any) -> None:
+        held.append(tag)
+        end(call, code, details, told, lambda _: None, **named)
+
+    monkeypatch.setattr(operations, "end", hold)
+    brief = Brief({BRIEF: answered})
+    with brief.served() as channel:
+        channel.unary_unary(BRIEF)(b"x", timeout=10)
+        assert brief.in_flight() == 0
+        assert brief.calls.open == 1
+        held[0](None)
+        assert brief.calls.open == 0
 
 
 @pytest.mark.parametrize("how", ["cancel", "deadline"])
@@ -286,6 +341,13 @@ def _burst(target: str, connections: int, calls: int) -> list[Any]:
         return found
 
     return asyncio.run(asked())
+
+
+def test_a_burst_is_answered_whole_by_a_server_as_it_is(engine: FakeEngine) -> None:
+    """By its own limits: more would wait for longer than a burst may, on a slow machine."""
+    with serving(engine, Limits()) as served:
+        found = _burst(served.target, 1, 100)
+    assert [each for each in found if not isinstance(each, bytes)] == []
 
 
 @pytest.mark.parametrize(("connections", "calls"), [(1, 512), (2, 200), (8, 32)])

@@ -16,8 +16,8 @@ from typing import Any, NoReturn
 import grpc
 
 from segengine_server import clock
-from segengine_server.transport import core
-from segengine_server.transport.core import CoreCall, Metadata
+from segengine_server.transport import operations
+from segengine_server.transport.operations import CoreCall, Metadata
 
 _OK, _EMPTY = grpc.StatusCode.OK.value[0], grpc.StatusCode.UNIMPLEMENTED.value[0]
 
@@ -38,19 +38,23 @@ class Call:
         self.call: CoreCall = event.call
         self.method: str = event.call_details.method.decode("utf-8", "replace")
         self.metadata: Metadata = event.invocation_metadata or ()
-        self.deadline = core.deadline_of(event)
+        self.deadline = operations.deadline_of(event)
         self.message: bytes | None = None
         self.has_left = self.is_looked_after = False
         self.on_left: Callable[[], object] | None = None
+
+    def is_late(self) -> bool:
+        """Whether its caller waits no longer, by what it said when it asked."""
+        return self.deadline is not None and self.deadline <= clock.now().timestamp()
 
     def look_after(self) -> None:
         """Hear of it from now on when the caller leaves."""
         if not self.is_looked_after:
             self.is_looked_after = True
-            core.wait_for_close(self.call, self._closed)
+            operations.wait_for_close(self.call, self._closed)
 
     def _closed(self, event: Any) -> None:
-        self.has_left = core.was_cancelled(event)
+        self.has_left = operations.was_cancelled(event)
         if self.has_left and self.on_left is not None:
             self.on_left()
 
@@ -101,7 +105,8 @@ class CallContext:
     async def write(self, message: Any) -> None:
         """Send a message of a stream; InternalError where the caller has left."""
         done, tag = self._awaited()
-        core.write(self._call.call, self._in_bytes(message), tag, is_first=self._begins())
+        operations.write(self._call.call, self._in_bytes(message), tag, is_first=self._is_first)
+        self._is_first = False
         if not (await done).success:
             raise grpc.aio.InternalError("nothing can be sent: the caller has left")
 
@@ -119,12 +124,12 @@ class CallContext:
         """End it; whether the caller is there to hear does not matter any more."""
         if self.is_ended:
             return
-        self.is_ended = True
         done, tag = self._awaited()
-        core.end(
+        operations.end(
             self._call.call, code, details.encode("utf-8", "replace"), tuple(trailing), tag,
-            is_first=self._begins(), is_watched=self._call.is_looked_after, message=message,
+            is_first=self._is_first, is_watched=self._call.is_looked_after, message=message,
         )  # fmt: skip
+        self.is_ended, self._is_first = True, False
         await done
 
     async def run(self, handler: Any) -> None:
@@ -162,17 +167,13 @@ class CallContext:
         data, self._call.message = self._call.message, None
         if data is None:
             done, tag = self._awaited()
-            core.read(self._call.call, tag)
-            data = core.message_of(await done)
+            operations.read(self._call.call, tag)
+            data = operations.message_of(await done)
         return data
 
     def _in_bytes(self, message: Any) -> bytes:
         data: bytes = message if self._serialize is None else self._serialize(message)
         return data
-
-    def _begins(self) -> bool:
-        is_first, self._is_first = self._is_first, False
-        return is_first
 
     def _awaited(self) -> tuple[asyncio.Future[Any], Callable[[Any], None]]:
         """A future of what gRPC is asked to do, and what it is to call when that is done."""

@@ -10,6 +10,7 @@ Handlers and interceptors are those of `grpc.aio`.
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import logging
 import threading
 import time
@@ -21,11 +22,11 @@ from typing import Any, Protocol
 import grpc
 
 from segengine_server.methods import Methods
-from segengine_server.transport import core
+from segengine_server.transport import operations
 from segengine_server.transport.call import Call, CallContext, Details
-from segengine_server.transport.core import Core
+from segengine_server.transport.operations import CallQueue, Metadata, nobody_asks
 
-_MOST_TAKEN = 64
+_MOST_TAKEN = 32
 """What has come or was done in a row, while brief calls wait."""
 _LAST_SECONDS = 0.005
 _UNIMPLEMENTED = grpc.StatusCode.UNIMPLEMENTED
@@ -48,8 +49,8 @@ class Brief(Protocol):
         ...
 
     @property
-    def waiting(self) -> Sequence[object]:
-        """Those of them that can be answered now."""
+    def is_waiting(self) -> bool:
+        """Whether one of them can be answered now."""
         ...
 
     def step(self) -> None:
@@ -61,7 +62,7 @@ class NoneBrief:
     """All calls are the loop's."""
 
     open = 0
-    waiting: Sequence[object] = ()
+    is_waiting = False
 
     def takes(self, method: bytes, event: Any, leave: Callable[[Call], None]) -> bool:
         """No."""
@@ -73,7 +74,10 @@ class NoneBrief:
 
 
 class CallServer:
-    """A server of gRPC. All but `add_..._port` is for the running loop."""
+    """A server of gRPC. All but `add_..._port` is for the running loop.
+
+    most_calls: at once, of all kinds; too_many: what those beyond are told, and what goes with it
+    """
 
     def __init__(
         self,
@@ -82,15 +86,18 @@ class CallServer:
         options: Sequence[tuple[str, Any]] = (),
         *,
         most_calls: int = 1_000,
+        too_many: tuple[bytes, Metadata] = (b"the server has as many calls as it takes", ()),
         brief: Brief | None = None,
     ) -> None:
         self._handlers, self._interceptors = handlers, tuple(interceptors)
-        self._most_calls = most_calls
+        self._most_calls, self._too_many = most_calls, too_many
         self._brief: Brief = NoneBrief() if brief is None else brief
-        self._core = Core(options)
-        self._thread = threading.Thread(target=self._take, name="calls", daemon=True)
+        self._queue = CallQueue(options)
+        self._thread = threading.Thread(target=self._run, name="calls", daemon=True)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._tasks: set[asyncio.Task[None]] = set()
+        # Each written by one thread: the one that takes calls, and the loop's.
+        self._left_to_loop = self._ended_on_loop = 0
         self._is_stopping = self._has_nobody = self._over = False
         self._nobody_left: asyncio.Event | None = None
         self._closed = asyncio.Event()
@@ -104,21 +111,21 @@ class CallServer:
         return self._add_port(address, credentials)
 
     def _add_port(self, address: str, credentials: grpc.ServerCredentials | None) -> int:
-        port = self._core.listen(address, credentials)
+        port = self._queue.listen(address, credentials)
         if port == 0:
             raise RuntimeError(f"cannot listen at `{address}`")
         return port
 
     @property
     def on_loop(self) -> int:
-        """Calls that are being answered on the loop."""
-        return len(self._tasks)
+        """Calls that the loop has yet to answer."""
+        return self._left_to_loop - self._ended_on_loop
 
     async def start(self) -> None:
         """Take calls from now on."""
         self._loop, self._nobody_left = asyncio.get_running_loop(), asyncio.Event()
-        self._core.start()
-        self._core.next_call(self._took)
+        self._queue.start()
+        self._queue.next_call(self._took)
         self._thread.start()
 
     async def stop(self, grace: float | None) -> None:
@@ -127,12 +134,12 @@ class CallServer:
             return
         if not self._is_stopping:
             self._is_stopping = True
-            self._core.take_nobody(self._left)
+            self._queue.take_nobody(self._left)
         if grace is not None:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._nobody_left.wait(), grace)
         if not self._nobody_left.is_set():
-            self._core.cancel_all()
+            self._queue.cancel_all()
             await self._nobody_left.wait()
         while self._tasks:
             # Their callers have gone.
@@ -144,11 +151,18 @@ class CallServer:
 
     # In the thread that takes calls.
 
+    def _run(self) -> None:
+        try:
+            self._take()
+        finally:
+            self._tell_loop(self._closed.set)
+
     def _take(self) -> None:
-        wait, look, brief = self._core.wait, self._core.look, self._brief
+        wait, look, brief = self._queue.wait, self._queue.look, self._brief
         taken = 0
-        while not self._over:
-            event = look() if brief.waiting or self._has_nobody else wait()
+        # INVARIANT: once the queue is closed nothing is asked of a call: all brief ones have ended.
+        while not self._over or brief.open:
+            event = look() if brief.is_waiting or self._has_nobody else wait()
             try:
                 if event is not None:
                     event.tag(event)
@@ -156,7 +170,7 @@ class CallServer:
                     if taken < _MOST_TAKEN:
                         continue
                 taken = 0
-                if brief.waiting:
+                if brief.is_waiting:
                     brief.step()
                 elif self._has_nobody and event is None:
                     # What is left to end are tasks on the loop.
@@ -167,22 +181,25 @@ class CallServer:
             finally:
                 # INVARIANT: an event holds its call, which is not to outlive the server.
                 event = None
-        self._core.close()
-        self._tell_loop(self._closed.set)
+        self._queue.close()
 
     def _took(self, event: Any) -> None:
         if not event.success:
             # Nobody new is taken.
             return
-        self._core.next_call(self._took)
-        if self._brief.open + self.on_loop >= self._most_calls:
-            said = b"the server has as many calls as it takes"
-            core.refuse(event.call, _BUSY.value[0], said, (), _nobody_asks)
-        elif not self._brief.takes(event.call_details.method, event, self._leave):
-            self._leave(Call(event))
+        try:
+            if self._brief.open + self.on_loop >= self._most_calls:
+                details, trailing = self._too_many
+                operations.refuse(event.call, _BUSY.value[0], details, trailing, nobody_asks)
+            elif not self._brief.takes(event.call_details.method, event, self._leave):
+                self._leave(Call(event))
+        finally:
+            if not self._is_stopping:
+                self._queue.next_call(self._took)
 
     def _leave(self, call: Call) -> None:
         """Have a call answered on the loop."""
+        self._left_to_loop += 1
         self._tell_loop(self._begin, call)
 
     def _left(self, _event: Any) -> None:
@@ -192,18 +209,27 @@ class CallServer:
 
     def _tell_loop(self, what: Callable[..., object], *arguments: Any) -> None:
         assert self._loop is not None
-        self._loop.call_soon_threadsafe(what, *arguments)
+        # Whose call was answered here last is nobody's business there.
+        self._loop.call_soon_threadsafe(what, *arguments, context=contextvars.Context())
 
     # On the loop.
 
     def _begin(self, call: Call) -> None:
         if self._over:
+            self._ended_on_loop += 1
             return
         loop = asyncio.get_running_loop()
         context = CallContext(call, lambda: self._over)
         task = loop.create_task(self._answer(call, context))
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+
+        def ended(_: object) -> None:
+            self._tasks.discard(task)
+            self._ended_on_loop += 1
+            # It leads to the task, and this to it: a ring that the call would stay in.
+            call.on_left = None
+
+        task.add_done_callback(ended)
 
         def cancel() -> None:
             # Where it was being ended, that goes on.
@@ -227,7 +253,8 @@ class CallServer:
         except grpc.aio.AbortError:
             pass
         except grpc.aio.InternalError:
-            _log.exception("a call failed")
+            if not call.has_left:
+                _log.exception("a call failed")
             await context.end(_UNKNOWN.value[0], "what was to be sent cannot be")
         except asyncio.CancelledError:
             if not context.is_ended:
@@ -244,7 +271,3 @@ class CallServer:
 
     async def _further(self, number: int, details: Details) -> Any:
         return await self._handler_of(details, number)
-
-
-def _nobody_asks(_event: object) -> None:
-    """Whether an end arrived."""

@@ -10,6 +10,7 @@ of a batch, with whether it was done; a message that was waited for is None wher
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any
 
 import grpc
@@ -26,7 +27,7 @@ _NEVER = 1e12
 _TIMEOUT, _SHUTDOWN = _c.CompletionType.queue_timeout, _c.CompletionType.queue_shutdown
 
 
-class Core:
+class CallQueue:
     """A server that takes nothing by itself, and its queue of what has come or was done."""
 
     def __init__(self, options: Sequence[tuple[str, Any]]) -> None:
@@ -46,8 +47,9 @@ class Core:
         self._server.start()
 
     def next_call(self, tag: Tag) -> None:
-        """Ask for one call."""
-        self._server.request_call(self._queue, self._queue, tag)
+        """Ask for one call; nothing happens once nobody is taken any more."""
+        with suppress(ValueError):
+            self._server.request_call(self._queue, self._queue, tag)
 
     def wait(self) -> Any:
         """What comes or was done next."""
@@ -74,7 +76,8 @@ class Core:
         """
         self._queue.shutdown()
         while (event := self._queue.poll(None)).completion_type != _SHUTDOWN:
-            event.tag(event)
+            with suppress(Exception):
+                event.tag(event)
         self._server.destroy()
 
 
@@ -147,6 +150,10 @@ def refuse(call: CoreCall, code: int, details: bytes, trailing: Metadata, tag: T
         _c.ReceiveCloseOnServerOperation(_NO_FLAGS),
     )
     _begin(call, operations, tag)
+
+
+def nobody_asks(_event: object) -> None:
+    """A tag of what nobody waits for."""
 
 
 def _begin(call: CoreCall, operations: Sequence[Any], tag: Tag) -> None:
