@@ -304,7 +304,7 @@ def server_of(
         ("grpc.max_send_message_length", limits.reply_bytes),
         *asked_whether_there(limits.silence_seconds),
     )
-    busy = end_of(BusyError(f"{limits.calls:,} calls are at work already; try again later"))
+    busy = end_of(BusyError("the server has as many calls at work as it takes; try again later"))
     return CallServer(
         methods, interceptors, options,
         most_calls=limits.calls, too_many=(busy.details, busy.trailing), brief=brief,
