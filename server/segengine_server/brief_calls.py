@@ -102,10 +102,9 @@ class BriefCalls:
         try:
             for check in self._checks:
                 check(call.method, call.metadata)
+            operations.read(call.call, partial(self._read, waits))
         except Exception as error:
             self._end(waits, end_of(error))
-            return True
-        operations.read(call.call, partial(self._read, waits))
         return True
 
     def _refuse(self, method: bytes, event: Any) -> None:
