@@ -49,7 +49,7 @@ def _parser() -> argparse.ArgumentParser:
     kinds = parser.add_subparsers(required=True, metavar="WHAT")
     pages = kinds.add_parser("pages", help="GetPage against an Echo, idle and under ingest")
     pages.add_argument("--events", type=float, default=5_000, help="ingested a second")
-    pages.add_argument("--batch", type=int, default=250, help="events of one append")
+    pages.add_argument("--batch", type=int, default=1_000, help="events of one append")
     pages.add_argument(
         "--workers", type=int, default=0, help="processes that decide; 0: one in all"
     )

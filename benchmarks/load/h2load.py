@@ -33,6 +33,9 @@ INSTALL = (
     "h2load is not installed; it is in the package nghttp2-client of Debian and Ubuntu "
     "(`apt-get install nghttp2-client`), or nghttp2 elsewhere"
 )
+QUIET_SECONDS = 0.5
+"""Nothing is asked at first: to begin as many programs as there are connections takes both cores of
+a small machine some 80 ms, and would be measured as the server's."""
 # What h2load waits for answers when its last request is sent.
 _GRACE_SECONDS = 20.0
 
@@ -97,12 +100,12 @@ def framed(message: bytes) -> bytes:
 def script(path: str, rate: float, seconds: float, seed: int) -> str:
     """Moments in milliseconds and the address to ask, one request a line: a Poisson process.
 
-    rate: requests a second, of one connection.
+    rate: requests a second, of one connection. seconds: for which it asks, after a quiet begin.
     """
     rng = Random(seed)
     lines, at = [], rng.expovariate(rate)
     while at < seconds:
-        lines.append(f"{1000 * at:.3f}\t{path}\n")
+        lines.append(f"{1000 * (QUIET_SECONDS + at):.3f}\t{path}\n")
         at += rng.expovariate(rate)
     return "".join(lines)
 
@@ -177,7 +180,7 @@ def load(
             for command in commands
         ]
         try:
-            until = time.monotonic() + seconds + _GRACE_SECONDS
+            until = time.monotonic() + QUIET_SECONDS + seconds + _GRACE_SECONDS
             complaints = [
                 each.communicate(timeout=max(0.1, until - time.monotonic()))[1] for each in running
             ]

@@ -33,6 +33,8 @@ TOKEN = "SEGENGINE_LOAD_TOKEN"
 """Whence the token is taken: a command line is read by others."""
 GET_PAGE = "/segengine.v1.PageService/GetPage"
 _KINDS = ("view", "cart", "search")
+_READY = 100_000
+"""Events that are made beforehand, and sent again from the front."""
 
 
 @contextmanager
@@ -78,7 +80,10 @@ def _until_told() -> threading.Event:
 
 
 def ingest(asked: argparse.Namespace) -> None:
-    """Append batches of events at a rate; a late batch is sent at once, and said to be late."""
+    """Append batches of events at a rate; a late batch is sent at once, and said to be late.
+
+    warm: events that are appended before it says that it has begun.
+    """
     ended, rng = _until_told(), Random(7)
     moment = datetime.fromisoformat(asked.as_of)
     gap = asked.batch / asked.rate
@@ -96,13 +101,16 @@ def ingest(asked: argparse.Namespace) -> None:
         )
 
     with Client(asked.target, token=os.environ[TOKEN], timeout=30) as client:
-        client.append("behaviors", rows())
+        # Made beforehand: who makes rows while they are sent takes from what is measured.
+        ready = [rows() for _ in range(_READY // asked.batch + 1)]
+        for _ in range(asked.warm // asked.batch + 1):
+            client.append("behaviors", rows())
         _say({"began": True})
         began = time.perf_counter()
         while not ended.is_set():
             due = began + len(taken) * gap
             ended.wait(max(0.0, due - time.perf_counter()))
-            batch, sent = rows(), time.perf_counter()
+            batch, sent = ready[len(taken) % len(ready)], time.perf_counter()
             lag = max(lag, sent - due)
             try:
                 events += client.append("behaviors", batch).rows_loaded
@@ -134,7 +142,10 @@ def streams(asked: argparse.Namespace) -> None:
 
 
 def probe(asked: argparse.Namespace) -> None:
-    """Ask for pages at a rate through one channel; times by the status they ended with."""
+    """Ask for pages at a rate through one channel; times by the status they ended with.
+
+    after: seconds until the first, in which a load begins.
+    """
 
     async def asking() -> dict[str, Any]:
         ended = asyncio.Event()
@@ -156,6 +167,7 @@ def probe(asked: argparse.Namespace) -> None:
                 found.setdefault(code, []).append(time.perf_counter() - sent)
 
             _say({"began": True})
+            await asyncio.sleep(asked.after)
             due = time.perf_counter()
             while not ended.is_set():
                 due += rng.expovariate(asked.rate)
@@ -178,7 +190,8 @@ def main() -> None:
     kinds = parser.add_subparsers(required=True)
     writer = kinds.add_parser("ingest")
     writer.add_argument("--rate", type=float, default=5_000)
-    writer.add_argument("--batch", type=int, default=250)
+    writer.add_argument("--batch", type=int, default=1_000)
+    writer.add_argument("--warm", type=int, default=0)
     writer.add_argument("--customers", type=int, required=True)
     writer.add_argument("--as-of", required=True)
     writer.set_defaults(work=ingest)
@@ -189,6 +202,7 @@ def main() -> None:
     looker = kinds.add_parser("probe")
     looker.add_argument("--rate", type=float, default=100)
     looker.add_argument("--message", required=True)
+    looker.add_argument("--after", type=float, default=0.0)
     looker.set_defaults(work=probe)
     for each in (writer, reader, looker):
         each.add_argument("target")

@@ -14,7 +14,7 @@ import base64
 from pathlib import Path
 from typing import Any
 
-from benchmarks.load.h2load import Loaded, NoLoadError
+from benchmarks.load.h2load import QUIET_SECONDS, Loaded, NoLoadError
 from benchmarks.load.mix import beside, told
 from benchmarks.load.processes import say
 from benchmarks.load.served import Server, peak_of, shop_served
@@ -72,7 +72,8 @@ def _sustainable(page: Server, peak: float, seconds: float, most_ms: float) -> f
 
 def _looked_at(page: Server, rate: float, seconds: float) -> dict[str, Any]:
     message = base64.b64encode(page.messages[0]).decode()
-    with beside("probe", page.target, page.token, rate=PROBES_PER_SECOND, message=message) as probe:
+    with beside("probe", page.target, page.token, rate=PROBES_PER_SECOND, message=message,
+                after=QUIET_SECONDS) as probe:  # fmt: skip
         load = page.load(seconds, rate)
         seen = told(probe)
     ended = load.ended

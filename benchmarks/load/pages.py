@@ -23,6 +23,8 @@ LIGHT_PER_SECOND = 320.0
 """20 a second of each of 16 connections: hardly two requests meet."""
 _ROUNDS = 9
 """Turns of each, a fourth of `seconds` long: a machine that others use changes within seconds."""
+_WARM = 100_000
+"""Events before the first turn with ingest: the first that is read of a buyer takes longer."""
 _PAIRS = 5
 """Turns with and without ingest, half as long as `seconds`."""
 
@@ -60,6 +62,10 @@ def measure_pages(
         alone: list[Loaded] = []
         busy: list[Loaded] = []
         written: list[dict[str, Any]] = []
+        say(f"{_WARM:,} events, that the server is as it is after hours")
+        with beside("ingest", page.target, page.token, batch=batch, customers=customers,
+                    as_of=page.as_of, warm=_WARM) as writer:  # fmt: skip
+            told(writer)
         for number in range(_PAIRS):
             say(f"half of the peak, {rate:,.0f} a second, round {number + 1} of {_PAIRS}: nothing "
                 f"beside it, then {events:,.0f} events a second")  # fmt: skip

@@ -60,12 +60,13 @@ def started(module: str, *arguments: str, seconds: float = 600.0) -> Iterator[St
 
     `NotStartedError` after so many seconds, or where it ends before.
     """
-    # A group of its own: Ctrl-C is for us, who end it in our own time.
+    # A group of its own: Ctrl-C is for us, who end it in our own time. No session of its own: where
+    # Linux shares processors out by session, the load would wait milliseconds for the server.
     process = subprocess.Popen(
         [sys.executable, "-m", module, *arguments],
         stdout=subprocess.PIPE,
         text=True,
-        start_new_session=True,
+        process_group=0,
     )
     try:
         assert process.stdout is not None
