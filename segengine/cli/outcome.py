@@ -20,6 +20,7 @@ from segengine.errors import SegengineError, StoreError
 FAILURE, BAD_INPUT = 1, 2
 INTERRUPTED = 128 + signal.SIGINT
 DEBUG = "SEGENGINE_DEBUG"
+_LATER_SECONDS = 0.05
 
 
 class InputError(SegengineError):
@@ -50,17 +51,33 @@ def status_of(error: SegengineError) -> int:
 
 @contextlib.contextmanager
 def noted_interrupts() -> Iterator[threading.Event]:
-    """Whether Ctrl-C was pressed, whatever became of the exception that it raises."""
+    """Whether Ctrl-C was pressed, whatever became of the exception that it raises.
+
+    Python passes over what is raised while it frees an object, with a traceback: an interrupt is
+    raised again in place of that, when the object is gone.
+    """
     pressed = threading.Event()
+    passes_over = sys.unraisablehook
+
+    def raise_again(passed: sys.UnraisableHookArgs) -> None:
+        if not issubclass(passed.exc_type, KeyboardInterrupt):
+            passes_over(passed)
+            return
+        main = threading.main_thread().ident
+        later = threading.Timer(_LATER_SECONDS, signal.pthread_kill, (main, signal.SIGINT))
+        later.daemon = True
+        later.start()
 
     def interrupt(number: int, frame: FrameType | None) -> None:
         pressed.set()
         signal.default_int_handler(number, frame)
 
     before = signal.signal(signal.SIGINT, interrupt)
+    sys.unraisablehook = raise_again
     try:
         yield pressed
     finally:
+        sys.unraisablehook = passes_over
         signal.signal(signal.SIGINT, before)
 
 

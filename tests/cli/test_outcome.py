@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 import segengine.cli.count as count_command
+from segengine.cli.outcome import noted_interrupts
 from tests.cli.conftest import ask
 
 SEGENGINE = [sys.executable, "-m", "segengine.cli"]
@@ -189,3 +190,35 @@ def test_ctrl_c_ends_it_quietly() -> None:
     # Python ends by the signal itself when it came inside exec(); shells show both as 130.
     assert process.returncode in (128 + signal.SIGINT, -signal.SIGINT)
     assert "Traceback" not in said
+
+
+def test_ctrl_c_while_an_object_is_freed_is_not_passed_over(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    class Freed:
+        def __del__(self) -> None:
+            signal.raise_signal(signal.SIGINT)
+
+    with noted_interrupts() as pressed:
+        del_it = Freed()
+        del del_it
+        assert pressed.is_set()
+        with pytest.raises(KeyboardInterrupt):
+            time.sleep(20)
+    assert capsys.readouterr().err == ""
+
+
+def test_what_else_is_raised_while_an_object_is_freed_is_told_as_ever(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    told: list[str] = []
+    monkeypatch.setattr(sys, "unraisablehook", lambda passed: told.append(str(passed.exc_value)))
+
+    class Freed:
+        def __del__(self) -> None:
+            raise LookupError("it was not there")
+
+    with noted_interrupts():
+        del_it = Freed()
+        del del_it
+    assert told == ["it was not there"]
