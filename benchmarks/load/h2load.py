@@ -33,9 +33,9 @@ INSTALL = (
     "h2load is not installed; it is in the package nghttp2-client of Debian and Ubuntu "
     "(`apt-get install nghttp2-client`), or nghttp2 elsewhere"
 )
+# Open loop asks nothing at first: to begin as many programs as there are connections takes both
+# cores of a small machine some 80 ms, and would be measured as the server's.
 QUIET_SECONDS = 0.5
-"""Nothing is asked at first: to begin as many programs as there are connections takes both cores of
-a small machine some 80 ms, and would be measured as the server's."""
 # What h2load waits for answers when its last request is sent.
 _GRACE_SECONDS = 20.0
 

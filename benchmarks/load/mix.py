@@ -82,7 +82,7 @@ def _until_told() -> threading.Event:
 def ingest(asked: argparse.Namespace) -> None:
     """Append batches of events at a rate; a late batch is sent at once, and said to be late.
 
-    warm: events that are appended before it says that it has begun.
+    warm: events that are appended before it says that it has begun; one batch at least.
     """
     ended, rng = _until_told(), Random(7)
     moment = datetime.fromisoformat(asked.as_of)
@@ -103,7 +103,7 @@ def ingest(asked: argparse.Namespace) -> None:
     with Client(asked.target, token=os.environ[TOKEN], timeout=30) as client:
         # Made beforehand: who makes rows while they are sent takes from what is measured.
         ready = [rows() for _ in range(_READY // asked.batch + 1)]
-        for _ in range(asked.warm // asked.batch + 1):
+        for _ in range(max(1, asked.warm // asked.batch)):
             client.append("behaviors", rows())
         _say({"began": True})
         began = time.perf_counter()

@@ -24,7 +24,7 @@ LIGHT_PER_SECOND = 320.0
 _ROUNDS = 9
 """Turns of each, a fourth of `seconds` long: a machine that others use changes within seconds."""
 _WARM = 100_000
-"""Events before the first turn with ingest: the first that is read of a buyer takes longer."""
+"""Events before the first turn with ingest: memory that is read for the first time takes longer."""
 _PAIRS = 5
 """Turns with and without ingest, half as long as `seconds`."""
 

@@ -20,7 +20,8 @@ from segengine.errors import SegengineError, StoreError
 FAILURE, BAD_INPUT = 1, 2
 INTERRUPTED = 128 + signal.SIGINT
 DEBUG = "SEGENGINE_DEBUG"
-_LATER_SECONDS = 0.05
+_FREED_SECONDS = 0.05
+"""By then an object is freed, as a rule; where another one is being freed, it is so long again."""
 
 
 class InputError(SegengineError):
@@ -53,31 +54,42 @@ def status_of(error: SegengineError) -> int:
 def noted_interrupts() -> Iterator[threading.Event]:
     """Whether Ctrl-C was pressed, whatever became of the exception that it raises.
 
-    Python passes over what is raised while it frees an object, with a traceback: an interrupt is
-    raised again in place of that, when the object is gone.
+    Python passes over what is raised while it frees an object, with a traceback: in place of that
+    an interrupt is raised again a moment later, unless another has been by then.
     """
     pressed = threading.Event()
     passes_over = sys.unraisablehook
+    coming: list[threading.Timer] = []
+    has_ended = False
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        pressed.set()
+        # Whoever hears this one need not hear the one before.
+        while coming:
+            coming.pop().cancel()
+        if not has_ended:
+            signal.default_int_handler(number, frame)
 
     def raise_again(passed: sys.UnraisableHookArgs) -> None:
         if not issubclass(passed.exc_type, KeyboardInterrupt):
             passes_over(passed)
             return
+        # A signal proper, and not `interrupt_main`, which wakes nobody who waits.
         main = threading.main_thread().ident
-        later = threading.Timer(_LATER_SECONDS, signal.pthread_kill, (main, signal.SIGINT))
-        later.daemon = True
-        later.start()
-
-    def interrupt(number: int, frame: FrameType | None) -> None:
-        pressed.set()
-        signal.default_int_handler(number, frame)
+        coming.append(threading.Timer(_FREED_SECONDS, signal.pthread_kill, (main, signal.SIGINT)))
+        coming[-1].daemon = True
+        coming[-1].start()
 
     before = signal.signal(signal.SIGINT, interrupt)
     sys.unraisablehook = raise_again
     try:
         yield pressed
     finally:
+        has_ended = True
         sys.unraisablehook = passes_over
+        for each in coming:
+            each.cancel()
+            each.join()
         signal.signal(signal.SIGINT, before)
 
 

@@ -8,11 +8,13 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 import segengine.cli.count as count_command
+from segengine.cli import outcome
 from segengine.cli.outcome import noted_interrupts
 from tests.cli.conftest import ask
 
@@ -192,20 +194,52 @@ def test_ctrl_c_ends_it_quietly() -> None:
     assert "Traceback" not in said
 
 
+class Freed:
+    """Interrupted while it is freed."""
+
+    def __del__(self) -> None:
+        signal.raise_signal(signal.SIGINT)
+
+
+def freed_and_then(more: Callable[[], object]) -> None:
+    Freed()
+    more()
+
+
 def test_ctrl_c_while_an_object_is_freed_is_not_passed_over(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    class Freed:
-        def __del__(self) -> None:
-            signal.raise_signal(signal.SIGINT)
-
+    hook = sys.unraisablehook
     with noted_interrupts() as pressed:
-        del_it = Freed()
-        del del_it
-        assert pressed.is_set()
         with pytest.raises(KeyboardInterrupt):
-            time.sleep(20)
+            freed_and_then(lambda: time.sleep(20))
+        assert pressed.is_set()
+    assert sys.unraisablehook is hook
     assert capsys.readouterr().err == ""
+
+
+def test_an_interrupt_that_was_passed_over_does_not_come_after_the_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    heard: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, _: heard.append(number))
+    monkeypatch.setattr(outcome, "_FREED_SECONDS", 0.2)
+    try:
+        with noted_interrupts() as pressed:
+            Freed()
+        time.sleep(0.4)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert pressed.is_set()
+    assert heard == []
+
+
+def test_who_presses_again_is_interrupted_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(outcome, "_FREED_SECONDS", 0.2)
+    with noted_interrupts():
+        with pytest.raises(KeyboardInterrupt):
+            freed_and_then(lambda: signal.raise_signal(signal.SIGINT))
+        time.sleep(0.4)
 
 
 def test_what_else_is_raised_while_an_object_is_freed_is_told_as_ever(
@@ -214,11 +248,10 @@ def test_what_else_is_raised_while_an_object_is_freed_is_told_as_ever(
     told: list[str] = []
     monkeypatch.setattr(sys, "unraisablehook", lambda passed: told.append(str(passed.exc_value)))
 
-    class Freed:
+    class Fails:
         def __del__(self) -> None:
             raise LookupError("it was not there")
 
     with noted_interrupts():
-        del_it = Freed()
-        del del_it
+        Fails()
     assert told == ["it was not there"]
