@@ -202,7 +202,7 @@ def run() -> None:
             stream.reconfigure(errors="replace")
     with noted_interrupts() as interrupted:
         try:
-            app(prog_name="segengine")
+            app(prog_name="segengine", obj=interrupted)
         except KeyboardInterrupt:
             with contextlib.suppress(OSError):
                 sys.stdout.flush()

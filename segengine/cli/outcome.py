@@ -97,11 +97,15 @@ class Commands(TyperGroup):
     """The commands in the order they were added; whatever goes wrong in one ends here."""
 
     def invoke(self, ctx: Any) -> Any:
-        """Run the command; every error becomes a message and an exit status."""
+        """Run the command; every error becomes a message and an exit status.
+
+        The context's object, where there is one, says whether Ctrl-C was pressed.
+        """
         try:
             result = super().invoke(ctx)
             sys.stdout.flush()
         except SegengineError as error:
+            _unless_interrupted(ctx)
             note(str(error))
             raise typer.Exit(status_of(error)) from None
         except BrokenPipeError:
@@ -115,9 +119,16 @@ class Commands(TyperGroup):
                 raise
             if os.environ.get(DEBUG) == "1":
                 raise
+            _unless_interrupted(ctx)
             note(internal(error))
             raise typer.Exit(FAILURE) from None
         return result
+
+
+def _unless_interrupted(ctx: Any) -> None:
+    """End as one who pressed Ctrl-C wants; DuckDB, for one, makes an error of its own of that."""
+    if isinstance(ctx.obj, threading.Event) and ctx.obj.is_set():
+        raise typer.Exit(INTERRUPTED)
 
 
 def internal(error: Exception) -> str:

@@ -7,15 +7,24 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import typer
 
 import segengine.cli.count as count_command
 from segengine.cli import outcome
-from segengine.cli.outcome import noted_interrupts
+from segengine.cli.outcome import (
+    BAD_INPUT,
+    FAILURE,
+    INTERRUPTED,
+    Commands,
+    InputError,
+    noted_interrupts,
+)
 from tests.cli.conftest import ask
 
 SEGENGINE = [sys.executable, "-m", "segengine.cli"]
@@ -255,3 +264,26 @@ def test_what_else_is_raised_while_an_object_is_freed_is_told_as_ever(
     with noted_interrupts():
         Fails()
     assert told == ["it was not there"]
+
+
+@pytest.mark.parametrize("error", [RuntimeError("Query interrupted"), InputError("it was cut off")])
+def test_what_a_library_makes_of_ctrl_c_is_no_error(
+    error: Exception, capsys: pytest.CaptureFixture[str]
+) -> None:
+    app = typer.Typer(cls=Commands)
+
+    @app.command()
+    def count() -> None:
+        raise error
+
+    @app.command()
+    def other() -> None:
+        pass
+
+    pressed = threading.Event()
+    for status in (FAILURE if isinstance(error, RuntimeError) else BAD_INPUT, INTERRUPTED):
+        with pytest.raises(SystemExit) as ended:
+            app(["count"], obj=pressed)
+        assert ended.value.code == status
+        assert bool(capsys.readouterr().err) == (not pressed.is_set())
+        pressed.set()
