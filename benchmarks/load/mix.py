@@ -82,9 +82,10 @@ def _until_told() -> threading.Event:
 def ingest(asked: argparse.Namespace) -> None:
     """Append batches of events at a rate; a late batch is sent at once, and said to be late.
 
-    warm: events that are appended before it says that it has begun; one batch at least.
+    warm: events that are appended before it says that it has begun; one batch at least. seed: of
+    another one, other buyers have events.
     """
-    ended, rng = _until_told(), Random(7)
+    ended, rng = _until_told(), Random(asked.seed)
     moment = datetime.fromisoformat(asked.as_of)
     gap = asked.batch / asked.rate
     taken: list[float] = []
@@ -192,6 +193,7 @@ def main() -> None:
     writer.add_argument("--rate", type=float, default=5_000)
     writer.add_argument("--batch", type=int, default=1_000)
     writer.add_argument("--warm", type=int, default=0)
+    writer.add_argument("--seed", type=int, default=0)
     writer.add_argument("--customers", type=int, required=True)
     writer.add_argument("--as-of", required=True)
     writer.set_defaults(work=ingest)

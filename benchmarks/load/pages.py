@@ -10,14 +10,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 from benchmarks.load.h2load import Loaded
 from benchmarks.load.mix import beside, told
-from benchmarks.load.processes import say
-from benchmarks.load.served import echo_served, peak_of, shop_served
+from benchmarks.load.processes import Started, say
+from benchmarks.load.served import copy_of, echo_served, peak_of, shop_served
 
 LIGHT_PER_SECOND = 320.0
 """20 a second of each of 16 connections: hardly two requests meet."""
@@ -45,7 +46,8 @@ def measure_pages(
     """
     peak = peak_of(folder, customers, modules, seconds, workers)
     with (
-        shop_served(folder, customers, modules, workers) as page,
+        copy_of(folder) as copied,
+        shop_served(copied, customers, modules, workers) as page,
         echo_served(page, workers or 1) as echo,
         echo_served(page, workers or 1, floor=True) as floor,
     ):
@@ -62,24 +64,23 @@ def measure_pages(
         alone: list[Loaded] = []
         busy: list[Loaded] = []
         written: list[dict[str, Any]] = []
+
+        def ingest(seed: int, **more: object) -> AbstractContextManager[Started]:
+            return beside("ingest", page.target, page.token, rate=events, batch=batch, seed=seed,
+                          customers=customers, as_of=page.as_of, **more)  # fmt: skip
+
         say(f"{_WARM:,} events, that the server is as it is after hours")
-        with beside("ingest", page.target, page.token, batch=batch, customers=customers,
-                    as_of=page.as_of, warm=_WARM) as writer:  # fmt: skip
+        with ingest(0, warm=_WARM) as writer:
             told(writer)
         for number in range(_PAIRS):
             say(f"half of the peak, {rate:,.0f} a second, round {number + 1} of {_PAIRS}: nothing "
                 f"beside it, then {events:,.0f} events a second")  # fmt: skip
             alone.append(page.load(seconds / 2, rate))
-            with beside("ingest", page.target, page.token, rate=events, batch=batch,
-                        customers=customers, as_of=page.as_of) as writer:  # fmt: skip
+            with ingest(number + 1) as writer:
                 busy.append(page.load(seconds / 2, rate))
                 written.append(told(writer))
         say("the same with audiences streaming too")
-        with (
-            beside("ingest", page.target, page.token, rate=events, batch=batch,
-                   customers=customers, as_of=page.as_of) as writer,
-            beside("streams", page.target, page.token) as reader,
-        ):  # fmt: skip
+        with ingest(_PAIRS + 1) as writer, beside("streams", page.target, page.token) as reader:
             mixed = page.load(seconds, rate)
             read, written_too = told(reader), told(writer)
     return {

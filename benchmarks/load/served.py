@@ -7,6 +7,7 @@ before anything is timed.
 from __future__ import annotations
 
 import base64
+import shutil
 import subprocess
 import tempfile
 import time
@@ -60,6 +61,18 @@ class Server:
         if self.metrics_port and len(self.pids) > 1:
             time.sleep(_WORKERS_SAY_SECONDS)
         return calls_by_end(self.metrics_port)
+
+
+@contextmanager
+def copy_of(folder: Path) -> Iterator[Path]:
+    """A shop for who writes, as long as the block runs; the one in `folder` stays as it is.
+
+    One that is kept would age with every run, its buyers with ever more events of one moment, and
+    be slower to append to than any shop.
+    """
+    with tempfile.TemporaryDirectory(prefix=f"{folder.name}-", dir=folder.parent) as name:
+        say(f"copying the shop in {folder}: what is written stays out of it")
+        yield Path(shutil.copytree(folder, Path(name) / "shop"))
 
 
 @contextmanager

@@ -62,7 +62,7 @@ def measure_workers(
     each = {
         name: {
             "per_second": round(median(one.per_second for one in loads)),
-            "refused": sum(one.requests - answered(one) for one in loads),
+            "refused": sum(one.ended.get("RESOURCE_EXHAUSTED", 0) for one in loads),
             "p50_ms": round(median(one.ms(50) for one in loads), 3),
             "p99_ms": round(median(one.ms(99) for one in loads), 3),
             "cpu_us_per_request": round(

@@ -23,6 +23,7 @@ from benchmarks.load.h2load import (
 )
 from benchmarks.load.mix import percentiles
 from benchmarks.load.processes import NotStartedError, Use, started, use_of
+from benchmarks.load.served import copy_of
 
 
 def loaded(*taken_us: float, failed: int = 0, seconds: float = 2.0) -> Loaded:
@@ -71,6 +72,19 @@ def test_connections_do_not_ask_at_the_same_moments() -> None:
     one, other = (set(script("x", 100, 1, seed).split()) - {"x"} for seed in (0, 1))
     assert one
     assert not one & other
+
+
+def test_a_shop_that_is_kept_stays_as_it_is_when_its_copy_is_written_to(tmp_path: Path) -> None:
+    kept = tmp_path / "shop"
+    (kept / "snapshots").mkdir(parents=True)
+    (kept / "snapshots" / "events").write_bytes(b"as made")
+    with copy_of(kept) as copied:
+        assert (copied / "snapshots" / "events").read_bytes() == b"as made"
+        (copied / "snapshots" / "events").write_bytes(b"more")
+        (copied / "log").write_bytes(b"new")
+    assert (kept / "snapshots" / "events").read_bytes() == b"as made"
+    assert [path.name for path in kept.iterdir()] == ["snapshots"]
+    assert list(tmp_path.iterdir()) == [kept]
 
 
 def test_a_message_is_framed_as_grpc_has_it() -> None:
