@@ -14,7 +14,7 @@ from benchmarks.load.h2load import NoLoadError
 from benchmarks.load.overload import measure_overload
 from benchmarks.load.pages import measure_pages
 from benchmarks.load.processes import NotStartedError
-from benchmarks.load.served import WrongPageError
+from benchmarks.load.served import NotCopiedError, WrongPageError
 from benchmarks.load.shop import OtherShopError
 from benchmarks.load.stream import measure_stream
 from benchmarks.load.workers import measure_workers
@@ -81,7 +81,9 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="segengine-shop-") as name:
         try:
             found = measure(asked, asked.folder or Path(name))
-        except (NoLoadError, NotStartedError, OtherShopError, WrongPageError) as error:
+        except (
+            NoLoadError, NotCopiedError, NotStartedError, OtherShopError, WrongPageError,
+        ) as error:  # fmt: skip
             sys.stderr.write(f"{error}\n")
             return 1
     text = json.dumps(found, indent=2)

@@ -82,8 +82,8 @@ def _until_told() -> threading.Event:
 def ingest(asked: argparse.Namespace) -> None:
     """Append batches of events at a rate; a late batch is sent at once, and said to be late.
 
-    warm: events that are appended before it says that it has begun; one batch at least. seed: of
-    another one, other buyers have events.
+    warm: events that are appended before it says that it has begun; one batch at least. seed:
+    another one has events of other buyers.
     """
     ended, rng = _until_told(), Random(asked.seed)
     moment = datetime.fromisoformat(asked.as_of)

@@ -33,6 +33,10 @@ class WrongPageError(Exception):
     """The server's page is not the one that the engine decides on."""
 
 
+class NotCopiedError(Exception):
+    """There is no room for a copy of the shop, or none may be made."""
+
+
 @dataclass(frozen=True, slots=True)
 class Server:
     """A server under load: where it is, its processes, who may ask it, and what it is asked.
@@ -65,14 +69,25 @@ class Server:
 
 @contextmanager
 def copy_of(folder: Path) -> Iterator[Path]:
-    """A shop for who writes, as long as the block runs; the one in `folder` stays as it is.
+    """A shop for who writes, beside the one in `folder`, which gets no event; gone with the block.
 
     One that is kept would age with every run, its buyers with ever more events of one moment, and
-    be slower to append to than any shop.
+    be slower to append to than any shop. `NotCopiedError` where there is no room.
     """
-    with tempfile.TemporaryDirectory(prefix=f"{folder.name}-", dir=folder.parent) as name:
+    folder = folder.resolve()
+    with ExitStack() as stack:
         say(f"copying the shop in {folder}: what is written stays out of it")
-        yield Path(shutil.copytree(folder, Path(name) / "shop"))
+        try:
+            name = stack.enter_context(
+                tempfile.TemporaryDirectory(prefix=f"{folder.name}-", dir=folder.parent)
+            )
+            copied = Path(shutil.copytree(folder, Path(name) / "shop"))
+        except OSError as error:
+            raise NotCopiedError(
+                f"cannot copy the shop in {folder} to a place beside it, which takes as much room "
+                f"again: {error.strerror or error}"
+            ) from error
+        yield copied
 
 
 @contextmanager

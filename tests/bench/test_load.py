@@ -23,7 +23,7 @@ from benchmarks.load.h2load import (
 )
 from benchmarks.load.mix import percentiles
 from benchmarks.load.processes import NotStartedError, Use, started, use_of
-from benchmarks.load.served import copy_of
+from benchmarks.load.served import NotCopiedError, copy_of
 
 
 def loaded(*taken_us: float, failed: int = 0, seconds: float = 2.0) -> Loaded:
@@ -84,6 +84,32 @@ def test_a_shop_that_is_kept_stays_as_it_is_when_its_copy_is_written_to(tmp_path
         (copied / "log").write_bytes(b"new")
     assert (kept / "snapshots" / "events").read_bytes() == b"as made"
     assert [path.name for path in kept.iterdir()] == ["snapshots"]
+    assert list(tmp_path.iterdir()) == [kept]
+
+
+def test_a_shop_in_the_directory_where_one_is_is_copied_beside_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = tmp_path / "shop"
+    kept.mkdir()
+    monkeypatch.chdir(kept)
+    with copy_of(Path()) as copied:
+        assert copied.parent.parent == tmp_path
+    assert not list(kept.iterdir())
+
+
+def test_a_shop_that_cannot_be_copied_is_a_clear_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = tmp_path / "shop"
+    kept.mkdir()
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("shutil.copytree", full)
+    with pytest.raises(NotCopiedError, match=r"as much room again: No space left"), copy_of(kept):
+        pass
     assert list(tmp_path.iterdir()) == [kept]
 
 
